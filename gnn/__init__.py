@@ -1,0 +1,1 @@
+"""From the graph to scores with uncertainty: training, evaluation, recommendation."""

@@ -1,0 +1,70 @@
+"""What every scorer is fitted on: a graph, the training interactions, and their derived matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.vocabulary import IntArray
+from .profiles import item_profile
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Inputs of `Scorer.fit`.
+
+    Attributes:
+        graph: nodes, attribute edges; its own `interactions` are NOT read by any scorer.
+        train: the interactions a scorer may learn from.
+        text: node type -> float32 (n, d) text embeddings, rows of unit length, zero = no text.
+    """
+
+    graph: Graph
+    train: Interactions
+    text: dict[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def n_users(self) -> int:
+        return self.graph.n_users
+
+    @property
+    def n_items(self) -> int:
+        return self.graph.n_items
+
+    @cached_property
+    def positives(self) -> sp.csr_matrix:
+        """Binary (n_users, n_items) CSR of the positive training pairs."""
+        return self.train.matrix(self.n_users, self.n_items, label=1)
+
+    @cached_property
+    def negatives(self) -> sp.csr_matrix:
+        """Binary (n_users, n_items) CSR of the pairs known to be negative."""
+        return self.train.matrix(self.n_users, self.n_items, label=0)
+
+    @cached_property
+    def profile(self) -> sp.csr_matrix:
+        """tf-idf KG profile of the items, rows of unit length, (n_items, n_features)."""
+        return item_profile(self.graph)
+
+    @property
+    def item_text(self) -> FloatArray:
+        """Text embeddings of the items, (n_items, d); d = 0 where there are none."""
+        return self.text.get(self.graph.item_type, np.zeros((self.n_items, 0), np.float32))
+
+    @cached_property
+    def item_degree(self) -> IntArray:
+        """Positive training interactions per item, int64 (n_items,)."""
+        return np.bincount(self.positives.indices, minlength=self.n_items)
+
+    @cached_property
+    def user_degree(self) -> IntArray:
+        """Positive training interactions per user, int64 (n_users,)."""
+        return np.asarray(np.diff(self.positives.indptr), np.int64)
+
+    def with_train(self, train: Interactions) -> TrainingData:
+        """The same graph and text with other training interactions."""
+        return TrainingData(self.graph, train, self.text)

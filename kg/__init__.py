@@ -1,0 +1,1 @@
+"""RDF and tables in, validated columns, graphs and RDF out. Knows no model."""

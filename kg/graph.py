@@ -1,0 +1,224 @@
+"""The graph in columns: typed nodes with features and text, typed edges, and interactions.
+
+It is what every front end (RDF, tables, cache) produces and what everything later reads. Pure NumPy:
+torch enters in `hetero.to_hetero` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .errors import DataError
+from .vocabulary import IntArray, Vocabulary
+
+FloatArray = npt.NDArray[np.float32]
+EdgeType = tuple[str, str, str]
+_EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Category:
+    """A categorical feature: `codes` shape (n,), int32, -1 = missing; `names[code]` is its value."""
+
+    codes: npt.NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NodeSet:
+    """All nodes of one type.
+
+    Attributes:
+        vocabulary: IRIs; position = node index.
+        numbers: feature -> float32 (n,), NaN = missing (dates are days since 1970-01-01).
+        categories: feature -> Category.
+        texts: feature -> tuple of n strings, "" = missing, in the schema's order.
+    """
+
+    vocabulary: Vocabulary
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    categories: Mapping[str, Category] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    @cached_property
+    def titles(self) -> tuple[str, ...]:
+        """A short readable name per node: its first text, or else the local part of its IRI."""
+        from .vocabulary import local_name
+
+        first = next(iter(self.texts.values()), ("",) * len(self))
+        return tuple(
+            text.strip() or local_name(iri)
+            for text, iri in zip(first, self.vocabulary, strict=True)
+        )
+
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """All texts of a node in the schema's order, joined by ". "; "" where it has none."""
+        columns = list(self.texts.values())
+        if not columns:
+            return ("",) * len(self)
+        return tuple(
+            ". ".join(part.strip() for part in parts if part.strip())
+            for parts in zip(*columns, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class EdgeSet:
+    """All edges of one (source, relation, target) type.
+
+    Attributes:
+        index: int64, shape (2, n): source and target node indices, sorted, without repeats.
+    """
+
+    index: IntArray
+
+    def __len__(self) -> int:
+        return int(self.index.shape[1])
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """User-item events in columns, one row per event, all of shape (n,).
+
+    Attributes:
+        user, item: int64 node indices.
+        label: int8, 1 = positive, 0 = negative (rated below the schema's threshold, or disliked).
+        rating: float32, NaN = none given (implicit feedback; play counts also stand here).
+        time: float64 seconds since 1970-01-01, NaN = unknown.
+        round: int32, 0 = from the catalog, k = answered in round k.
+        split: int8 code into `split_names`, -1 = the catalog names no split for this row.
+    """
+
+    user: IntArray
+    item: IntArray
+    label: npt.NDArray[np.int8]
+    rating: FloatArray
+    time: npt.NDArray[np.float64]
+    round: npt.NDArray[np.int32]
+    split: npt.NDArray[np.int8]
+    split_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in _COLUMNS}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"columns of interactions differ in length: {lengths}")
+
+    @classmethod
+    def build(
+        cls,
+        user: npt.ArrayLike,
+        item: npt.ArrayLike,
+        *,
+        label: npt.ArrayLike | None = None,
+        rating: npt.ArrayLike | None = None,
+        time: npt.ArrayLike | None = None,
+        round: npt.ArrayLike | int = 0,
+        split: npt.ArrayLike | None = None,
+        split_names: tuple[str, ...] = (),
+    ) -> Interactions:
+        """Fill what is not given: label 1, rating and time NaN, round 0, split -1."""
+        users = np.asarray(user, np.int64)
+        n = len(users)
+        return cls(
+            user=users,
+            item=np.asarray(item, np.int64),
+            label=np.ones(n, np.int8) if label is None else np.asarray(label, np.int8),
+            rating=np.full(n, np.nan, np.float32)
+            if rating is None
+            else np.asarray(rating, np.float32),
+            time=np.full(n, np.nan) if time is None else np.asarray(time, np.float64),
+            round=np.full(n, round, np.int32)
+            if np.isscalar(round)
+            else np.asarray(round, np.int32),
+            split=np.full(n, -1, np.int8) if split is None else np.asarray(split, np.int8),
+            split_names=split_names,
+        )
+
+    @classmethod
+    def empty(cls) -> Interactions:
+        """No rows."""
+        return cls.build([], [])
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def select(self, rows: npt.NDArray[np.bool_] | IntArray) -> Interactions:
+        """The rows of a boolean mask or of row numbers, in that order."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    def concat(self, other: Interactions) -> Interactions:
+        """These rows, then the other's; both must name the same splits, or one none."""
+        if other.split_names and self.split_names and other.split_names != self.split_names:
+            raise DataError(f"splits differ: {self.split_names} and {other.split_names}")
+        joined = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS
+        }
+        return replace(self, **joined, split_names=self.split_names or other.split_names)
+
+    def in_split(self, *names: str) -> npt.NDArray[np.bool_]:
+        """Mask of the rows whose named split is one of `names`."""
+        codes = [code for code, name in enumerate(self.split_names) if name in names]
+        return np.isin(self.split, codes)
+
+    def matrix(self, n_users: int, n_items: int, *, label: int = 1) -> sp.csr_matrix:
+        """Binary CSR of shape (n_users, n_items), float32, sorted, of the pairs with this label."""
+        rows = self.label == label
+        values = np.ones(int(rows.sum()), np.float32)
+        out = sp.csr_matrix((values, (self.user[rows], self.item[rows])), (n_users, n_items))
+        out.sum_duplicates()
+        out.data[:] = 1.0
+        return out
+
+
+_COLUMNS = ("user", "item", "label", "rating", "time", "round", "split")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A catalog's graph.
+
+    Attributes:
+        nodes: node type -> NodeSet, in the schema's order.
+        edges: (source type, relation, target type) -> EdgeSet. No interactions, no inverses.
+        interactions: user-item events; never among `edges`.
+        user_type, item_type: which node types are users and items.
+        name: the catalog's name.
+    """
+
+    nodes: Mapping[str, NodeSet]
+    edges: Mapping[EdgeType, EdgeSet]
+    interactions: Interactions
+    user_type: str = "user"
+    item_type: str = "item"
+    name: str = "catalog"
+
+    @property
+    def users(self) -> NodeSet:
+        return self.nodes[self.user_type]
+
+    @property
+    def items(self) -> NodeSet:
+        return self.nodes[self.item_type]
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def with_interactions(self, interactions: Interactions) -> Graph:
+        """The same nodes and edges with other interactions."""
+        return replace(self, interactions=interactions)
