@@ -1,0 +1,180 @@
+"""Tables on disk: CSV, TSV, JSON lines and Parquet, chosen by the file's suffix."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from .errors import DataError, ParseError, UsageError
+from .json_files import plain
+from .writing import StrPath, atomic_write, naming
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+# A spreadsheet runs a cell that starts with one of these; a quote before it makes it text. Cells that
+# already start with quotes and such a sign get one more, so that reading takes exactly one away.
+_RUNNABLE = r"^('*[=+\-@\t\r])"
+_ESCAPED = r"^'('*[=+\-@\t\r])"
+
+
+def write_table(path: StrPath, table: pa.Table) -> None:
+    """Write a table atomically. In CSV and TSV, text that a spreadsheet would run is escaped by a
+    leading quote (`read_table` takes it away again); missing values become empty
+    cells, which read back as missing numbers but as empty text.
+
+    Raises:
+        UsageError: unknown suffix.
+        DataError: a column that the format cannot hold (lists or structs in CSV).
+        ResourceError: the file cannot be written.
+    """
+    suffix = _suffix(path)
+    if suffix == ".parquet":
+        atomic_write(path, lambda out: pq.write_table(table, out, compression="zstd"))
+    elif suffix == ".jsonl":
+        atomic_write(path, lambda out: _write_lines(table, out))
+    else:
+        options = pacsv.WriteOptions(delimiter=_DELIMITERS[suffix])
+        escaped = _escape(table, path)
+        atomic_write(path, lambda out: pacsv.write_csv(escaped, out, options))
+
+
+def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
+    """Read a table; types are inferred where the format has none.
+
+    Args:
+        text: columns to read as text whatever they look like (ids such as "007" stay as they are).
+
+    Raises:
+        UsageError: unknown suffix.
+        ResourceError: no such file, or it cannot be read.
+        ParseError: the content does not follow the format; names the line where it is known.
+    """
+    suffix = _suffix(path)
+    as_text = dict.fromkeys(text, pa.string())
+    as_text |= {re.sub(_RUNNABLE, r"'\1", name): pa.string() for name in as_text}
+    with naming(path, "read"), Path(path).open("rb") as source:
+        try:
+            if suffix == ".parquet":
+                table = pq.ParquetFile(source).read()
+            elif suffix == ".jsonl":
+                table = _read_lines(source, path, as_text)
+            else:
+                table = _read_cells(source, path, _DELIMITERS[suffix], as_text)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ParseError(_first_line(error), where=_place(path, error)) from None
+    _check_names(table, path)
+    for name in set(as_text) & set(table.column_names):
+        table = table.set_column(
+            table.column_names.index(name), name, table[name].cast(pa.string())
+        )
+    return table
+
+
+def _suffix(path: StrPath) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the format of a table from the suffix {suffix!r}",
+            where=str(path),
+            hint=f"use one of {', '.join(SUFFIXES)}",
+        )
+    return suffix
+
+
+def _check_names(table: pa.Table, path: StrPath) -> None:
+    seen: set[str] = set()
+    for field in table.schema:
+        if field.name in seen:
+            raise ParseError(f"column {field.name!r} stands twice", where=f"{path}:1")
+        seen.add(field.name)
+        if pa.types.is_binary(field.type):
+            raise ParseError(f"column {field.name!r} is not UTF-8 text", where=str(path))
+
+
+def _escape(table: pa.Table, path: StrPath) -> pa.Table:
+    columns = []
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_nested(column.type):
+            raise DataError(f"column {name!r} ({column.type}) has no place in CSV", where=str(path))
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column = pc.replace_substring_regex(column, _RUNNABLE, r"'\1")
+        columns.append(column)
+    return pa.table(columns, [re.sub(_RUNNABLE, r"'\1", name) for name in table.column_names])
+
+
+def _unescape(table: pa.Table) -> pa.Table:
+    columns = []
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            column = pc.replace_substring_regex(column, _ESCAPED, r"\1")
+        columns.append(column)
+    return pa.table(columns, [re.sub(_ESCAPED, r"\1", name) for name in table.column_names])
+
+
+def _read_cells(
+    source: BinaryIO, path: StrPath, delimiter: str, types: dict[str, pa.DataType]
+) -> pa.Table:
+    table = pacsv.read_csv(
+        source,
+        pacsv.ReadOptions(use_threads=False),
+        pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pacsv.ConvertOptions(column_types=types),
+    )
+    _check_names(table, path)
+    return _unescape(table)
+
+
+def _write_lines(table: pa.Table, out: BinaryIO) -> None:
+    for batch in table.to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False, default=str)
+            out.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _read_lines(source: BinaryIO, path: StrPath, types: dict[str, pa.DataType]) -> pa.Table:
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(source, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"not JSON: {error}", where=f"{path}:{number}") from None
+        if not isinstance(row, dict):
+            raise ParseError("expected one JSON object per line", where=f"{path}:{number}")
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column(name, [row.get(name) for row in rows], types, path) for name in names}
+    return pa.table(columns)
+
+
+def _column(name: str, values: list[Any], types: dict[str, pa.DataType], path: StrPath) -> pa.Array:
+    if name in types:
+        values = [
+            value if value is None or isinstance(value, str) else json.dumps(value)
+            for value in values
+        ]
+    try:
+        return pa.array(values, types.get(name))
+    except (pa.ArrowException, OverflowError) as error:
+        raise ParseError(f"column {name!r}: {_first_line(error)}", where=str(path)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _place(path: StrPath, error: BaseException) -> str:
+    row = re.search(r"Row #(\d+)", str(error))
+    return f"{path}:{row[1]}" if row else str(path)
