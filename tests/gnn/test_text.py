@@ -1,0 +1,160 @@
+"""Text embeddings: unit rows, one miss per changed text, verified weights, no network."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.gnn import text
+from coldframe.gnn.text import LanguageModel, TextConfig, embed_texts
+from coldframe.gnn.textcache import TextCache
+from coldframe.kg.errors import IntegrityError, ResourceError, UsageError
+
+TEXTS = ("a red rose in the garden", "", "a blue lily in the pond", "roses are red", "  ")
+WORDS = sorted({word for line in TEXTS for word in line.split()})
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer BERT with a word vocabulary, as a model folder."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("bert")
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    torch.manual_seed(0)
+    shape = BertConfig(
+        vocab_size=5 + len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    BertModel(shape).save_pretrained(folder)
+    BertTokenizerFast(str(vocabulary)).save_pretrained(folder)
+    return folder
+
+
+def test_rows_are_unit_or_zero_in_every_backend(tiny_model: Path) -> None:
+    for model in ("tfidf", str(tiny_model)):
+        rows = embed_texts(TEXTS, TextConfig(model))
+        assert rows.dtype == np.float32
+        lengths = np.linalg.norm(rows, axis=1)
+        np.testing.assert_allclose(lengths, [1, 0, 1, 1, 0], atol=1e-6)
+    assert embed_texts(TEXTS, TextConfig("none")).shape == (5, 0)
+
+
+def test_batches_and_order_do_not_matter(tiny_model: Path) -> None:
+    one = embed_texts(TEXTS, TextConfig(str(tiny_model), batch_size=1))
+    many = embed_texts(TEXTS[::-1], TextConfig(str(tiny_model), batch_size=4))[::-1]
+    np.testing.assert_allclose(one, many, atol=2e-3)  # float16 steps
+
+
+def test_tfidf_puts_like_texts_near_and_keeps_the_space_of_its_corpus() -> None:
+    corpus = [f"{colour} {plant}" for colour in ("red", "blue", "white") for plant in WORDS]
+    rows = embed_texts(("red rose", "red roses", "blue lily"), TextConfig("tfidf"), corpus=corpus)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2]
+    later = embed_texts(("blue lily",), TextConfig("tfidf"), corpus=corpus)
+    np.testing.assert_allclose(later[0], rows[2], atol=1e-6)
+
+
+def test_no_text_at_all_gives_no_columns() -> None:
+    assert embed_texts(("", " "), TextConfig("tfidf")).shape == (2, 0)
+
+
+def test_cache_hits_equal_fresh_rows_and_a_changed_text_is_one_miss(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TextConfig(str(tiny_model))
+    asked: list[list[str]] = []
+    embed = LanguageModel.embed
+
+    def spy(self: LanguageModel, texts: list[str], progress: object = None) -> np.ndarray:
+        asked.append(list(texts))
+        return embed(self, texts, progress)
+
+    monkeypatch.setattr(LanguageModel, "embed", spy)
+    fresh = embed_texts(TEXTS, config, cache=tmp_path)
+    np.testing.assert_array_equal(embed_texts(TEXTS, config), fresh)
+    np.testing.assert_array_equal(embed_texts(TEXTS, config, cache=tmp_path), fresh)
+    embed_texts((*TEXTS[:3], "roses are blue"), config, cache=tmp_path)
+    assert [len(texts) for texts in asked] == [3, 3, 1]
+    assert asked[-1] == ["roses are blue"]
+    embed_texts(TEXTS, TextConfig(str(tiny_model), max_length=4), cache=tmp_path)
+    assert len(asked[-1]) == 3, "another setting is another model"
+
+
+def test_torn_tail_and_flipped_bits_are_misses_never_wrong_rows(tmp_path: Path) -> None:
+    cache = TextCache(tmp_path, "ab" * 32, 4)
+    cache.append(["one", "two"], np.arange(8, dtype=np.float16).reshape(2, 4))
+    raw = bytearray(cache.rows_path.read_bytes())
+    raw[3] ^= 1
+    cache.rows_path.write_bytes(bytes(raw) + b"torn")
+    assert set(cache.read(["one", "two"])) == {"two"}
+    cache.append(["one"], np.full((1, 4), 7, np.float16))
+    found = cache.read(["one", "two"])
+    np.testing.assert_array_equal(found["one"], np.full(4, 7))
+    np.testing.assert_array_equal(found["two"], [4, 5, 6, 7])
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from coldframe.gnn.textcache import TextCache
+cache = TextCache(Path(sys.argv[1]), "cd" * 32, 2)
+for k in range(10):
+    cache.append([f"{sys.argv[2]}-{k}"], np.array([[int(sys.argv[2]), k]], np.float16))
+"""
+
+
+def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
+    commands = [[sys.executable, "-c", _WRITER, str(tmp_path), str(worker)] for worker in range(3)]
+    workers = [subprocess.Popen(command, cwd=tmp_path) for command in commands]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    names = {f"{worker}-{k}": (worker, k) for worker in range(3) for k in range(10)}
+    found = TextCache(tmp_path, "cd" * 32, 2).read(list(names))
+    assert {name: tuple(row) for name, row in found.items()} == names
+
+
+def test_unwritable_cache_is_a_named_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="text cache"):
+        TextCache(tmp_path / "file", "ab" * 32, 4)
+
+
+def test_unknown_model_is_refused_without_a_network() -> None:
+    with pytest.raises(ResourceError, match="neither a folder nor on this machine"):
+        embed_texts(TEXTS, TextConfig("nobody/no-such-model"))
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(UsageError, match="precision"):
+        TextConfig(precision="int8")
+    with pytest.raises(UsageError, match="max_length"):
+        TextConfig(max_length=0)
+
+
+def test_tampered_minilm_is_refused_and_auto_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(text.MINILM_PACKAGE, reason="extra lm is not installed")
+    assert text.resolve("auto") == "minilm"
+    monkeypatch.setattr(text, "MINILM_SHA256", "0" * 64)
+    with pytest.raises(IntegrityError, match="sha256"):
+        embed_texts(TEXTS, TextConfig("minilm"))
+    assert text.resolve("auto") == "tfidf"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(text.MINILM_PACKAGE) is None, reason="extra lm is not installed"
+)
+def test_minilm_knows_meanings() -> None:
+    rows = embed_texts(("a love story", "a romance", "space war with aliens"), TextConfig("minilm"))
+    assert rows.shape == (3, 384)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
