@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,13 @@ from .errors import DataError
 from .graph import Graph, Interactions
 from .vocabulary import IntArray
 
+BoolArray = npt.NDArray[np.bool_]
+PARTS = ("train", "valid", "test")
+
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint sets of interactions, and the items that have none in training on purpose.
+    """Three disjoint sets of interactions, and the nodes that have none in training on purpose.
 
     Attributes:
         train, valid, test: no (user, item) pair stands in two of them.
@@ -33,20 +37,46 @@ class Split:
     seed: int = 0
 
     def check(self, graph: Graph) -> Split:
-        """Prove that nothing leaks; raises DataError that names the first pair or item that does."""
-        n_items = graph.n_items
-        codes = {
-            part: np.unique(getattr(self, part).user * n_items + getattr(self, part).item)
-            for part in ("train", "valid", "test")
-        }
+        """Prove that nothing leaks, and return this split.
+
+        Proved: indices are in range; no pair stands in two parts, whatever its label (so no known
+        negative is true in a later part); no cold node stands in train or valid; no edge of the
+        graph, in either direction, joins the user and the item of a validation or test pair.
+
+        Raises:
+            DataError: naming the first pair or node that leaks.
+        """
+        codes = {part: self._pair_codes(graph, part) for part in PARTS}
         for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
             both = np.intersect1d(codes[first], codes[second], assume_unique=True)
-            if len(both):
-                user, item = divmod(int(both[0]), n_items)
+            self._refuse(graph, both, f"pairs stand in both {first} and {second}")
+        self._check_cold(graph)
+        hidden = np.union1d(codes["valid"], codes["test"])
+        known = _pairs_in_edges(graph)
+        both = np.intersect1d(known, hidden)
+        self._refuse(graph, both, "validation or test pairs are edges of the graph")
+        return self
+
+    def _pair_codes(self, graph: Graph, part: str) -> IntArray:
+        rows: Interactions = getattr(self, part)
+        for kind, size in (("user", graph.n_users), ("item", graph.n_items)):
+            index: IntArray = getattr(rows, kind)
+            if len(index) and not (index.min() >= 0 and index.max() < size):
                 raise DataError(
-                    f"split {self.name!r}: {len(both)} pairs stand in both {first} and {second}",
-                    where=f"{graph.users.vocabulary[user]} {graph.items.vocabulary[item]}",
+                    f"split {self.name!r}: {kind} indices of {part} run from {index.min()} to "
+                    f"{index.max()}, but the graph has {size} {kind}s"
                 )
+        return np.unique(pair_codes(rows, graph.n_items))
+
+    def _refuse(self, graph: Graph, pairs: IntArray, what: str) -> None:
+        if len(pairs):
+            user, item = divmod(int(pairs[0]), graph.n_items)
+            raise DataError(
+                f"split {self.name!r}: {len(pairs)} {what}",
+                where=f"{graph.users.vocabulary[user]} {graph.items.vocabulary[item]}",
+            )
+
+    def _check_cold(self, graph: Graph) -> None:
         for part in ("train", "valid"):
             rows: Interactions = getattr(self, part)
             for kind, hidden in (("item", self.cold_items), ("user", self.cold_users)):
@@ -57,29 +87,50 @@ class Split:
                         f"split {self.name!r}: cold {kind} has interactions in {part}",
                         where=getattr(graph, f"{kind}s").vocabulary[index],
                     )
-        return self
+
+
+def pair_codes(rows: Interactions, n_items: int) -> IntArray:
+    """One integer per row that names its (user, item) pair, shape (n,)."""
+    return np.asarray(rows.user * n_items + rows.item, np.int64)
+
+
+def _pairs_in_edges(graph: Graph) -> IntArray:
+    """Codes of the (user, item) pairs that some edge joins, in either direction."""
+    ends = (graph.user_type, graph.item_type)
+    found = [np.zeros(0, np.int64)]
+    for (source, _, target), edges in graph.edges.items():
+        if (source, target) == ends:
+            found.append(edges.index[0] * graph.n_items + edges.index[1])
+        if (target, source) == ends:
+            found.append(edges.index[1] * graph.n_items + edges.index[0])
+    return np.unique(np.concatenate(found))
+
+
+def rng_for(seed: int, purpose: str) -> np.random.Generator:
+    """A generator that depends on the seed and on what it is for, and on nothing else."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
 def hold_out_per_user(
     interactions: Interactions, share: float, rng: np.random.Generator, *, keep: int = 1
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Mask of about `share` of each user's rows, drawn at random, shape (n,).
 
     Pairs that occur more than once are held out together; every user keeps at least `keep` pairs.
+    The draw depends on which pairs there are, not on the order of the rows.
     """
     n = len(interactions)
     if n == 0:
         return np.zeros(0, bool)
     width = int(interactions.item.max()) + 1
-    pairs, row_pair = np.unique(interactions.user * width + interactions.item, return_inverse=True)
+    pairs, row_pair = np.unique(pair_codes(interactions, width), return_inverse=True)
     owner = pairs // width
     order = np.lexsort((rng.random(len(pairs)), owner))
     starts = np.searchsorted(owner[order], owner[order], side="left")
     rank = np.arange(len(order)) - starts
     size = np.bincount(owner)[owner[order]]
-    wanted = np.minimum(
-        np.floor(size * share + rng.random(int(owner.max()) + 1)[owner[order]]), size - keep
-    )
+    luck = rng.random(int(owner.max()) + 1)[owner[order]]
+    wanted = np.minimum(np.floor(size * share + luck), size - keep)
     held = np.zeros(len(pairs), bool)
     held[order] = rank < wanted
     return np.asarray(held[row_pair.reshape(-1)])
@@ -93,8 +144,35 @@ def hold_out_items(
     *,
     at_least: int = 1,
 ) -> IntArray:
-    """Sorted indices of about `share` of the items that have `at_least` positive rows."""
-    degree = np.bincount(interactions.item[interactions.label == 1], minlength=n_items)
+    """Sorted indices of about `share` of the items that have `at_least` distinct positive users."""
+    return _draw(interactions.item, interactions, n_items, share, rng, at_least)
+
+
+def hold_out_users(
+    interactions: Interactions,
+    n_users: int,
+    share: float,
+    rng: np.random.Generator,
+    *,
+    at_least: int = 1,
+) -> IntArray:
+    """Sorted indices of about `share` of the users that have `at_least` distinct positive items."""
+    return _draw(interactions.user, interactions, n_users, share, rng, at_least)
+
+
+def _draw(
+    owner: IntArray,
+    interactions: Interactions,
+    size: int,
+    share: float,
+    rng: np.random.Generator,
+    at_least: int,
+) -> IntArray:
+    positive = np.flatnonzero(interactions.label == 1)
+    width = int(interactions.item.max()) + 1 if len(positive) else 1
+    codes = pair_codes(interactions, width)[positive]
+    first = positive[np.unique(codes, return_index=True)[1]]
+    degree = np.bincount(owner[first], minlength=size)
     eligible = np.flatnonzero(degree >= at_least)
     chosen = rng.choice(eligible, round(share * len(eligible)), replace=False)
     return np.sort(chosen).astype(np.int64)

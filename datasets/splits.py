@@ -1,0 +1,346 @@
+"""Protocols: how a catalog's interactions become train, validation and test. Each split is proved.
+
+Negative rows (rated below the threshold) never stand in a split unless `negatives=True` puts those
+of trained users and items into train. A pair with several rows counts once, as positive if any row is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..kg.coldstart import ColdStartOpen, cold_start_open, resolve
+from ..kg.errors import DataError, UsageError, nearest
+from ..kg.graph import Graph, Interactions
+from ..kg.split import (
+    BoolArray,
+    Split,
+    hold_out_items,
+    hold_out_per_user,
+    hold_out_users,
+    pair_codes,
+    rng_for,
+)
+from ..kg.vocabulary import IntArray
+
+__all__ = ["PROTOCOLS", "ColdStartOpen", "cold_start_open", "default_protocol", "make_split"]
+
+_LOG = logging.getLogger(__name__)
+_NONE = np.zeros(0, np.int64)
+_VALID_NAMES = ("valid", "validation", "val", "dev")
+_COLD_COLUMN = ("warm_train", "warm_test", "user_cold", "item_cold", "user_item_cold")
+
+
+def make_split(graph: Graph, protocol: str = "default", seed: int = 0, **options: object) -> Split:
+    """The catalog's interactions split by a protocol of `PROTOCOLS`, with its leakage proof done.
+
+    Args:
+        protocol: "default" takes the catalog's own split where it has one, else item-cold.
+        options: keyword options of the protocol's function, such as `test_share=0.1`.
+
+    Raises:
+        UsageError: unknown protocol or option, or a share out of range.
+        DataError: the catalog lacks what the protocol needs, or its own split leaks.
+    """
+    if protocol == "default":
+        protocol = default_protocol(graph)
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {protocol!r}", hint=nearest(protocol, PROTOCOLS))
+    function = PROTOCOLS[protocol]
+    valid = [
+        name for name in inspect.signature(function).parameters if name not in _FIXED_PARAMETERS
+    ]
+    for name, value in options.items():
+        if name not in valid:
+            raise UsageError(
+                f"protocol {protocol!r} has no option {name!r}", hint=nearest(name, valid)
+            )
+        if name.endswith("share") and not (isinstance(value, int | float) and 0 <= value < 1):
+            raise UsageError(f"{name} is {value!r}, expected a share in [0, 1)")
+    if not (graph.interactions.label == 1).any():
+        raise DataError(
+            f"catalog {graph.name!r} has no positive interactions to split",
+            hint="a catalog without any can be asked about or searched, not evaluated",
+        )
+    return function(graph, seed, **options).check(graph)
+
+
+_FIXED_PARAMETERS = ("graph", "seed")
+
+
+def default_protocol(graph: Graph) -> str:
+    """ "fixed" where the catalog names train and test rows, else "item-cold"."""
+    names = {
+        graph.interactions.split_names[code]
+        for code in np.unique(graph.interactions.split)
+        if code >= 0
+    }
+    return "fixed" if {"train", "test"} <= names else "item-cold"
+
+
+def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
+    """The catalog's own train / valid / test; without a valid part, a share of train per user.
+
+    Positive rows only. A pair that an earlier part already has is dropped from the later one: it
+    would be masked when ranking. Cold items are those that only test names.
+    """
+    events = graph.interactions
+    events = events.select(events.label == 1)
+    train, test = events.in_split("train"), events.in_split("test")
+    valid = events.in_split(*_VALID_NAMES)
+    if not train.any() or not test.any():
+        names = ", ".join(events.split_names) or "none"
+        raise DataError(
+            f"catalog {graph.name!r} has no fixed split: it names {names}, expected train and test",
+            hint="choose protocol warm or item-cold",
+        )
+    if not valid.any():
+        valid = _per_user(events, train, valid_share, seed, "valid")
+        train &= ~valid
+    codes = pair_codes(events, graph.n_items)
+    repeated = valid & np.isin(codes, codes[train])
+    repeated |= test & np.isin(codes, codes[train | valid])
+    if repeated.any():
+        _LOG.warning(
+            "fixed split: %d rows repeat a pair of an earlier part; dropped", repeated.sum()
+        )
+    return _assemble(graph, "fixed", 0, events, train, valid & ~repeated, test & ~repeated)
+
+
+def warm(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    test_share: float = 0.1,
+    valid_share: float = 0.1,
+    negatives: bool = False,
+) -> Split:
+    """Positives split per user, 80/10/10 by default; every user keeps at least one in train."""
+    events = _positives(graph)
+    everything = np.ones(len(events), bool)
+    split = _warm(graph, "warm", seed, events, everything, ~everything, test_share, valid_share)
+    return _with_negatives(graph, split) if negatives else split
+
+
+def item_cold(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    cold_share: float = 0.2,
+    at_least: int = 1,
+    test_share: float = 0.1,
+    valid_share: float = 0.1,
+    negatives: bool = False,
+) -> Split:
+    """A share of the items with `at_least` positives is hidden entirely, and tested; the rest is warm.
+
+    Test then holds both: every positive on a cold item, and the warm items' `test_share`.
+    """
+    events = _positives(graph)
+    rng = rng_for(seed, "cold items")
+    cold = hold_out_items(events, graph.n_items, cold_share, rng, at_least=at_least)
+    hidden = np.isin(events.item, cold)
+    split = _warm(graph, "item-cold", seed, events, ~hidden, hidden, test_share, valid_share)
+    split = replace(split, cold_items=cold)
+    return _with_negatives(graph, split) if negatives else split
+
+
+def user_cold(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    cold_share: float = 0.2,
+    at_least: int = 1,
+    test_share: float = 0.1,
+    valid_share: float = 0.1,
+    negatives: bool = False,
+) -> Split:
+    """A share of the users with `at_least` positives is hidden entirely, and tested; the rest is warm."""
+    events = _positives(graph)
+    rng = rng_for(seed, "cold users")
+    cold = hold_out_users(events, graph.n_users, cold_share, rng, at_least=at_least)
+    hidden = np.isin(events.user, cold)
+    split = _warm(graph, "user-cold", seed, events, ~hidden, hidden, test_share, valid_share)
+    split = replace(split, cold_users=cold)
+    return _with_negatives(graph, split) if negatives else split
+
+
+def cold_split_column(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    test: Sequence[str] = ("item_cold", "user_item_cold", "warm_test"),
+    valid_share: float = 0.1,
+    negatives: bool = False,
+) -> Split:
+    """The catalog's own columns warm_train, warm_test, user_cold, item_cold, user_item_cold (MetaHIN).
+
+    Train = warm_train less `valid_share` per user. Test = the columns that `test` names. Items and
+    users of the cold columns are cold, tested or not.
+    """
+    unknown = set(test) - set(_COLD_COLUMN[1:])
+    if unknown:
+        raise UsageError(
+            f"cold-split-column cannot test on {sorted(unknown)}",
+            hint=nearest(sorted(unknown)[0], _COLD_COLUMN[1:]),
+        )
+    events = _positives(graph)
+    if not events.in_split("warm_train").any():
+        raise DataError(
+            f"catalog {graph.name!r} has no rows marked warm_train",
+            hint="choose protocol warm or item-cold",
+        )
+    trained = events.in_split("warm_train")
+    valid = _per_user(events, trained, valid_share, seed, "valid")
+    split = _assemble(
+        graph, "cold-split-column", seed, events, trained & ~valid, valid, events.in_split(*test)
+    )
+    cold_items = np.unique(events.item[events.in_split("item_cold", "user_item_cold")])
+    cold_users = np.unique(events.user[events.in_split("user_cold", "user_item_cold")])
+    split = replace(split, cold_items=cold_items, cold_users=cold_users)
+    return _with_negatives(graph, split) if negatives else split
+
+
+def thinned(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    thin_share: float = 0.2,
+    at_least: int = 20,
+    most: int = 4,
+    test_share: float = 0.1,
+    valid_share: float = 0.1,
+    negatives: bool = False,
+) -> Split:
+    """A share of the items with `at_least` positives keeps only 1 to `most` of them in train.
+
+    How many each keeps is uniform. Of the rest of a thinned item, `valid_share` is for tuning (a
+    thinned item that is tuned on is in the tail too) and all else is tested; other items are warm.
+    """
+    if not 1 <= most < at_least:
+        raise UsageError(f"most is {most}, expected 1 <= most < at_least ({at_least})")
+    events = _positives(graph)
+    rng = rng_for(seed, "thinned items")
+    thin = hold_out_items(events, graph.n_items, thin_share, rng, at_least=at_least)
+    on_thin = np.isin(events.item, thin)
+    kept = on_thin & (
+        _rank_within(events.item, rng) < rng.integers(1, most + 1, graph.n_items)[events.item]
+    )
+    tuned = on_thin & ~kept & (rng.random(len(events)) < valid_share)
+    tested = on_thin & ~kept & ~tuned
+    split = _warm(graph, "thinned", seed, events, ~on_thin, tested, test_share, valid_share)
+    split = replace(
+        split,
+        train=split.train.concat(events.select(kept)),
+        valid=split.valid.concat(events.select(tuned)),
+    )
+    return _with_negatives(graph, split) if negatives else split
+
+
+def kg_coldstart_open(
+    graph: Graph,
+    seed: int = 0,
+    *,
+    cold_share: float = 0.2,
+    at_least: int = 20,
+    held_out_share: float = 0.2,
+    valid_share: float = 0.0,
+) -> Split:
+    """The split of `cold_start_open`, where panel and test users are found as well."""
+    return cold_start_open(
+        graph,
+        seed,
+        cold_share=cold_share,
+        at_least=at_least,
+        held_out=held_out_share,
+        valid_share=valid_share,
+    ).split
+
+
+PROTOCOLS: dict[str, Callable[..., Split]] = {
+    "fixed": fixed,
+    "warm": warm,
+    "item-cold": item_cold,
+    "user-cold": user_cold,
+    "cold-split-column": cold_split_column,
+    "thinned": thinned,
+    "kg-coldstart-open": kg_coldstart_open,
+}
+
+
+def _positives(graph: Graph) -> Interactions:
+    events = resolve(graph.interactions, graph.n_items)
+    return events.select(events.label == 1)
+
+
+def _per_user(
+    events: Interactions, among: BoolArray, share: float, seed: int, purpose: str
+) -> BoolArray:
+    """Mask over `events` of about `share` of each user's rows `among` them."""
+    out = np.zeros(len(events), bool)
+    out[among] = hold_out_per_user(events.select(among), share, rng_for(seed, purpose))
+    return out
+
+
+def _warm(
+    graph: Graph,
+    name: str,
+    seed: int,
+    events: Interactions,
+    among: BoolArray,
+    hidden: BoolArray,
+    test_share: float,
+    valid_share: float,
+) -> Split:
+    """Rows `among` split per user; rows `hidden` are tested as well."""
+    tested = _per_user(events, among, test_share, seed, "test")
+    left = among & ~tested
+    tuned = _per_user(events, left, valid_share / (1 - test_share), seed, "valid")
+    return _assemble(graph, name, seed, events, left & ~tuned, tuned, tested | hidden)
+
+
+def _assemble(
+    graph: Graph,
+    name: str,
+    seed: int,
+    events: Interactions,
+    train: BoolArray,
+    valid: BoolArray,
+    test: BoolArray,
+) -> Split:
+    """A split of these rows; cold items are those that only `test` has."""
+    seen = np.zeros(graph.n_items, bool)
+    seen[events.item[train | valid]] = True
+    tested = np.unique(events.item[test])
+    return Split(
+        train=events.select(train),
+        valid=events.select(valid),
+        test=events.select(test),
+        cold_items=tested[~seen[tested]] if name == "fixed" else _NONE,
+        cold_users=_NONE,
+        name=name,
+        seed=seed,
+    )
+
+
+def _with_negatives(graph: Graph, split: Split) -> Split:
+    """Known negatives added to train, save those of cold items, of cold users and of other splits."""
+    events = resolve(graph.interactions, graph.n_items)
+    keep = events.label == 0
+    keep &= ~np.isin(events.item, split.cold_items) & ~np.isin(events.user, split.cold_users)
+    if split.name == "cold-split-column":
+        keep &= events.in_split("warm_train")
+    return replace(split, train=split.train.concat(events.select(keep)))
+
+
+def _rank_within(owner: IntArray, rng: np.random.Generator) -> IntArray:
+    """Random rank 0, 1, ... of each row among those of the same owner, shape (n,)."""
+    order = np.lexsort((rng.random(len(owner)), owner))
+    starts = np.searchsorted(owner[order], owner[order], side="left")
+    rank = np.empty(len(owner), np.int64)
+    rank[order] = np.arange(len(owner)) - starts
+    return rank

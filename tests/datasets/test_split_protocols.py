@@ -1,0 +1,231 @@
+"""Each protocol does what it says on small graphs, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coldframe.datasets.splits import PROTOCOLS, cold_start_open, default_protocol, make_split
+from coldframe.kg.errors import DataError, UsageError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.split import Split
+from coldframe.kg.vocabulary import Vocabulary
+
+
+def make_graph(n_users: int = 40, n_items: int = 30, per_user: int = 12, seed: int = 0) -> Graph:
+    rng = np.random.default_rng(seed)
+    user = np.repeat(np.arange(n_users), per_user)
+    item = np.concatenate([rng.choice(n_items, per_user, replace=False) for _ in range(n_users)])
+    label = (rng.random(len(user)) < 0.7).astype(np.int8)
+    nodes = {
+        "user": NodeSet(Vocabulary(f"urn:u:{u}" for u in range(n_users))),
+        "item": NodeSet(Vocabulary(f"urn:i:{i}" for i in range(n_items))),
+    }
+    return Graph(nodes, {}, Interactions.build(user, item, label=label))
+
+
+def named(graph: Graph, parts: np.ndarray, names: tuple[str, ...]) -> Graph:
+    events = replace(graph.interactions, split=parts.astype(np.int8), split_names=names)
+    return graph.with_interactions(events)
+
+
+def pairs(rows: Interactions) -> set[tuple[int, int]]:
+    return set(zip(rows.user.tolist(), rows.item.tolist(), strict=True))
+
+
+def test_warm_keeps_every_user_and_follows_the_shares() -> None:
+    graph = make_graph()
+    split = make_split(graph, "warm", seed=3)
+    liked = graph.interactions.select(graph.interactions.label == 1)
+    assert pairs(split.train) | pairs(split.valid) | pairs(split.test) == pairs(liked)
+    assert set(split.train.user) == set(liked.user)
+    assert abs(len(split.test) / len(liked) - 0.1) < 0.04
+    assert abs(len(split.valid) / len(liked) - 0.1) < 0.04
+
+
+def test_the_same_seed_gives_the_same_split_whatever_the_order_of_rows() -> None:
+    graph = make_graph()
+    order = np.random.default_rng(1).permutation(len(graph.interactions))
+    shuffled = graph.with_interactions(graph.interactions.select(order))
+    for protocol in ("warm", "item-cold", "user-cold", "thinned", "kg-coldstart-open"):
+        options = {"at_least": 5} if protocol in ("thinned", "kg-coldstart-open") else {}
+        one = make_split(graph, protocol, seed=7, **options)
+        two = make_split(shuffled, protocol, seed=7, **options)
+        other = make_split(graph, protocol, seed=8, **options)
+        assert pairs(one.train) == pairs(two.train), protocol
+        assert pairs(one.test) == pairs(two.test), protocol
+        assert pairs(one.test) != pairs(other.test), protocol
+
+
+def test_item_cold_tests_cold_and_warm_items() -> None:
+    split = make_split(make_graph(), "item-cold")
+    assert len(split.cold_items) == 6
+    on_cold = np.isin(split.test.item, split.cold_items)
+    assert on_cold.any()
+    assert (~on_cold).any()
+
+
+def test_user_cold_hides_users() -> None:
+    split = make_split(make_graph(), "user-cold")
+    assert len(split.cold_users) == 8
+    assert not set(split.cold_users) & set(split.train.user)
+    assert set(split.cold_users) <= set(split.test.user)
+
+
+def test_thinned_leaves_one_to_four() -> None:
+    graph = make_graph(n_users=200)
+    split = make_split(graph, "thinned", at_least=20)
+    degree = np.bincount(split.train.item, minlength=graph.n_items)
+    assert np.sort(degree)[:6].max() <= 4
+    assert np.sort(degree)[:6].min() >= 1
+    assert np.sort(degree)[6:].min() > 4
+
+
+def test_fixed_takes_the_names_and_drops_repeats() -> None:
+    graph = make_graph()
+    events = graph.interactions
+    twice = events.concat(events.select(np.flatnonzero(events.label == 1)[:5]))
+    parts = np.arange(len(twice)) % 3
+    parts[-5:] = (parts[np.flatnonzero(events.label == 1)[:5]] + 1) % 3
+    graph = named(graph.with_interactions(twice), parts, ("train", "val", "test"))
+    assert default_protocol(graph) == "fixed"
+    split = make_split(graph)
+    assert split.name == "fixed"
+    assert pairs(split.train) == pairs(twice.select((parts == 0) & (twice.label == 1)))
+    assert not pairs(split.train) & pairs(split.test)
+
+
+def test_fixed_without_a_valid_part_takes_one_from_train() -> None:
+    graph = make_graph()
+    parts = np.arange(len(graph.interactions)) % 2
+    split = make_split(named(graph, parts, ("train", "test")), "fixed")
+    assert 0 < len(split.valid) < len(split.train)
+
+
+def test_cold_split_column_hides_what_the_columns_hide() -> None:
+    graph = make_graph()
+    events = graph.interactions
+    names = ("warm_train", "warm_test", "user_cold", "item_cold", "user_item_cold")
+    new_user, new_item = events.user >= 30, events.item >= 24
+    rng = np.random.default_rng(0)
+    parts = np.where(rng.random(len(events)) < 0.8, 0, 1)
+    parts[new_user], parts[new_item], parts[new_user & new_item] = 2, 3, 4
+    split = make_split(named(graph, parts, names), "cold-split-column")
+    assert set(split.cold_items) <= set(range(24, 30))
+    assert set(split.cold_users) <= set(range(30, 40))
+    tested = events.select(np.isin(parts, (1, 3, 4)) & (events.label == 1))
+    assert pairs(split.test) == pairs(tested)
+    only = make_split(named(graph, parts, names), "cold-split-column", test=("item_cold",))
+    assert set(only.test.item) <= set(split.cold_items)
+
+
+def test_negatives_are_known_and_never_cold() -> None:
+    graph = make_graph()
+    split = make_split(graph, "item-cold", negatives=True)
+    disliked = split.train.select(split.train.label == 0)
+    assert len(disliked)
+    assert not set(disliked.item) & set(split.cold_items)
+
+
+def test_cold_start_open_follows_the_protocol() -> None:
+    graph = make_graph(n_users=100)
+    drawn = cold_start_open(graph, seed=1, at_least=5)
+    everyone = np.concatenate([drawn.panel_users, drawn.test_users])
+    assert np.array_equal(np.sort(everyone), np.arange(100))
+    assert len(drawn.panel_users) == 50
+    assert len(drawn.cold_items) == 6
+    assert not set(drawn.split.test.user) & set(drawn.panel_users)
+    events = graph.interactions
+    hidden = np.isin(events.user, drawn.panel_users) & np.isin(events.item, drawn.cold_items)
+    assert pairs(drawn.answers) == pairs(events.select(hidden))
+    assert set(drawn.answers.label) == {0, 1}
+    liked = events.select(events.label == 1)
+    warm = liked.select(np.isin(liked.user, drawn.panel_users) & ~hidden[events.label == 1])
+    assert pairs(warm) <= pairs(drawn.split.train)
+    hard = cold_start_open(graph, seed=1, at_least=5, cold_share=0.8)
+    assert len(hard.cold_items) == 24
+
+
+def test_a_pair_that_was_once_positive_is_no_negative() -> None:
+    graph = make_graph()
+    events = graph.interactions
+    denied = replace(events, label=1 - events.label)
+    both = graph.with_interactions(denied.concat(events))
+    split = make_split(both, "warm", negatives=True)
+    assert len(split.train.select(split.train.label == 0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options", "words"),
+    [
+        ("wram", {}, "did you mean 'warm'"),
+        ("warm", {"test_shore": 0.2}, "did you mean 'test_share'"),
+        ("warm", {"test_share": 1.5}, "share in [0, 1)"),
+        ("cold-split-column", {"test": ("item_clod",)}, "did you mean 'item_cold'"),
+        ("thinned", {"most": 0}, "most is 0"),
+    ],
+)
+def test_wrong_use_is_named(protocol: str, options: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        make_split(make_graph(), protocol, **options)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("protocol", ["fixed", "cold-split-column"])
+def test_a_catalog_without_the_columns_is_named(protocol: str) -> None:
+    with pytest.raises(DataError, match="choose protocol"):
+        make_split(make_graph(), protocol)
+
+
+def test_no_positives_is_named() -> None:
+    graph = make_graph()
+    with pytest.raises(DataError, match="no positive interactions"):
+        make_split(graph.with_interactions(Interactions.empty()), "warm")
+    with pytest.raises(DataError, match="lower at_least"):
+        cold_start_open(graph, at_least=1000)
+
+
+def leaking(graph: Graph, **changes: object) -> Split:
+    return replace(make_split(graph, "item-cold"), **changes)
+
+
+def test_check_finds_planted_leaks() -> None:
+    graph = make_graph()
+    split = make_split(graph, "item-cold")
+    one = split.test.select(np.array([0]))
+    known = replace(one, label=np.zeros(1, np.int8))
+    for part, row, words in [
+        ("train", one, "both train and test"),
+        ("train", known, "both train and test"),
+        ("valid", one, "both valid and test"),
+    ]:
+        bad = replace(split, **{part: getattr(split, part).concat(row)}, cold_items=one.item[:0])
+        with pytest.raises(DataError, match=words):
+            bad.check(graph)
+    stranger = Interactions.build([0], split.cold_items[:1])
+    with pytest.raises(DataError, match=r"cold item has interactions in train|both train and"):
+        replace(split, train=split.train.concat(stranger)).check(graph)
+    with pytest.raises(DataError, match="indices of train"):
+        replace(split, train=split.train.concat(Interactions.build([0], [999]))).check(graph)
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_check_finds_a_test_pair_among_the_edges(forward: bool) -> None:
+    graph = make_graph()
+    split = make_split(graph, "warm")
+    ends = np.stack([split.test.user[:1], split.test.item[:1]])
+    key = ("user", "bought", "item") if forward else ("item", "bought by", "user")
+    leaky = replace(graph, edges={key: EdgeSet(ends if forward else ends[::-1])})
+    with pytest.raises(DataError, match="are edges of the graph"):
+        split.check(leaky)
+    with pytest.raises(DataError, match="are edges of the graph"):
+        make_split(leaky, "warm")
+
+
+def test_every_protocol_is_covered_here() -> None:
+    assert set(PROTOCOLS) == {
+        "fixed", "warm", "item-cold", "user-cold", "cold-split-column", "thinned",
+        "kg-coldstart-open",
+    }  # fmt: skip
