@@ -1,0 +1,132 @@
+"""Checked values of a TOML tree: keys, strings, IRIs, templates, paths; every error names its key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import SchemaError, nearest
+from .schema import WELL_KNOWN_PREFIXES, Hop, PropertyPath
+
+_HOP = re.compile(r"(\^?)(?:<([^<>\s]+)>|([^<>\s/^]+))")
+_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*")
+
+
+class Values:
+    """Checks values; `source` and the dotted key make the place of every error."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.prefixes: dict[str, str] = dict(WELL_KNOWN_PREFIXES)
+
+    def fail(self, key: str, message: str, hint: str = "") -> SchemaError:
+        """The error to raise for a key."""
+        return SchemaError(message, where=f"{self.source}:{key}", hint=hint)
+
+    def keys(self, table: Mapping[str, Any], allowed: Iterable[str], key: str) -> None:
+        valid = set(allowed)
+        for word in table:
+            if word not in valid:
+                where = f"{key}.{word}" if key else word
+                raise self.fail(where, f"unknown key {word!r}", nearest(word, valid))
+
+    def known(self, word: str, valid: Iterable[str], key: str, kind: str) -> None:
+        names = list(valid)
+        if word not in names:
+            raise self.fail(key, f"unknown {kind} {word!r}", nearest(word, names))
+
+    def distinct(self, names: Iterable[str], key: str, kind: str) -> None:
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise self.fail(key, f"{kind} {name!r} is defined twice")
+            seen.add(name)
+
+    def needed(self, table: Mapping[str, Any], word: str, key: str) -> Any:
+        if word not in table:
+            raise self.fail(f"{key}.{word}", f"{word!r} is missing")
+        return table[word]
+
+    def a_table(self, value: Any, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.fail(key, f"expected a table, got {value!r}")
+        return value
+
+    def table(self, parent: Mapping[str, Any], word: str, key: str) -> dict[str, Any]:
+        return self.a_table(parent.get(word, {}), f"{key}.{word}" if key else word)
+
+    def string(self, value: Any, key: str) -> str:
+        if not isinstance(value, str):
+            raise self.fail(key, f"expected a string, got {value!r}")
+        return value
+
+    def flag(self, table: Mapping[str, Any], word: str, key: str, *, default: bool = False) -> bool:
+        value = table.get(word, default)
+        if not isinstance(value, bool):
+            raise self.fail(f"{key}.{word}", f"expected true or false, got {value!r}")
+        return value
+
+    def words(self, table: Mapping[str, Any], word: str, key: str) -> tuple[str, ...]:
+        """A string or a list of strings, without repeats."""
+        value = table.get(word, [])
+        where = f"{key}.{word}" if key else word
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list):
+            raise self.fail(where, f"expected a string or a list of strings, got {value!r}")
+        return tuple(dict.fromkeys(self.string(v, where) for v in values))
+
+    def one_byte(self, value: Any, key: str) -> str:
+        text = self.string(value, key)
+        if len(text.encode()) > 1:
+            raise self.fail(key, f"a delimiter is one byte, got {text!r}")
+        return text
+
+    def iri(self, value: Any, key: str) -> str:
+        """A full IRI from `<iri>`, an IRI with a scheme, or prefix:local."""
+        text = self.string(value, key).strip()
+        if text.startswith("<") and text.endswith(">"):
+            text = text[1:-1]
+        else:
+            prefix, colon, local = text.partition(":")
+            if colon and prefix in self.prefixes and not local.startswith("//"):
+                text = self.prefixes[prefix] + local
+            elif not (local.startswith("//") or prefix in ("urn", "tag")):
+                raise self.fail(
+                    key, f"{value!r}: unknown prefix {prefix!r}", nearest(prefix, self.prefixes)
+                )
+        if not _IRI.fullmatch(text):
+            raise self.fail(key, f"{text!r} is not an IRI")
+        return text
+
+    def template(self, table: Mapping[str, Any], word: str, key: str) -> str:
+        """An IRI with one `{}`; "" where the key is absent."""
+        if word not in table:
+            return ""
+        where = f"{key}.{word}" if key else word
+        text = self.string(table[word], where)
+        if text.count("{}") != 1:
+            raise self.fail(where, f"expected an IRI with one {{}}, got {text!r}")
+        if text == "{}":
+            return text
+        before, after = text.split("{}")
+        if ":" not in before:
+            raise self.fail(where, f"expected an IRI with one {{}}, got {text!r}")
+        return self.iri(before, where) + "{}" + self.iri("urn:" + after, where)[4:]
+
+    def path(self, value: Any, key: str) -> PropertyPath:
+        text = self.string(value, key).strip()
+        if "://" in text and "<" not in text:
+            return PropertyPath((Hop(self.iri(text, key)),))
+        hops: list[Hop] = []
+        position = 0
+        while match := _HOP.match(text, position):
+            inverse, full, short = match.groups()
+            hops.append(Hop(self.iri(f"<{full}>" if full else short, key), bool(inverse)))
+            position = match.end()
+            if position == len(text):
+                return PropertyPath(tuple(hops))
+            if text[position] != "/":
+                break
+            position += 1
+        raise self.fail(key, f"not a property or path: {text!r}", "write prefix:name/^prefix:name")
