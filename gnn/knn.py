@@ -1,0 +1,149 @@
+"""Content scorers: what the user liked, compared with each item's KG profile or text.
+
+They need nothing of an item but its content, so an item without interactions is scored like any
+other. An item without content, or a user none of whose items has any, is unknown: NaN.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from .data import TrainingData
+from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
+from .topk import BLOCK_ENTRIES, keep_top
+
+Content = sp.csr_matrix | FloatArray
+
+
+@dataclass(frozen=True)
+class ProfileConfig:
+    """Settings of `KGKNN` and `TextKNN`.
+
+    Attributes:
+        k: 0 = the user's whole profile; otherwise only the k items with interactions that are
+            nearest to the item scored count.
+        discount: exponent of an item's popularity by which its weight in the user's profile is
+            divided; 0 = every liked item weighs the same.
+        centre: subtract the mean of all items from dense content first.
+    """
+
+    k: int = 0
+    discount: float = 0.0
+    centre: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.k >= 0, f"got {self.k}, expected 0 or more", "k")
+        require(self.discount >= 0, f"got {self.discount}, expected 0 or more", "discount")
+
+
+class ProfileModel(ABC):
+    """score(u, i) = cosine of item i's content and the sum of the contents of u's items (k = 0),
+    or the sum of the cosines of i with those of u's items that are among its k nearest (k > 0)."""
+
+    name = "profile"
+    serves_cold_items = True
+    serves_cold_users = False
+
+    def __init__(self, config: ProfileConfig | None = None) -> None:
+        self.config = config or ProfileConfig()
+        self._history: sp.csr_matrix | None = None
+        self._content: Content | None = None
+        self._near: sp.csr_matrix | None = None
+        self._known: BoolArray | None = None
+
+    @abstractmethod
+    def _describe(self, data: TrainingData) -> Content:
+        """Content of the items, (n_items, d), rows of unit length or zero."""
+
+    def fit(self, data: TrainingData) -> Self:
+        """Take the items' content and, with k > 0, find each item's nearest trained items."""
+        content = self._describe(data)
+        if sp.issparse(content):
+            self._known = np.diff(content.indptr) > 0
+        else:
+            self._known = np.abs(content).max(axis=1, initial=0.0) > 0
+        weight = np.maximum(data.item_degree, 1.0) ** -self.config.discount * self._known
+        self._history = sp.csr_matrix(data.positives @ sp.diags(weight), dtype=np.float32)
+        self._history.eliminate_zeros()
+        self._content = content
+        self._near = None
+        if self.config.k:
+            self._near = nearest_items(content, data.item_degree > 0, self.config.k)
+        return self
+
+    def score(self, users: IntArray) -> FloatArray:
+        """(len(users), n_items)."""
+        history = fitted(self._history, self.name)
+        rows = history[check_users(users, history.shape[0])]
+        if self._near is not None:
+            scores = (rows @ self._near).toarray()
+        else:
+            scores = _cosine(rows, fitted(self._content, self.name))
+        known = fitted(self._known, self.name)
+        return hide_unknown(scores.astype(np.float32, copy=False), np.diff(rows.indptr) > 0, known)
+
+
+class KGKNN(ProfileModel):
+    """By KG profile: tf-idf over one-hop (relation, neighbour) features (see `profiles`)."""
+
+    name = "kg-knn"
+
+    def _describe(self, data: TrainingData) -> Content:
+        return data.profile
+
+
+class TextKNN(ProfileModel):
+    """By text embedding."""
+
+    name = "text-knn"
+
+    def _describe(self, data: TrainingData) -> Content:
+        text = data.item_text.astype(np.float32)
+        present = np.abs(text).max(axis=1, initial=0.0) > 0
+        if self.config.centre and present.any():
+            # A language model gives all texts of a catalog a large common part; it tells nothing.
+            text = np.where(present[:, None], text - text[present].mean(0), 0.0)
+        length = np.linalg.norm(text, axis=1, keepdims=True)
+        return np.divide(text, length, out=np.zeros_like(text), where=length > 1e-6)
+
+
+def nearest_items(content: Content, candidates: BoolArray, k: int) -> sp.csr_matrix:
+    """Cosines of each item with its k nearest candidates, itself left out, (n_items, n_items).
+
+    Row = candidate, column = the item whose neighbours they are; memory bounded by blocks.
+    """
+    n = content.shape[0]
+    targets = np.flatnonzero(candidates)
+    others = content[targets].T
+    others = sp.csr_matrix(others) if sp.issparse(content) else others
+    step = max(1, BLOCK_ENTRIES // max(len(targets), 1))
+    blocks = []
+    for start in range(0, n, step):
+        product = content[start : start + step] @ others
+        block = sp.csr_matrix(product, dtype=np.float32)
+        rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
+        block.data[targets[block.indices] == rows] = 0.0
+        blocks.append(keep_top(block, k))
+    if not blocks:
+        return sp.csr_matrix((n, n), dtype=np.float32)
+    near = sp.coo_matrix(sp.vstack(blocks))
+    return sp.csr_matrix((near.data, (targets[near.col], near.row)), (n, n), dtype=np.float32)
+
+
+def _cosine(rows: sp.csr_matrix, content: Content) -> FloatArray:
+    """Cosine of each user's summed content with each item's, (b, n_items)."""
+    profile = rows @ content
+    if sp.issparse(profile):
+        length = np.sqrt(np.asarray(profile.multiply(profile).sum(1)))
+        scores = (profile @ content.T).toarray()
+    else:
+        length = np.linalg.norm(profile, axis=1, keepdims=True)
+        scores = profile @ content.T
+    return np.asarray(scores / np.maximum(length, 1e-12), np.float32)

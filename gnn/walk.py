@@ -1,0 +1,248 @@
+"""Collaborative scorers that are linear in the user's history: ItemKNN, RP3beta and EASE.
+
+All three score a user by history @ W, with W an item-item matrix; they differ in W alone. Items
+without training interactions and users without history are unknown to them: NaN.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import scipy.sparse as sp
+
+from ..kg.errors import ResourceError
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from .data import TrainingData
+from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, require
+from .topk import top_k_product
+
+__all__ = [
+    "EASE", "EASEConfig", "ItemKNN", "ItemKNNConfig", "ItemModel", "RP3Beta", "RP3BetaConfig", "Scorer",
+]  # fmt: skip
+
+
+class ItemModel(ABC):
+    """History times an item-item matrix.
+
+    Attributes (after `fit`):
+        weights: (n_items, n_items), sparse or dense float32; weights[j, i] = what a positive on j
+            adds to the score of i.
+    """
+
+    name = "item-model"
+    serves_cold_items = False
+    serves_cold_users = False
+
+    def __init__(self) -> None:
+        self.weights: sp.csr_matrix | FloatArray | None = None
+        self._history: sp.csr_matrix | None = None
+        self._items: BoolArray | None = None
+
+    @abstractmethod
+    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix | FloatArray:
+        """The item-item matrix of a binary (n_users, n_items) history."""
+
+    def fit(self, data: TrainingData) -> Self:
+        """Derive the item-item matrix from the positive training pairs."""
+        self._history = data.positives
+        self._items = data.item_degree > 0
+        self.weights = self._weights(data.positives)
+        return self
+
+    def score(self, users: IntArray) -> FloatArray:
+        """(len(users), n_items); 0 = known to both, but nothing connects them."""
+        history = fitted(self._history, self.name)
+        rows = history[check_users(users, history.shape[0])]
+        scores = rows @ fitted(self.weights, self.name)
+        dense = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+        dense = dense.astype(np.float32, copy=False)
+        return hide_unknown(dense, np.diff(rows.indptr) > 0, fitted(self._items, self.name))
+
+
+@dataclass(frozen=True)
+class ItemKNNConfig:
+    """Settings of `ItemKNN`.
+
+    Attributes:
+        k: neighbours kept per item.
+        shrink: added to the denominator of the cosine; damps similarities of rare items.
+        power: similarities are raised to it.
+    """
+
+    k: int = 100
+    shrink: float = 10.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
+        require(self.shrink >= 0, f"got {self.shrink}, expected 0 or more", "shrink")
+        require(self.power > 0, f"got {self.power}, expected above 0", "power")
+
+
+class ItemKNN(ItemModel):
+    """Item-based nearest neighbours by shrunk cosine.
+
+    s(i, j) = (|U_i and U_j| / (sqrt(|U_i| |U_j|) + shrink)) ** power, the k largest per target item.
+    Source: Deshpande and Karypis, "Item-based top-N recommendation algorithms", TOIS 2004, section 4.
+    """
+
+    name = "itemknn"
+
+    def __init__(self, config: ItemKNNConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ItemKNNConfig()
+
+    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix:
+        by_item = sp.csr_matrix(history.T)
+        norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
+
+        def cosine(rows: IntArray, columns: IntArray, values: FloatArray) -> FloatArray:
+            out = values / (norm[rows] * norm[columns] + np.float32(self.config.shrink))
+            return np.asarray(out ** np.float32(self.config.power))
+
+        similar = top_k_product(by_item, history, self.config.k, weigh=cosine)
+        return sp.csr_matrix(similar.T)
+
+
+@dataclass(frozen=True)
+class RP3BetaConfig:
+    """Settings of `RP3Beta`.
+
+    Attributes:
+        alpha: exponent of the transition probabilities.
+        beta: exponent of the popularity of the target, by which its score is divided.
+        k: targets kept per source item.
+    """
+
+    alpha: float = 0.6
+    beta: float = 0.4
+    k: int = 200
+
+    def __post_init__(self) -> None:
+        require(self.alpha > 0, f"got {self.alpha}, expected above 0", "alpha")
+        require(self.beta >= 0, f"got {self.beta}, expected 0 or more", "beta")
+        require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
+
+
+class RP3Beta(ItemModel):
+    """Random walk of three steps, user - item - user - item, with popularity damped.
+
+    W[j, i] = sum over users v of (1/|U_j|)**alpha (1/|I_v|)**alpha / |U_i|**beta, k largest per row.
+    Source: Paudel et al., "Updatable, accurate, diverse, and scalable recommendations", TiiS 2017,
+    section 3; the truncation is that of Dacrema et al., RecSys 2019.
+    """
+
+    name = "rp3beta"
+
+    def __init__(self, config: RP3BetaConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or RP3BetaConfig()
+
+    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix:
+        by_item = sp.csr_matrix(history.T)
+        degree = np.maximum(np.diff(by_item.indptr), 1).astype(np.float32)
+        activity = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
+        from_user = sp.csr_matrix(
+            sp.diags(activity**-self.config.alpha) @ history, dtype=np.float32
+        )
+        leaving, damping = degree**-self.config.alpha, degree**-self.config.beta
+
+        def transition(rows: IntArray, columns: IntArray, values: FloatArray) -> FloatArray:
+            return np.asarray(values * leaving[rows] * damping[columns])
+
+        return top_k_product(by_item, from_user, self.config.k, weigh=transition)
+
+
+@dataclass(frozen=True)
+class EASEConfig:
+    """Settings of `EASE`.
+
+    Attributes:
+        penalty: lambda, the L2 penalty, in interactions.
+        memory_gb: fit refuses, with ResourceError, when it would need more.
+    """
+
+    penalty: float = 200.0
+    memory_gb: float = 4.0
+
+    def __post_init__(self) -> None:
+        require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
+        require(self.memory_gb > 0, f"got {self.memory_gb}, expected above 0", "memory_gb")
+
+
+class EASE(ItemModel):
+    """Embarrassingly shallow autoencoder: ridge regression of each item on all others.
+
+    P = (X'X + lambda I)^-1, W = -P / diag(P) by columns, zero diagonal. Over the n items that have
+    interactions: 2 n^3 / 3 multiplications, and n^2 floats of memory (float64 where twice that fits,
+    else float32) beside the (n_items, n_items) result.
+    Source: Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019, section 3.
+    """
+
+    name = "ease"
+
+    def __init__(self, config: EASEConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or EASEConfig()
+
+    def _weights(self, history: sp.csr_matrix) -> FloatArray:
+        n_items = history.shape[1]
+        known = np.flatnonzero(np.bincount(history.indices, minlength=n_items))
+        gram = _gram(history[:, known], self._precision(len(known), n_items))
+        gram[np.diag_indices_from(gram)] += self.config.penalty
+        inverse = _invert(gram)
+        inverse /= -np.diag(inverse)[None, :].copy()
+        np.fill_diagonal(inverse, 0.0)
+        weights = np.zeros((n_items, n_items), np.float32)
+        weights[np.ix_(known, known)] = inverse
+        return weights
+
+    def _precision(self, n: int, n_items: int) -> npt.DTypeLike:
+        """float64 if it fits the memory allowed, else float32, else ResourceError."""
+        result = 4.0 * n_items**2
+        for precision, width in ((np.float64, 8), (np.float32, 4)):
+            if width * float(n) ** 2 + result <= self.config.memory_gb * 1e9:
+                return precision
+        needed = (4.0 * n**2 + result) / 1e9
+        raise ResourceError(
+            f"EASE on {n} items needs {needed:.1f} GB, {self.config.memory_gb:g} GB are allowed",
+            where="memory_gb",
+            hint="raise memory_gb, or use rp3beta, which needs k numbers per item",
+        )
+
+
+def _gram(history: sp.csr_matrix, precision: npt.DTypeLike) -> npt.NDArray[np.floating]:
+    """Dense X'X in Fortran order, built by blocks of rows."""
+    n = history.shape[1]
+    gram = np.empty((n, n), precision, order="F")
+    by_item = sp.csr_matrix(history.T)
+    step = max(1, 16_000_000 // max(n, 1))
+    for start in range(0, n, step):
+        # X'X is symmetric: a block of rows is written as columns, which Fortran order keeps together.
+        gram[:, start : start + step] = (by_item[start : start + step] @ history).toarray().T
+    return gram
+
+
+def _invert(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Inverse of a symmetric positive definite matrix by Cholesky, in place."""
+    if len(matrix) == 0:
+        return matrix
+    factorise, finish = scipy.linalg.get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, failed = factorise(matrix, lower=True, overwrite_a=True, clean=False)
+    if not failed:
+        inverse, failed = finish(factor, lower=True, overwrite_c=True)
+    if failed:
+        raise ResourceError(
+            "EASE's Gram matrix is not positive definite in this precision",
+            where="penalty",
+            hint="raise penalty",
+        )
+    for column in range(len(inverse)):
+        inverse[column, column:] = inverse[column:, column]
+    return np.asarray(inverse)
