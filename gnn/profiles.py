@@ -38,6 +38,8 @@ def item_profile(graph: Graph) -> sp.csr_matrix:
     """
     binary = raw_profile(graph, graph.item_type)
     n = binary.shape[0]
+    if binary.shape[1] == 0:
+        return binary
     frequency = np.bincount(binary.indices, minlength=binary.shape[1])
     idf = np.log((1.0 + n) / (1.0 + frequency)).astype(np.float32)
     return normalize(sp.csr_matrix(binary @ sp.diags(idf)), copy=False)

@@ -1,0 +1,151 @@
+"""A Bayesian last layer: fixed user vectors, one Gaussian coefficient vector per item.
+
+logit p(u likes i) = x_u' q_i with q_i ~ N(mean_i, covariance_i). It serves ranking under uncertainty,
+asking, and instant feedback: answers move the posterior of their items at once, without training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kg.errors import DataError
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from .laplace import fit_pairs, inverse
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answered pairs: user (n,), item (n,) indices, label (n,) in [0, 1]."""
+
+    user: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    item: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    label: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def add(self, users: npt.ArrayLike, items: npt.ArrayLike, labels: npt.ArrayLike) -> Answers:
+        """These answers, then the new ones."""
+        return Answers(
+            np.concatenate([self.user, np.asarray(users, np.int64)]),
+            np.concatenate([self.item, np.asarray(items, np.int64)]),
+            np.concatenate([self.label, np.asarray(labels, np.float64)]),
+        )
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Gaussian beliefs about the items' coefficient vectors.
+
+    Attributes:
+        user_vectors: x, float32 (U, D); keep their norm about constant, or few users with long
+            vectors dominate what is asked.
+        prior_mean, prior_covariance: before `answers`, float64 (I, D) and (I, D, D).
+        mean, covariance: after them, the same shapes.
+        answers: the pairs the posterior has taken in.
+    """
+
+    user_vectors: FloatArray
+    prior_mean: Array
+    prior_covariance: Array
+    mean: Array
+    covariance: Array
+    answers: Answers = field(default_factory=Answers)
+
+    @classmethod
+    def from_prior(
+        cls, user_vectors: npt.ArrayLike, mean: npt.ArrayLike, covariance: npt.ArrayLike
+    ) -> Posterior:
+        """Beliefs without answers; `covariance` (D, D) is shared, (I, D, D) is one per item."""
+        x = np.asarray(user_vectors, np.float32)
+        m = np.asarray(mean, np.float64)
+        c = np.asarray(covariance, np.float64)
+        if c.ndim == 2:
+            c = np.broadcast_to(c, (len(m), *c.shape))
+        if x.ndim != 2 or m.ndim != 2 or c.shape != (len(m), x.shape[1], x.shape[1]):
+            raise DataError(
+                f"shapes do not fit: user vectors {x.shape}, mean {m.shape}, covariance {c.shape}; "
+                "expected (U, D), (I, D), (I, D, D)"
+            )
+        return cls(x, m, c, m, c)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.user_vectors)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.mean)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.user_vectors.shape[1])
+
+    def logits(self, users: IntArray, items: IntArray) -> FloatArray:
+        """x_u' mean_i for every user and every item, float32 (len(users), len(items))."""
+        return np.asarray(
+            self.user_vectors[users] @ self.mean[items].T.astype(np.float32), np.float32
+        )
+
+    def variance(self, users: IntArray, items: IntArray) -> FloatArray:
+        """x_u' covariance_i x_u for every user and item, float32 (len(users), len(items))."""
+        x = self.user_vectors[users]
+        out = np.empty((len(users), len(items)), np.float32)
+        for column, item in enumerate(items):
+            out[:, column] = ((x @ self.covariance[item].astype(np.float32)) * x).sum(axis=1)
+        return out
+
+    def pair_logits(self, users: IntArray, items: IntArray) -> FloatArray:
+        """x_u' mean_i pair by pair, float32 (n,)."""
+        return np.einsum(
+            "nd,nd->n", self.user_vectors[users], self.mean[items].astype(np.float32)
+        ).astype(np.float32)
+
+    def pair_variance(self, users: IntArray, items: IntArray) -> FloatArray:
+        """x_u' covariance_i x_u pair by pair, float32 (n,)."""
+        x = self.user_vectors[users].astype(np.float64)
+        return np.einsum("ni,nij,nj->n", x, self.covariance[items], x).astype(np.float32)
+
+    def update(
+        self, users: npt.ArrayLike, items: npt.ArrayLike, labels: npt.ArrayLike
+    ) -> Posterior:
+        """Beliefs after more answers; exact in any order, since Newton starts again at the prior.
+
+        Only the items that were answered about are recomputed. Raises DataError where a label is
+        outside [0, 1] or an index outside its range.
+        """
+        answers = self.answers.add(users, items, labels)
+        new = answers.item[len(self.answers) :]
+        self._check(answers)
+        touched = np.unique(new)
+        if not len(touched):
+            return self
+        rows = np.isin(answers.item, touched)
+        fitted = fit_pairs(
+            self.user_vectors,
+            answers.user[rows],
+            np.searchsorted(touched, answers.item[rows]),
+            answers.label[rows],
+            self.prior_mean[touched],
+            inverse(np.ascontiguousarray(self.prior_covariance[touched])),
+            start=self.mean[touched],
+        )
+        mean, covariance = self.mean.copy(), np.array(self.covariance)
+        mean[touched], covariance[touched] = fitted.mean, fitted.covariance
+        return replace(self, mean=mean, covariance=covariance, answers=answers)
+
+    def _check(self, answers: Answers) -> None:
+        for kind, index, size in (
+            ("user", answers.user, self.n_users),
+            ("item", answers.item, self.n_items),
+        ):
+            if len(index) and (index.min() < 0 or index.max() >= size):
+                raise DataError(f"{kind} index outside 0 ... {size - 1} among the answers")
+        if not ((answers.label >= 0) & (answers.label <= 1)).all():
+            raise DataError("a label is outside [0, 1]; leave out answers that cannot tell")

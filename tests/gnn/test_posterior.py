@@ -1,0 +1,121 @@
+"""The Laplace posterior: right mode, right covariance, the same in any order."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from coldframe.gnn.laplace import fit_dense, fit_pairs
+from coldframe.gnn.posterior import Posterior
+from coldframe.kg.errors import DataError
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def _random_posterior(rng: np.random.Generator, users: int = 40, items: int = 6, d: int = 4):
+    x = rng.normal(size=(users, d)).astype(np.float32)
+    root = rng.normal(size=(items, d, d))
+    covariance = root @ root.transpose(0, 2, 1) / d + np.eye(d) * 0.2
+    return Posterior.from_prior(x, rng.normal(size=(items, d)), covariance)
+
+
+def test_dense_fit_finds_the_mode_that_an_optimiser_finds(rng):
+    x = rng.normal(size=(60, 3))
+    ones = sp.csc_matrix(rng.random((60, 2)) < 0.3, dtype=np.float64)
+    mean, precision = rng.normal(size=(2, 3)), np.tile(np.diag([1.0, 2.0, 0.5]), (2, 1, 1))
+    got = fit_dense(x, ones, mean, precision, tolerance=1e-7, iterations=30)
+    for i in range(2):
+        y = ones[:, [i]].toarray()[:, 0]
+
+        def loss(q, i=i, y=y):
+            eta = x @ q
+            d = q - mean[i]
+            return np.logaddexp(0, eta).sum() - y @ eta + 0.5 * d @ precision[i] @ d
+
+        best = minimize(loss, mean[i], method="BFGS", options={"gtol": 1e-8}).x
+        assert got.mean[i] == pytest.approx(best, abs=2e-4)
+        p = expit(x @ best)
+        hessian = precision[i] + (x * (p * (1 - p))[:, None]).T @ x
+        assert got.covariance[i] == pytest.approx(np.linalg.inv(hessian), abs=1e-4)
+
+
+def test_pairs_and_dense_agree_where_every_pair_is_answered(rng):
+    x = rng.normal(size=(30, 3))
+    answers = (rng.random((30, 4)) < 0.4).astype(float)
+    mean, precision = np.zeros((4, 3)), np.tile(np.eye(3), (4, 1, 1))
+    users, items = np.divmod(np.arange(120), 4)
+    pairs = fit_pairs(x, users, items, answers.ravel(), mean, precision)
+    dense = fit_dense(x, sp.csc_matrix(answers), mean, precision, tolerance=1e-8, iterations=30)
+    assert pairs.mean == pytest.approx(dense.mean, abs=1e-4)
+    assert pairs.covariance == pytest.approx(dense.covariance, abs=1e-4)
+
+
+def test_a_users_sample_with_weights_estimates_the_whole(rng):
+    x = rng.normal(size=(4000, 2))
+    ones = sp.csc_matrix(rng.random((4000, 3)) < 0.1, dtype=np.float64)
+    mean, precision = np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1))
+    whole = fit_dense(x, ones, mean, precision)
+    sample = rng.choice(4000, 2000, replace=False)
+    part = fit_dense(x, ones, mean, precision, sample=sample, weight=2.0)
+    assert part.mean == pytest.approx(whole.mean, abs=0.15)
+
+
+def test_variance_and_logits_match_the_formula(rng):
+    p = _random_posterior(rng)
+    users, items = np.array([3, 7]), np.array([1, 4, 5])
+    for a, u in enumerate(users):
+        for b, i in enumerate(items):
+            x = p.user_vectors[u].astype(float)
+            assert p.logits(users, items)[a, b] == pytest.approx(x @ p.mean[i], rel=1e-4)
+            assert p.variance(users, items)[a, b] == pytest.approx(
+                x @ p.covariance[i] @ x, rel=1e-4
+            )
+            pair = np.array([u]), np.array([i])
+            assert p.pair_variance(*pair)[0] == pytest.approx(p.variance(*pair)[0, 0], rel=1e-5)
+            assert p.pair_logits(*pair)[0] == pytest.approx(p.logits(*pair)[0, 0], rel=1e-5)
+
+
+def test_an_answer_moves_its_item_alone_and_shrinks_its_variance(rng):
+    p = _random_posterior(rng)
+    after = p.update([2], [3], [1.0])
+    pair = np.array([2]), np.array([3])
+    assert after.pair_logits(*pair) > p.pair_logits(*pair)
+    assert after.pair_variance(*pair) < p.pair_variance(*pair)
+    others = np.array([0, 1, 2, 4, 5])
+    assert np.array_equal(after.mean[others], p.mean[others])
+    assert np.array_equal(after.covariance[others], p.covariance[others])
+
+
+def test_updates_give_the_same_in_any_order_and_in_any_steps(rng):
+    p = _random_posterior(rng)
+    users, items = rng.integers(40, size=30), rng.integers(6, size=30)
+    labels = (rng.random(30) < 0.5).astype(float)
+    at_once = p.update(users, items, labels)
+    order = rng.permutation(30)
+    stepwise = p
+    for part in np.array_split(order, 5):
+        stepwise = stepwise.update(users[part], items[part], labels[part])
+    assert stepwise.mean == pytest.approx(at_once.mean, abs=1e-5)
+    assert stepwise.covariance == pytest.approx(at_once.covariance, abs=1e-5)
+
+
+def test_no_answers_change_nothing(rng):
+    p = _random_posterior(rng)
+    assert p.update([], [], []) is p
+
+
+@pytest.mark.parametrize(
+    "bad", [([99], [0], [1]), ([0], [99], [1]), ([0], [0], [2]), ([-1], [0], [1])]
+)
+def test_impossible_answers_are_refused(rng, bad):
+    with pytest.raises(DataError):
+        _random_posterior(rng).update(*bad)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(DataError, match="shapes"):
+        Posterior.from_prior(np.zeros((3, 2)), np.zeros((4, 3)), np.eye(3))
