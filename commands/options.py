@@ -1,0 +1,62 @@
+"""Arguments and flags that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import typer
+from typer.core import TyperGroup
+
+from ..kg.errors import UsageError, nearest
+
+
+class Group(TyperGroup):
+    """A group of commands that lists them in sections and names the nearest to an unknown word.
+
+    Attributes:
+        sections: title -> names of commands, in the order of the help.
+    """
+
+    sections: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word; UsageError if there is none of that name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            hint = nearest(args[0], self.list_commands(ctx))
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under the titles of their sections."""
+        sections = self.sections or {"Commands": self.list_commands(ctx)}
+        for title, names in sections.items():
+            known = [(name, self.get_command(ctx, name)) for name in names]
+            lines = [(name, one.get_short_help_str(90)) for name, one in known if one is not None]
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Exactly one JSON object on standard output.")]
+CatalogFolder = Annotated[
+    Path, typer.Argument(metavar="CATALOG", help="A catalog folder, made by ingest or dataset.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by train.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", exists=True, dir_okay=False, help="TOML file of settings; flags beat it."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting by its dotted key; repeatable."),
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Show each setting and its origin, then stop.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the folder if it exists.")]
+TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
