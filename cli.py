@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -28,7 +28,7 @@ START_AGAIN = "nothing half-written is left behind; run the same command again"
 class Commands(options.Group):
     """All commands; turns every error into one message and an exit code."""
 
-    sections = {group.TITLE: group.COMMANDS for group in GROUPS}
+    sections: ClassVar = {group.TITLE: group.COMMANDS for group in GROUPS}
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
         words = list(sys.argv[1:] if args is None else args) or ["--help"]

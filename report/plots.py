@@ -59,7 +59,7 @@ def learning_curves(loop: Mapping[str, Any]) -> Any:
             for name, colour in zip(strategies, _colours(strategies), strict=True):
                 values = np.asarray(strategies[name]["curve"][metric], float)
                 mean = values.mean(axis=0)
-                axis.plot(budgets, mean, marker="o", ms=3, color=colour, label=name)
+                axis.plot(budgets, mean, marker="o", ms=3, color=colour, label=short(name))
                 if len(values) > 1:
                     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
                     axis.fill_between(budgets, mean - error, mean + error, color=colour, alpha=0.15)
@@ -90,7 +90,7 @@ def segment_bars(
             heights = [have.get((model, segment)) for segment in shown]
             heights = [np.nan if height is None else height for height in heights]
             x = np.arange(len(shown)) - 0.4 + width * (place + 0.5)
-            axis.bar(x, heights, width * 0.92, color=colour, label=model)
+            axis.bar(x, heights, width * 0.92, color=colour, label=short(model))
         axis.set_xticks(np.arange(len(shown)), shown)
         axis.set_ylabel(metric)
         axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -105,7 +105,7 @@ def round_curves(rounds: Sequence[Mapping[str, Any]], metric: str) -> Any:
             line = [row for row in rows_of(rounds) if row["segment"] == segment]
             x = [row["labels"] for row in line]
             y = [np.nan if row.get(metric) is None else row[metric] for row in line]
-            axes[0].plot(x, y, marker="o", ms=4, color=colour, label=segment)
+            axes[0].plot(x, y, marker="o", ms=4, color=colour, label=short(segment))
         axes[0].set(xlabel="labels told", ylabel=metric)
         axes[0].legend(frameon=False, fontsize=8)
     return figure
@@ -120,12 +120,19 @@ def shares(values: Mapping[str, float], label: str) -> Any:
     """Horizontal bars of shares between 0 and 1."""
     with _figure(6.2, 0.7 + 0.32 * max(len(values), 1)) as (figure, axes):
         names = list(values)[::-1]
-        axes[0].barh(names, [values[name] for name in names], color=COLOURS[0])
+        axes[0].barh(
+            [short(name) for name in names], [values[name] for name in names], color=COLOURS[0]
+        )
         axes[0].set_xlim(0, 1)
         axes[0].set_xlabel(label)
         for place, name in enumerate(names):
             axes[0].text(min(values[name] + 0.01, 0.93), place, f"{values[name]:.0%}", va="center")
     return figure
+
+
+def short(name: str, width: int = 28) -> str:
+    """A name that fits a legend."""
+    return name if len(name) <= width else name[: width - 1] + "…"
 
 
 def _colours(names: Sequence[str] | Mapping[str, Any]) -> list[str]:
