@@ -6,13 +6,14 @@ torch enters in `hetero.to_hetero` only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import scipy.sparse as sp
 
 from .errors import DataError
@@ -31,6 +32,25 @@ class Category:
     names: tuple[str, ...]
 
 
+class Texts(Mapping[str, tuple[str, ...]]):
+    """Text columns of a node type, kept as Arrow arrays; tuples of strings are made on first use."""
+
+    def __init__(self, columns: Mapping[str, pa.Array]) -> None:
+        self.columns = dict(columns)
+        self._tuples: dict[str, tuple[str, ...]] = {}
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        if name not in self._tuples:
+            self._tuples[name] = tuple(self.columns[name].to_pylist())
+        return self._tuples[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
 @dataclass(frozen=True)
 class NodeSet:
     """All nodes of one type.
@@ -39,7 +59,8 @@ class NodeSet:
         vocabulary: IRIs; position = node index.
         numbers: feature -> float32 (n,), NaN = missing (dates are days since 1970-01-01).
         categories: feature -> Category.
-        texts: feature -> tuple of n strings, "" = missing, in the schema's order.
+        texts: feature -> tuple of n strings, "" = missing, in the schema's order (front ends give
+            a `Texts`, which makes the tuples when they are asked for).
     """
 
     vocabulary: Vocabulary

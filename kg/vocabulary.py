@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from .errors import DataError, UnknownIdError
 
@@ -18,15 +21,41 @@ class Vocabulary(Sequence[str]):
     """An ordered list of distinct identifiers; position = index.
 
     Appending never renumbers: `extend` returns a vocabulary whose first `len(self)` entries are
-    the same. `content_hash` changes if any identifier or its position does.
+    the same. `content_hash` changes if any identifier or its position does. The identifiers stay in
+    an Arrow array (possibly of a mapped file); Python strings are made when they are asked for.
     """
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._ids: tuple[str, ...] = tuple(ids)
-        if len(self._positions) != len(self._ids):
-            seen: set[str] = set()
-            twice = next(name for name in self._ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    def __init__(self, ids: Iterable[str] | pa.Array) -> None:
+        """Raises DataError where an identifier stands twice or is not Unicode text."""
+        if isinstance(ids, pa.Array):
+            self._array = ids.cast(pa.string())
+        else:
+            names = tuple(ids)
+            self.__dict__["_ids"] = names
+            try:
+                self._array = pa.array(names, pa.string())
+            except UnicodeEncodeError as error:
+                raise DataError(f"an identifier is not Unicode text: {error.reason}") from None
+        if pc.count_distinct(self._array, mode="all").as_py() != len(self._array):
+            counts = pc.value_counts(self._array)
+            twice = next(c["values"].as_py() for c in counts if c["counts"].as_py() > 1)
             raise DataError(f"identifier {twice!r} stands twice in one vocabulary")
+
+    @classmethod
+    def trusted(cls, ids: pa.Array) -> Vocabulary:
+        """From text that is known to be distinct and without nulls (nothing is checked)."""
+        out = cls.__new__(cls)
+        out._array = ids
+        return out
+
+    @property
+    def array(self) -> pa.Array:
+        """The identifiers as an Arrow text array."""
+        return self._array
+
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(self._array.to_pylist())
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -42,10 +71,15 @@ class Vocabulary(Sequence[str]):
         return table
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._array)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int -> str, slice -> tuple
-        return self._ids[index]
+        if "_ids" in self.__dict__:
+            return self._ids[index]
+        if isinstance(index, slice):
+            rows = range(*index.indices(len(self)))
+            return tuple(self._array.take(pa.array(rows, pa.int64())).to_pylist())
+        return self._array[index].as_py()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
@@ -54,30 +88,42 @@ class Vocabulary(Sequence[str]):
         return name in self._positions
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self._ids == other._ids
+        return isinstance(other, Vocabulary) and bool(self._array.equals(other._array))
 
     def __hash__(self) -> int:
         return hash(self.content_hash)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Vocabulary.trusted, (self._array,)
+
     @cached_property
     def content_hash(self) -> str:
-        """sha256 over the identifiers in order, each prefixed by its length (so no two lists clash)."""
-        digest = hashlib.sha256()
-        for name in self._ids:
-            raw = name.encode("utf-8", "surrogatepass")
-            digest.update(len(raw).to_bytes(8, "little"))
-            digest.update(raw)
+        """sha256 over the number of identifiers, their lengths in bytes, and their bytes."""
+        digest = hashlib.sha256(len(self).to_bytes(8, "little"))
+        if len(self):
+            _, offsets, data = self._array.buffers()
+            start = self._array.offset
+            ends = np.frombuffer(offsets, np.int32)[start : start + len(self) + 1]
+            digest.update(np.diff(ends).astype("<i8"))
+            if data is not None:
+                digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
         return digest.hexdigest()
+
+    def take(self, indices: IntArray) -> list[str]:
+        """The identifiers at these indices."""
+        return list(self._array.take(pa.array(indices)).to_pylist())
 
     def find(self, name: str) -> int:
         """Index of an IRI or, where no IRI matches, of a local name (original id); -1 if unknown.
 
-        A local name that two IRIs share matches neither.
+        A local name may be given as it stands or before percent-encoding; one that two IRIs share matches neither.
         """
         position = self._positions.get(name)
-        if position is not None:
-            return position
-        return self._by_local_name.get(name, -1)
+        if position is None:
+            position = self._by_local_name.get(name)
+        if position is None:
+            position = self._by_local_name.get(quote(name, safe="", errors="replace"), -1)
+        return position
 
     def indices(
         self, names: Iterable[str], *, missing: str = "raise", kind: str = "id"
@@ -101,7 +147,9 @@ class Vocabulary(Sequence[str]):
     def extend(self, ids: Iterable[str]) -> Vocabulary:
         """This vocabulary with the identifiers it lacks appended in the order given."""
         new = [name for name in dict.fromkeys(ids) if name not in self._positions]
-        return Vocabulary((*self._ids, *new)) if new else self
+        if not new:
+            return self
+        return Vocabulary(pa.concat_arrays([self._array, pa.array(new, pa.string())]))
 
 
 def local_name(iri: str) -> str:
