@@ -286,6 +286,31 @@ class Schema:
         return parse_schema(text, source)
 
     @cached_property
+    def spoken_of(self) -> frozenset[str]:
+        """Every property IRI that some part of the schema names."""
+        paths = [f.path for node in self.nodes.values() for f in node.features]
+        paths += [relation.path for relation in self.relations.values()]
+        paths += [path for event in self.events.values() for path in event.roles.values()]
+        named = {hop.property for path in paths for hop in path.hops} | set(self.same_as)
+        for part in (*self.relations.values(), *self.events.values()):
+            named.add(part.inverse)
+        named |= {event.property for event in self.events.values()}
+        return frozenset(named - {""} | {RDF_TYPE})
+
+    def open_relation(self, iri: str) -> Relation | None:
+        """The relation that `open_relations` makes of a property; None if the schema names it
+        otherwise or its form does not fit. Its name is the part in braces; "{}" takes the IRI."""
+        from .minting import unmint
+
+        if not self.open_relations or iri in self.spoken_of:
+            return None
+        name = iri if self.open_relations == "{}" else unmint(iri, self.open_relations)
+        if not name or name in self.relations:
+            return None
+        every = tuple(self.nodes)
+        return Relation(name, PropertyPath((Hop(iri),)), every, every)
+
+    @cached_property
     def content_hash(self) -> str:
         """sha256 of the TOML text."""
         return hashlib.sha256(self.text.encode()).hexdigest()

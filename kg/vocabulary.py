@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from .errors import DataError, UnknownIdError
 
 IntArray = npt.NDArray[np.int64]
+TEXT = pa.large_string()
 
 
 class Vocabulary(Sequence[str]):
@@ -28,12 +29,12 @@ class Vocabulary(Sequence[str]):
     def __init__(self, ids: Iterable[str] | pa.Array) -> None:
         """Raises DataError where an identifier stands twice or is not Unicode text."""
         if isinstance(ids, pa.Array):
-            self._array = ids.cast(pa.string())
+            self._array = ids.cast(TEXT)
         else:
             names = tuple(ids)
             self.__dict__["_ids"] = names
             try:
-                self._array = pa.array(names, pa.string())
+                self._array = pa.array(names, TEXT)
             except UnicodeEncodeError as error:
                 raise DataError(f"an identifier is not Unicode text: {error.reason}") from None
         if pc.count_distinct(self._array, mode="all").as_py() != len(self._array):
@@ -45,12 +46,12 @@ class Vocabulary(Sequence[str]):
     def trusted(cls, ids: pa.Array) -> Vocabulary:
         """From text that is known to be distinct and without nulls (nothing is checked)."""
         out = cls.__new__(cls)
-        out._array = ids
+        out._array = ids.cast(TEXT)
         return out
 
     @property
     def array(self) -> pa.Array:
-        """The identifiers as an Arrow text array."""
+        """The identifiers as an Arrow text (large_string) array."""
         return self._array
 
     @cached_property
@@ -103,7 +104,7 @@ class Vocabulary(Sequence[str]):
         if len(self):
             _, offsets, data = self._array.buffers()
             start = self._array.offset
-            ends = np.frombuffer(offsets, np.int32)[start : start + len(self) + 1]
+            ends = np.frombuffer(offsets, np.int64)[start : start + len(self) + 1]
             digest.update(np.diff(ends).astype("<i8"))
             if data is not None:
                 digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
@@ -149,7 +150,7 @@ class Vocabulary(Sequence[str]):
         new = [name for name in dict.fromkeys(ids) if name not in self._positions]
         if not new:
             return self
-        return Vocabulary(pa.concat_arrays([self._array, pa.array(new, pa.string())]))
+        return Vocabulary(pa.concat_arrays([self._array, pa.array(new, TEXT)]))
 
 
 def local_name(iri: str) -> str:

@@ -1,0 +1,185 @@
+"""The last step of every front end: ids, raw values, index pairs and events -> `Graph` and `Report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .edges import edge_set, transitive
+from .events import Events, interactions
+from .features import Values, category_column, number_column, text_column
+from .graph import Category, EdgeSet, EdgeType, FloatArray, Graph, Interactions, NodeSet, Texts
+from .literals import DAY, parse_numbers, parse_times
+from .problems import Problem
+from .report import Findings, Report
+from .schema import Feature, Schema
+from .vocabulary import TEXT, IntArray, Vocabulary
+
+_EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
+
+
+class GraphBuilder:
+    """Collects the parts of a graph in node indices and puts them into canonical form.
+
+    Args:
+        members: node type -> sorted distinct IRIs (large_string).
+    """
+
+    def __init__(self, schema: Schema, members: Mapping[str, pa.Array], findings: Findings) -> None:
+        self.schema = schema
+        self.members = members
+        self.findings = findings
+        self.repeated = 0
+        self._values: dict[tuple[str, str], list[Values]] = {}
+        self._pairs: dict[EdgeType, list[tuple[IntArray, IntArray]]] = {}
+        self._events: dict[str, list[Events]] = {}
+
+    def add_edges(self, edge_type: EdgeType, source: IntArray, target: IntArray) -> None:
+        """Index pairs of one type; repeats are counted and left out."""
+        self._pairs.setdefault(edge_type, []).append((source, target))
+
+    def add_events(self, name: str, events: Events) -> None:
+        """Rows of one kind of event."""
+        self._events.setdefault(name, []).append(events)
+
+    def add_values(
+        self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]
+    ) -> None:
+        """Raw values of a feature; `where` names the source of the k-th for a problem."""
+        if feature.kind in _EXPECTED:
+            values = self._parsed(node_type, feature, values, where)
+        elif feature.kind == "category":
+            text = pc.utf8_trim_whitespace(values.value.cast(TEXT))
+            values = _filled(Values(values.node, text, values.rank))
+        else:
+            values = _filled(values)
+        self._values.setdefault((node_type, feature.name), []).append(values)
+
+    def _parsed(
+        self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]
+    ) -> Values:
+        text = values.value
+        if pa.types.is_large_string(text.type) or pa.types.is_string(text.type):
+            text = pc.utf8_trim_whitespace(text.cast(TEXT))
+        number = parse_numbers(text) if feature.kind == "number" else parse_times(text)
+        if feature.kind == "date":
+            number = np.floor(number / DAY)
+        with np.errstate(over="ignore"):
+            bad = np.flatnonzero(~np.isfinite(number.astype(np.float32)))
+        kind = f"bad-{feature.kind}"
+        listed = [
+            Problem(
+                kind,
+                self.members[node_type][int(values.node[k])].as_py(),
+                feature.name,
+                where(int(k)),
+                f"{values.value[int(k)].as_py()!r} is not {_EXPECTED[feature.kind]}",
+            )
+            for k in bad[: self.findings.room(kind, feature.name)]
+        ]
+        self.findings.add(kind, feature.name, len(bad), listed)
+        return Values(values.node, pa.array(number))
+
+    def graph(self) -> Graph:
+        """The finished graph."""
+        schema = self.schema
+        nodes = {name: self._node_set(name) for name in schema.nodes}
+        if schema.user_type not in nodes:
+            nodes[schema.user_type] = NodeSet(Vocabulary([]))
+        return Graph(
+            nodes=nodes,
+            edges=self._edges(),
+            interactions=self._interactions(),
+            user_type=schema.user_type,
+            item_type=schema.item_type,
+            name=schema.name,
+        )
+
+    def report(self, graph: Graph, triples: int, duplicates: int, **more: object) -> Report:
+        """Counts and problems of the finished graph."""
+        edges: dict[str, int] = {}
+        for (_, relation, _), edge in graph.edges.items():
+            edges[relation] = edges.get(relation, 0) + len(edge)
+        for name, kinds in self._events.items():
+            edges[name] = sum(len(kind.user) for kind in kinds)
+        return Report(
+            triples=triples,
+            duplicates=duplicates,
+            nodes={name: len(node) for name, node in graph.nodes.items()},
+            edges=edges,
+            problems=self.findings.problems(),
+            totals=dict(self.findings.totals),
+            **more,  # type: ignore[arg-type]
+        )
+
+    def _node_set(self, name: str) -> NodeSet:
+        n = len(self.members[name])
+        numbers: dict[str, FloatArray] = {}
+        categories: dict[str, Category] = {}
+        texts: dict[str, pa.Array] = {}
+        for feature in self.schema.nodes[name].features:
+            values = self._joined(name, feature)
+            several: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+            if feature.kind == "text":
+                texts[feature.name] = text_column(n, values, join=feature.join)
+            elif feature.kind == "category":
+                categories[feature.name], several = category_column(n, values)
+            else:
+                column = np.asarray(values.value, np.float64)
+                numbers[feature.name], several = number_column(n, values.node, column)
+            self._several(name, feature, several)
+        return NodeSet(Vocabulary.trusted(self.members[name]), numbers, categories, Texts(texts))
+
+    def _joined(self, node_type: str, feature: Feature) -> Values:
+        parts = self._values.get((node_type, feature.name))
+        if not parts:
+            kind = pa.float64() if feature.kind in _EXPECTED else TEXT
+            return Values(np.zeros(0, np.int64), pa.array([], kind))
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = joined.join(part)
+        return joined
+
+    def _several(self, node_type: str, feature: Feature, nodes: IntArray) -> None:
+        kind = "several-values"
+        message = f"several values of one {feature.kind}: the first is taken"
+        listed = [
+            Problem(kind, self.members[node_type][int(k)].as_py(), feature.name, "", message)
+            for k in nodes[: self.findings.room(kind, feature.name)]
+        ]
+        self.findings.add(kind, feature.name, len(nodes), listed)
+
+    def _edges(self) -> dict[EdgeType, EdgeSet]:
+        out: dict[EdgeType, EdgeSet] = {}
+        rank = {name: k for k, name in enumerate(self.schema.relations)}
+        for key in sorted(self._pairs, key=lambda k: (rank.get(k[1], len(rank)), k)):
+            source = np.concatenate([pair[0] for pair in self._pairs[key]])
+            target = np.concatenate([pair[1] for pair in self._pairs[key]])
+            edges = edge_set(source, target, len(self.members[key[2]]))
+            self.repeated += len(source) - len(edges)
+            relation = self.schema.relations.get(key[1])
+            if relation is not None and relation.closure:
+                edges = transitive(edges, len(self.members[key[2]]))
+            if len(edges) or relation is not None:
+                out[key] = edges
+        return out
+
+    def _interactions(self) -> Interactions:
+        kinds = [kind for kinds in self._events.values() for kind in kinds]
+        n_items = len(self.members[self.schema.item_type])
+        return interactions(kinds, n_items, self.schema.splits)
+
+
+def _filled(values: Values) -> Values:
+    """Without empty text."""
+    text = values.value.cast(TEXT)
+    empty = np.asarray(pc.equal(pc.utf8_trim_whitespace(text), ""), bool)
+    if not empty.any():
+        return Values(values.node, text, values.rank)
+    keep = ~empty
+    rank = None if values.rank is None else values.rank[keep]
+    return Values(values.node[keep], text.filter(pa.array(keep)), rank)

@@ -1,0 +1,31 @@
+"""Columns of identifiers: sorted, distinct, and their positions in a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .vocabulary import TEXT, IntArray
+
+
+def sorted_ids(parts: Sequence[pa.Array]) -> pa.Array:
+    """All distinct identifiers of several text arrays, in code point order; nulls left out."""
+    if not parts:
+        return pa.array([], TEXT)
+    together = pa.chunked_array([part.cast(TEXT) for part in parts], TEXT)
+    distinct = pc.unique(together).drop_null()
+    return distinct.take(string_order(distinct))
+
+
+def string_order(text: pa.Array) -> pa.Array:
+    """Order that sorts texts by code point."""
+    return pc.sort_indices(text)
+
+
+def positions(vocabulary: pa.Array, ids: pa.Array) -> IntArray:
+    """Index of each id in a vocabulary, int64, -1 where it is null or absent."""
+    found = pc.index_in(ids.cast(TEXT), vocabulary, skip_nulls=True)
+    return np.asarray(pc.fill_null(found, -1), np.int64)

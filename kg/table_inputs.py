@@ -1,0 +1,144 @@
+"""Table files for a schema's sections: only the columns that are asked for, ids kept as text."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from .errors import DataError, ParseError, SchemaError, nearest
+from .files import naming
+from .schema import Schema, TableMap
+from .vocabulary import TEXT
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_PACKED = (".gz", ".bz2", ".zst")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's suffix says that it is a table (CSV and TSV may be compressed)."""
+    return _suffix(path) in SUFFIXES
+
+
+def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
+    """Which file serves which `[tables.*]` section: by `file`, or by the section's name.
+
+    Raises:
+        DataError: two files fit one section, or a section has none.
+    """
+    known = [path for path in files]
+    out: dict[str, Path] = {}
+    for name, table in schema.tables.items():
+        fitting = [path for path in known if _fits(path, name, table)]
+        if len(fitting) != 1:
+            got = "no file fits" if not fitting else f"{len(fitting)} files fit"
+            raise DataError(
+                f"{got} the table {name!r}",
+                where=", ".join(map(str, fitting[:3])) or f"{schema.source}:tables.{name}",
+                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet)'}",
+            )
+        out[name] = fitting[0]
+    return out
+
+
+def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa.Table:
+    """The columns that a section names, as an Arrow table.
+
+    Raises:
+        SchemaError: a column is missing; `key` is the section's place in the schema.
+        ParseError: the file does not follow its format.
+    """
+    wanted = list(dict.fromkeys(column.name for column in table.columns.values()))
+    if isinstance(source, pa.Table):
+        return _pick(source, wanted, key, table.file or table.name)
+    path = Path(source)
+    with naming(path, "read"):
+        try:
+            if _suffix(path) == ".parquet":
+                with pq.ParquetFile(path, memory_map=True) as file:
+                    _expect(file.schema_arrow.names, wanted, key, str(path))
+                    return file.read(columns=wanted, use_threads=False)
+            return _pick(_read_text(path, table), wanted, key, str(path))
+        except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
+            row = re.search(r"Row #(\d+)", str(error))
+            place = f"{path}:{row[1]}" if row else str(path)
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ParseError(first, where=place) from None
+
+
+def _read_text(path: Path, table: TableMap) -> pa.Table:
+    """CSV or TSV with every column as text."""
+    delimiter = table.delimiter or ("\t" if _suffix(path) == ".tsv" else ",")
+    codecs.lookup(table.encoding)
+    header = list(table.header) or _header(path, delimiter, table)
+    return pacsv.read_csv(
+        pa.input_stream(str(path), compression="detect"),
+        pacsv.ReadOptions(
+            use_threads=False,
+            column_names=header,
+            skip_rows=0 if table.header else 1,
+            encoding=table.encoding,
+            block_size=1 << 23,
+        ),
+        pacsv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if table.quote else False,
+            newlines_in_values=table.quote,
+        ),
+        pacsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False),
+    )
+
+
+def _header(path: Path, delimiter: str, table: TableMap) -> list[str]:
+    """The names in the first line."""
+    with pa.input_stream(str(path), compression="detect") as source:
+        head = source.read(1 << 20)
+    line = head.split(b"\n", 1)[0].removeprefix(b"\xef\xbb\xbf").decode(table.encoding)
+    if not line.strip():
+        raise ParseError("the table is empty", where=str(path), hint="its first line names columns")
+    parts = line.rstrip("\r").split(delimiter)
+    names = [part.strip().strip('"') if table.quote else part.strip() for part in parts]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParseError(f"column {name!r} stands twice", where=f"{path}:1")
+    return names
+
+
+def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:
+    _expect(table.column_names, wanted, key, place)
+    return table.select(wanted)
+
+
+def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -> None:
+    there = list(names)
+    for name in wanted:
+        if name not in there:
+            raise SchemaError(
+                f"{key} needs the column {name!r}", where=place, hint=nearest(name, there)
+            )
+
+
+def _fits(path: Path, name: str, table: TableMap) -> bool:
+    if table.file:
+        return path.name == table.file
+    return is_table(path) and path.name.split(".")[0] == name
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def place(source: pa.Table | Path | str, table: TableMap) -> str:
+    """What to call the source in a problem's `where`."""
+    return (table.file or table.name) if isinstance(source, pa.Table) else str(source)
+
+
+Sources = Mapping[str, pa.Table | Path | str]

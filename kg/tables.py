@@ -1,0 +1,324 @@
+"""Tables straight to a graph: cells become codes in Arrow and NumPy, never one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .build import GraphBuilder
+from .errors import DataError, nearest
+from .events import make_events
+from .features import Values
+from .graph import Graph
+from .literals import parse_moments, parse_numbers
+from .minting import mint
+from .problems import Problem
+from .references import Reference, cells, claim, locate, reference
+from .report import Findings, Report
+from .schema import Column, Event, Feature, Relation, Schema, TableMap
+from .table_inputs import Sources, place, read_columns
+from .vocabulary import TEXT, IntArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
+    """Build the graph that the schema's `[tables.*]` sections describe.
+
+    Args:
+        tables: section name -> Arrow table, or path of a CSV, TSV or Parquet file.
+
+    Raises:
+        DataError: a section has no table, a table has no section, or nothing was read.
+        SchemaError: a column is missing, or a type lacks its `iri` template.
+        ParseError: a file does not follow its format.
+    """
+    for name in tables:
+        if name not in schema.tables:
+            where = f"{schema.source}:tables"
+            raise DataError(
+                f"unknown table {name!r}", where=where, hint=nearest(name, schema.tables)
+            )
+    for name in schema.tables:
+        if name not in tables:
+            raise DataError(
+                f"the table {name!r} is missing",
+                where=f"{schema.source}:tables.{name}",
+                hint="give it, or take its section out of the schema",
+            )
+    reading = _Reading(schema)
+    for name, table in schema.tables.items():
+        reading.read(table, tables[name])
+    return reading.build()
+
+
+@dataclass
+class _Edges:
+    """Edges of one table before ids are known."""
+
+    relation: str
+    source: Reference
+    target: Reference
+    n_rows: int
+
+
+@dataclass
+class _EventRows:
+    """Events of one table before ids are known."""
+
+    event: str
+    user: Reference
+    item: Reference
+    table: pa.Table
+    map: TableMap
+    place: str
+
+
+@dataclass
+class _FeatureCells:
+    """A feature column of a node table before ids are known."""
+
+    node_type: str
+    feature: Feature
+    id: Reference
+    column: Column
+    table: pa.Table
+    place: str
+
+
+@dataclass
+class _Reading:
+    schema: Schema
+    findings: Findings = field(default_factory=Findings)
+    references: list[Reference] = field(default_factory=list)
+    edges: list[_Edges] = field(default_factory=list)
+    events: list[_EventRows] = field(default_factory=list)
+    features: list[_FeatureCells] = field(default_factory=list)
+    described: dict[str, list[pa.Array]] = field(default_factory=dict)
+
+    def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
+        """First pass over one table: columns to codes and IRIs."""
+        data = read_columns(source, table, f"{self.schema.source}:tables.{table.name}")
+        where = place(source, table)
+        if table.kind == "nodes":
+            self.read_nodes(table, data, where)
+        elif table.kind == "events":
+            event = self.schema.events[table.target]
+            user = self.refer(data, table, "user", (self.schema.user_type,), where)
+            item = self.refer(data, table, "item", (self.schema.item_type,), where)
+            self.events.append(_EventRows(event.name, user, item, data, table, where))
+        elif table.target:
+            self.read_edges(self.schema.relations[table.target], data, table, where)
+        else:
+            self.read_triples(data, table, where)
+
+    def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
+        node_type = self.schema.nodes[table.target]
+        ids = self.refer(data, table, "id", (node_type.name,), where)
+        self.described.setdefault(node_type.name, []).append(ids.iris)
+        features = {feature.name: feature for feature in node_type.features}
+        for part, column in table.columns.items():
+            if part in features:
+                cell = _FeatureCells(node_type.name, features[part], ids, column, data, where)
+                self.features.append(cell)
+            elif part != "id":
+                relation = self.schema.relations[part]
+                target = self.refer(data, table, part, relation.targets, where)
+                self.edges.append(_Edges(part, ids, target, len(data)))
+
+    def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
+        source = self.refer(data, table, "from", relation.sources, where)
+        target = self.refer(data, table, "to", relation.targets, where)
+        self.edges.append(_Edges(relation.name, source, target, len(data)))
+
+    def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
+        """A table with relation names in a column: each relation's rows are edges of their own."""
+        named = cells(data[table.columns["relation"].name])
+        minted = mint(named.distinct, self.schema.open_relations or "{}").to_pylist()
+        for code, name in enumerate(named.distinct.to_pylist()):
+            relation = self.schema.relations.get(name)
+            if relation is None and minted[code] is not None:
+                relation = self.schema.open_relation(minted[code])
+            rows = named.row[named.code == code]
+            if relation is None:
+                message = "the schema has no relation of this name: its rows are left out"
+                problem = Problem("unknown-relation", "", name, where, message)
+                self.findings.add("unknown-relation", name, len(rows), [problem])
+            else:
+                self.read_edges(relation, data.take(pa.array(rows)), table, where)
+
+    def refer(
+        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: str
+    ) -> Reference:
+        column = table.columns[part]
+        key = f"tables.{table.name}.columns.{part}"
+        ref = reference(self.schema, types, column, cells(data[column.name], column.separator), key)
+        self.references.append(ref)
+        bad = ref.cells.distinct.filter(ref.iris.is_null()).to_pylist()
+        message = "makes no IRI: left out"
+        problems = [
+            Problem("bad-id", str(value), column.name, where, message) for value in bad if value
+        ]
+        self.findings.add("bad-id", column.name, len(problems), problems)
+        return ref
+
+    def build(self) -> tuple[Graph, Report]:
+        """Second pass: ids, then everything in node indices."""
+        members = claim(self.references, {}, self.schema.nodes)
+        if not any(map(len, members.values())):
+            raise DataError("the tables have no rows", where=self.schema.source)
+        self.undescribed(members)
+        builder = GraphBuilder(self.schema, members, self.findings)
+        for cell in self.features:
+            self.build_feature(builder, cell)
+        self.build_labels(builder)
+        for edges in self.edges:
+            self.build_edges(builder, edges)
+        for rows in self.events:
+            self.build_events(builder, rows)
+        graph = builder.graph()
+        return graph, builder.report(graph, count_triples(graph, self.schema), builder.repeated)
+
+    def undescribed(self, members: Mapping[str, pa.Array]) -> None:
+        """Nodes that are spoken of but have no row in the table of their type."""
+        kind = "undescribed"
+        for name, parts in self.described.items():
+            known = pa.chunked_array([part.cast(TEXT) for part in parts], TEXT)
+            missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
+            message = f"this {name} has no row of its own"
+            listed = [Problem(kind, iri, name, "", message) for iri in missing[:100].to_pylist()]
+            self.findings.add(kind, name, len(missing), listed)
+
+    def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
+        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.table))
+        column = cell.table[cell.column.name]
+        if cell.column.separator or pa.types.is_nested(column.type):
+            found = cells(column, cell.column.separator)
+            row, value = found.row, found.values
+        else:
+            array = flat(column)
+            row, value = np.flatnonzero(filled(array)), array.drop_null()
+            value = array.take(pa.array(row)) if len(row) < len(value) else value
+        keep = node[row] >= 0
+        if not keep.all():
+            row, value = row[keep], value.filter(pa.array(keep))
+        values = Values(node[row], value, np.zeros(len(row), np.int64))
+        builder.add_values(
+            cell.node_type, cell.feature, values, lambda k: f"{cell.place}:row {row[k] + 1}"
+        )
+
+    def build_labels(self, builder: GraphBuilder) -> None:
+        """The ids themselves, as the least preferred value of "label"."""
+        for name, node_type in self.schema.nodes.items():
+            if not node_type.label:
+                continue
+            for ref in self.references:
+                for type_name, index in locate(ref, builder.members):
+                    known = index >= 0
+                    if type_name == name and known.any():
+                        text = pc.utf8_trim_whitespace(ref.cells.distinct.filter(pa.array(known)))
+                        rank = np.ones(int(known.sum()), np.int64)
+                        values = Values(index[known], text, rank)
+                        builder.add_values(name, node_type.features[0], values, lambda _: "")
+
+    def build_edges(self, builder: GraphBuilder, edges: _Edges) -> None:
+        source_code = edges.source.by_row(edges.n_rows)[edges.target.cells.row]
+        target_code = edges.target.cells.code
+        both = source_code >= 0
+        source_code, target_code = source_code[both], target_code[both]
+        for source_type, source_index in locate(edges.source, builder.members):
+            source = source_index[source_code]
+            for target_type, target_index in locate(edges.target, builder.members):
+                target = target_index[target_code]
+                keep = (source >= 0) & (target >= 0)
+                if keep.any() or len(edges.source.types) == len(edges.target.types) == 1:
+                    key = (source_type, edges.relation, target_type)
+                    builder.add_edges(key, source[keep], target[keep])
+
+    def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
+        n = len(rows.table)
+        event = self.schema.events[rows.event]
+        user = self.node_of_row(builder, rows.user, self.schema.user_type, n)
+        item = self.node_of_row(builder, rows.item, self.schema.item_type, n)
+        keep = (user >= 0) & (item >= 0)
+        self.dropped("missing-end", event, rows, ~keep, "the user or the item is missing")
+        columns = {
+            role: flat(rows.table[rows.map.columns[role].name])
+            for role in ("rating", "time", "split")
+            if role in rows.map.columns
+        }
+        number = {}
+        for role, parse in (("rating", parse_numbers), ("time", parse_moments)):
+            if role in columns:
+                number[role] = parse(trimmed(columns[role]))
+                bad = np.isnan(number[role]) & filled(columns[role])
+                message = f"the {role} is not a number" + " or a time" * (role == "time")
+                self.dropped(f"bad-{role}", event, rows, bad, message)
+        if event.positive is not None:
+            unknown = keep & np.isnan(number.get("rating", np.full(n, np.nan)))
+            message = "no rating, so neither positive nor negative: left out"
+            self.dropped("no-rating", event, rows, unknown, message)
+            keep &= ~unknown
+        split = columns.get("split")
+        if not keep.all():
+            user, item = user[keep], item[keep]
+            number = {role: values[keep] for role, values in number.items()}
+            split = None if split is None else split.filter(pa.array(keep))
+        if event.property:
+            pairs = np.unique(user * len(builder.members[self.schema.item_type]) + item)
+            builder.repeated += len(user) - len(pairs)
+            user, item = np.divmod(pairs, len(builder.members[self.schema.item_type]))
+        events = make_events(event, user, item, number.get("rating"), number.get("time"), split)
+        builder.add_events(event.name, events)
+
+    def dropped(
+        self, kind: str, event: Event, rows: _EventRows, mask: BoolArray, message: str
+    ) -> None:
+        found = np.flatnonzero(mask)
+        listed = [
+            Problem(kind, "", event.name, f"{rows.place}:row {row + 1}", message)
+            for row in found[: self.findings.room(kind, event.name)]
+        ]
+        self.findings.add(kind, event.name, len(found), listed)
+
+    def node_of_row(
+        self, builder: GraphBuilder, ref: Reference, name: str, n_rows: int
+    ) -> IntArray:
+        """Node index per table row, -1 where there is none."""
+        index = dict(locate(ref, builder.members))[name]
+        code = ref.by_row(n_rows)
+        return np.where(code >= 0, index[code], -1) if len(index) else code
+
+
+def flat(column: pa.ChunkedArray) -> pa.Array:
+    """One array; dictionaries decoded."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    return array.cast(TEXT) if pa.types.is_dictionary(array.type) else array
+
+
+def is_text(array: pa.Array) -> bool:
+    """Whether the values are strings."""
+    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
+
+
+def trimmed(array: pa.Array) -> pa.Array:
+    """Text without white space around it; anything else as it is."""
+    return pc.utf8_trim_whitespace(array) if is_text(array) else array
+
+
+def filled(array: pa.Array) -> BoolArray:
+    """Mask of the values that are neither null, NaN nor empty text, shape (n,)."""
+    there = np.asarray(array.is_valid(), bool)
+    if is_text(array):
+        there &= np.asarray(pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(array), ""), False))
+    elif pa.types.is_floating(array.type):
+        there &= ~np.isnan(array.to_numpy(zero_copy_only=False))
+    return there
