@@ -59,7 +59,7 @@ class Store(Protocol):
         """IRIs of the named graphs, sorted."""
 
     def select(self, sparql: str) -> pa.Table:
-        """Answer of a SELECT query: one text column per variable, "" = unbound.
+        """Answer of a SELECT query: one text column per variable (go by name), "" = unbound.
 
         IRIs stand bare, literals as their lexical form, blank nodes as `_:label`.
         """
