@@ -1,0 +1,216 @@
+"""Any folder in KGAT's format: `user item item ...` lines, integer triples, id lists.
+
+Trap: some public sets of this format hold the user-item pairs, tests included, as triples of the KG.
+A relation that copies interactions is found by its content and left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ..kg.errors import DataError, ParseError
+from ..kg.schema import Schema
+from ..kg.vocabulary import IntArray, local_name
+from .base import Loaded, toml_string
+from .facts import Facts, fact_tables, merge_inverses
+from .raw_files import find, locate, read_columns, read_text
+
+_LOG = logging.getLogger(__name__)
+_FREEBASE = "http://rdf.freebase.com/ns/"
+_PARTS = (("train", "train.txt"), ("valid", "valid.txt"), ("test", "test.txt"))
+
+
+def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
+    """Interactions of train.txt, valid.txt and test.txt (those there are), and kg_final.txt.
+
+    A user's or item's id is the original one where a list gives it, else the integer of the files.
+
+    Args:
+        name: the catalog's name; the folder's by default.
+        base: start of the IRIs of users and items; `https://example.org/<name>/` by default.
+    """
+    name = name or folder.resolve().name
+    base = base or f"https://example.org/{name}/"
+    user, item, split = _interactions(folder)
+    user_names, item_names = (
+        _originals(folder, "user_list.txt"),
+        _originals(folder, "item_list.txt"),
+    )
+    n_items = max(int(item.max(initial=-1)) + 1, 1 + max(map(int, item_names), default=-1))
+    items = {str(i): f"{base}item/{item_names.get(str(i), i)}" for i in range(n_items)}
+    facts = _without_copies(_facts(folder), user, item)
+    facts, _ = merge_inverses(facts, items)
+    entities = _originals(folder, "entity_list.txt")
+    tables = {
+        "users": pa.table({"user": _names(np.unique(user), user_names)}),
+        "items": pa.table({"item": _names(np.arange(n_items), item_names)}),
+        **fact_tables(facts, items, lambda term: _entity_iri(entities.get(term, term), base)),
+        "interactions": pa.table(
+            {"user": _names(user, user_names), "item": _names(item, item_names), "split": split}
+        ),
+    }
+    return tables, _schema(name, base, folder)
+
+
+def _interactions(folder: Path) -> tuple[IntArray, IntArray, pa.Array]:
+    users: list[IntArray] = []
+    items: list[IntArray] = []
+    splits: list[str] = []
+    for split, file in _PARTS:
+        path = find(folder, file)
+        if path is None:
+            continue
+        for number, line in enumerate(read_text(path).splitlines(), 1):
+            fields = line.split()
+            if not all(field.isdecimal() and len(field) < 16 for field in fields):
+                raise ParseError("expected integers: user item item ...", where=f"{path}:{number}")
+            if len(fields) > 1:
+                row = np.array(fields, np.int64)
+                items.append(row[1:])
+                users.append(np.full(len(row) - 1, row[0]))
+                splits += [split] * (len(row) - 1)
+    if not users:
+        raise DataError("no interactions in train.txt, valid.txt or test.txt", where=str(folder))
+    return np.concatenate(users), np.concatenate(items), pa.array(splits).dictionary_encode()
+
+
+def _facts(folder: Path) -> Facts:
+    path = locate(folder, "kg_final.txt")
+    first = read_text(path)[:200].split("\n", 1)[0]
+    delimiter = "\t" if "\t" in first else " "
+    names = ("head", "relation", "tail")
+    facts = Facts.from_table(read_columns(path, names, delimiter=delimiter))
+    relations = _originals(folder, "relation_list.txt")
+    named = tuple(local_name(relations.get(r, f"relation-{r}")) for r in facts.relations)
+    if len(set(named)) < len(named):
+        raise DataError("two relations share one name", where=str(folder / "relation_list.txt"))
+    return Facts(facts.head, facts.relation, facts.tail, facts.terms, named)
+
+
+def _originals(folder: Path, file: str) -> dict[str, str]:
+    """Integer of the files -> original id, from a list with a header; empty if there is no list."""
+    path = find(folder, file)
+    if path is None:
+        return {}
+    lines = read_text(path).splitlines()
+    header = lines[0].split() if lines else []
+    if "org_id" not in header or "remap_id" not in header:
+        raise ParseError(
+            f"expected a header with org_id and remap_id, got {header}", where=f"{path}:1"
+        )
+    org, remap = header.index("org_id"), header.index("remap_id")
+    out: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], 2):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) <= max(org, remap) or not fields[remap].isdecimal():
+            raise ParseError(f"expected {' '.join(header)}", where=f"{path}:{number}")
+        out[fields[remap]] = fields[org]
+    if len(set(out.values())) < len(out):
+        _LOG.warning("%s: original ids repeat; the integers are used instead", path)
+        return {}
+    return out
+
+
+def _names(codes: IntArray, originals: dict[str, str]) -> pa.Array:
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    names = pa.array([originals.get(str(code), str(code)) for code in distinct], pa.string())
+    return names.take(pa.array(inverse.reshape(-1)))
+
+
+def _entity_iri(name: str, base: str) -> str:
+    return _FREEBASE + name if re.fullmatch(r"[mg]\.\w+", name) else f"{base}entity/{name}"
+
+
+def _without_copies(facts: Facts, user: IntArray, item: IntArray) -> Facts:
+    """The facts without the relations that are the interactions under another name.
+
+    A relation is a copy if most of its heads (or tails) with two or more neighbours have exactly
+    the items of one user: all of them, or those of one file.
+    """
+    rng = np.random.default_rng(0)
+    is_item = np.array([term.isdecimal() for term in facts.terms])
+    number = np.array([int(t) if ok else -1 for t, ok in zip(facts.terms, is_item, strict=True)])
+    size = max(int(item.max()), int(number.max(initial=0))) + 1
+    code = rng.integers(1, 1 << 62, size, dtype=np.int64)
+    pairs = np.unique(np.stack([user, item]), axis=1)
+    known = _set_codes(pairs[0], code[pairs[1]])[0]
+    keep = np.ones(len(facts), bool)
+    for relation, name in enumerate(facts.relations):
+        rows = facts.relation == relation
+        for ends, others in ((facts.head, facts.tail), (facts.tail, facts.head)):
+            sets, sizes = _set_codes(ends[rows], code[number[others[rows]]])
+            sets = sets[sizes > 1]
+            if len(sets) >= 5 and np.isin(sets, known).mean() > 0.5:
+                _LOG.warning("relation %r copies the interactions; left out", name)
+                keep &= ~rows
+    return facts.select(keep)
+
+
+def _set_codes(owner: IntArray, code: IntArray) -> tuple[IntArray, IntArray]:
+    """Per owner: the sum of its members' codes (equal sets, equal sums), and their number."""
+    _, inverse, sizes = np.unique(owner, return_inverse=True, return_counts=True)
+    sums = np.zeros(len(sizes), np.int64)
+    np.add.at(sums, inverse.reshape(-1), code)
+    return sums, sizes
+
+
+def _schema(name: str, base: str, folder: Path) -> Schema:
+    relations = _originals(folder, "relation_list.txt").values()
+    starts = {full[: len(full) - len(local_name(full))] for full in relations}
+    start = starts.pop() if len(starts) == 1 else ""
+    relation = (start if "://" in start else f"{base}relation/") + "{}"
+    text = f"""\
+name = {toml_string(name)}
+users = "user"
+items = "item"
+splits = ["train", "valid", "test"]
+open_relations = {toml_string(relation)}
+
+[prefixes]
+this = {toml_string(base)}
+
+[nodes.user]
+class = "this:User"
+iri = "this:user/{{}}"
+
+[nodes.item]
+class = "this:Item"
+iri = "this:item/{{}}"
+
+[nodes.entity]
+class = "this:Entity"
+iri = "{{}}"
+
+[events.interaction]
+class = "this:Interaction"
+user = "this:user"
+item = "this:item"
+split = "this:split"
+
+[tables.users]
+nodes = "user"
+id = "user"
+
+[tables.items]
+nodes = "item"
+id = "item"
+
+[tables.entities]
+nodes = "entity"
+id = "iri"
+
+[tables.facts]
+columns = {{ from = {{ column = "from", iri = "{{}}" }}, relation = "relation", to = {{ column = "to", iri = "{{}}" }} }}
+
+[tables.interactions]
+events = "interaction"
+columns = {{ user = "user", item = "item", split = "split" }}
+"""
+    return Schema.loads(text, source=f"{name} (KGAT files)")

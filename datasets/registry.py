@@ -1,0 +1,105 @@
+"""The named data sets and general formats, and the one way to load them."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from ..kg.errors import DataError, UsageError, nearest
+from ..kg.files import StrPath
+from . import atomic_files, kgat_files, lastfm, movielens_1m, movielens_100k, retail
+from .base import DatasetSpec, Loaded
+
+_MOVIELENS = "GroupLens: research use, acknowledge, no redistribution, no commercial use"
+_HETREC = "HetRec 2011 (GroupLens): non-commercial research use"
+
+DATASETS: dict[str, DatasetSpec] = {
+    spec.name: spec
+    for spec in (
+        DatasetSpec(
+            "movielens-100k",
+            "100,000 ratings with times, Freebase facts, plots and credits",
+            movielens_100k.load,
+            ("ml-100k.inter", "ml-100k.item", "ml-100k.user", "ml-100k.link", "ml-100k.kg",
+             "items_info.json (optional)"),
+            f"RecBole atomic files, ClayRS items_info.json. {_MOVIELENS}",
+        ),
+        DatasetSpec(
+            "movielens-1m",
+            "1,000,196 ratings with cold-start columns, plots, credits, DBpedia edges",
+            movielens_1m.load,
+            ("ratings.csv", "movies.dat", "users.dat", "movies_extrainfos.dat (optional)",
+             "dbpedia/mappings.tsv", "dbpedia/*.edgelist"),
+            f"MetaHIN, MeLU, entity2rec. {_MOVIELENS}; DBpedia: CC BY-SA 3.0",
+        ),
+        DatasetSpec(
+            "lastfm-lightkg",
+            "listening counts in a fixed split with a public leaderboard, small KG",
+            lastfm.load_lightkg,
+            ("train.inter", "valid.inter", "test.inter", "link", "kg"),
+            f"LightKG (KDD 2025). {_HETREC}",
+        ),
+        DatasetSpec(
+            "lastfm-hetrec",
+            "listening counts, artist names, small KG",
+            lastfm.load_hetrec,
+            ("user_artists.dat", "item_index2entity_id.txt", "kg.txt",
+             "MappingLastfm2DBpedia-1.2.tsv (optional)"),
+            f"KGCN, LODrecsys-datasets. {_HETREC}",
+        ),
+        DatasetSpec(
+            "retail",
+            "2,465 products with descriptions, no users: a catalogue that is all cold",
+            retail.load,
+            ("products.yaml",),
+            "AWS retail-demo-store, MIT-0",
+        ),
+        DatasetSpec(
+            "kgat",
+            "any folder in the format of KGAT (also KGIN, KGCL, KGRec)",
+            kgat_files.load,
+            ("train.txt and/or test.txt", "kg_final.txt", "entity_list.txt, item_list.txt, "
+             "user_list.txt, relation_list.txt (optional)"),
+            "your folder",
+        ),
+        DatasetSpec(
+            "atomic",
+            "any folder of RecBole atomic files",
+            atomic_files.load,
+            ("*.inter, or *.train.inter, *.valid.inter, *.test.inter",
+             "*.item, *.user, *.kg, *.link (optional)"),
+            "your folder",
+        ),
+    )
+}  # fmt: skip
+
+
+def load_dataset(name: str, folder: StrPath, **options: object) -> Loaded:
+    """Tables and schema of a data set's folder, ready for `graph_from_tables` or a catalog.
+
+    Args:
+        name: a key of `DATASETS`.
+        folder: its published files, each plain, .gz or .zip.
+        options: keyword options of the data set's loader (`options_of`).
+
+    Raises:
+        UsageError: unknown name or option.
+        DataError: the folder lacks a file; ParseError: a file does not follow its format.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    spec, path = DATASETS[name], Path(folder)
+    if not path.is_dir():
+        raise DataError("no such folder", where=str(path), hint=f"it holds {', '.join(spec.files)}")
+    valid = options_of(name)
+    for option in options:
+        if option not in valid:
+            hint = nearest(option, valid) if valid else "it has none"
+            raise UsageError(f"data set {name!r} has no option {option!r}", hint=hint)
+    return spec.load(path, **options)
+
+
+def options_of(name: str) -> dict[str, object]:
+    """The loader's options with their defaults."""
+    parameters = inspect.signature(DATASETS[name].load).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
