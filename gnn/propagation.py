@@ -1,0 +1,165 @@
+"""Sparse propagation: CSR products with a stored transpose, for graphs whose edges do not change.
+
+The gradient of A x with respect to x is A' g. Native autograd builds A' anew in every step; storing it
+once makes a step about three times faster, and where edges run both ways it is there already.
+The same code runs on CUDA, where the products go through cuSPARSE.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from ..kg.vocabulary import IntArray
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """A sparse matrix and its transpose, both CSR.
+
+    Attributes:
+        forward: sparse CSR, float32, shape (n, m).
+        backward: its transpose, shape (m, n).
+        order: int64 (nnz,): `backward.values() == forward.values()[order]`.
+    """
+
+    forward: Tensor
+    backward: Tensor
+    order: Tensor
+
+    @classmethod
+    def from_edges(cls, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Propagation:
+        """Ones at (rows, columns); repeated pairs count once. O(nnz log nnz)."""
+        pairs = np.unique(np.asarray(rows, np.int64) * shape[1] + columns)
+        return cls.from_scipy(
+            sp.csr_matrix((np.ones(len(pairs), np.float32), divmod(pairs, shape[1])), shape)
+        )
+
+    @classmethod
+    def from_scipy(cls, matrix: sp.csr_matrix) -> Propagation:
+        """The same entries, sorted; explicit zeros stay."""
+        matrix = sp.csr_matrix(matrix, dtype=np.float32)
+        matrix.sum_duplicates()
+        numbered = sp.csr_matrix(
+            (np.arange(1, matrix.nnz + 1, dtype=np.int64), matrix.indices, matrix.indptr),
+            matrix.shape,
+        )
+        flipped = numbered.T.tocsr()
+        flipped.sort_indices()
+        order = flipped.data - 1
+        return cls(
+            _tensor(matrix.indptr, matrix.indices, matrix.data, matrix.shape),
+            _tensor(flipped.indptr, flipped.indices, matrix.data[order], flipped.shape),
+            torch.from_numpy(order),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return int(self.forward.shape[0]), int(self.forward.shape[1])
+
+    @property
+    def transposed(self) -> Propagation:
+        """The same matrix the other way round; nothing is copied but the order."""
+        inverse = torch.empty_like(self.order)
+        inverse[self.order] = torch.arange(len(self.order), device=self.order.device)
+        return Propagation(self.backward, self.forward, inverse)
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        """A x for dense x of shape (m, d): float32 (n, d), whatever precision autocast is in."""
+        return cast(Tensor, _Product.apply(self.forward, self.backward, x))
+
+    def to(self, device: torch.device | str) -> Propagation:
+        """On another device."""
+        return Propagation(self.forward.to(device), self.backward.to(device), self.order.to(device))
+
+    def with_values(self, values: Tensor) -> Propagation:
+        """The same pattern with other values, float32 (nnz,) in the order of `forward`."""
+        return Propagation(
+            _like(self.forward, values), _like(self.backward, values[self.order]), self.order
+        )
+
+    def row_sums(self) -> Tensor:
+        """float32 (n,)."""
+        return _row_sums(self.forward)
+
+    def column_sums(self) -> Tensor:
+        """float32 (m,)."""
+        return _row_sums(self.backward)
+
+    def normalised(self, row_power: float, column_power: float) -> Propagation:
+        """D_r^-a A D_c^-b; (1, 0) is the mean over neighbours, (.5, .5) LightGCN's weights.
+
+        Rows and columns without entries stay zero.
+        """
+        rows = _inverse_power(self.row_sums(), row_power)
+        columns = _inverse_power(self.column_sums(), column_power)
+        values = self.forward.values() * columns[self.forward.col_indices()]
+        counts = self.forward.crow_indices().diff()
+        return self.with_values(values * rows.repeat_interleave(counts))
+
+
+class _Product(torch.autograd.Function):
+    """A x, with A' g as the gradient of x; A itself gets none."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(forward: Tensor, backward: Tensor, x: Tensor) -> Tensor:  # noqa: ARG004
+        return _float32_product(forward, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004
+        ctx.transpose = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:  # type: ignore[override]
+        return None, None, _float32_product(ctx.transpose, gradient.contiguous())
+
+
+def _float32_product(matrix: Tensor, x: Tensor) -> Tensor:
+    """Autocast would hand bfloat16 to a CSR product, which no CPU kernel takes."""
+    with torch.autocast(x.device.type, enabled=False):
+        return matrix @ x.float()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch warns once that CSR is in beta, and that it trusts indices which were checked before."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+        yield
+
+
+def _tensor(indptr: Any, indices: Any, values: Any, shape: tuple[int, int]) -> Tensor:
+    with _quiet():
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(np.asarray(indptr, np.int64)),
+            torch.from_numpy(np.asarray(indices, np.int64)),
+            torch.from_numpy(np.asarray(values, np.float32)),
+            shape,
+        )
+
+
+def _like(matrix: Tensor, values: Tensor) -> Tensor:
+    with _quiet():
+        return torch.sparse_csr_tensor(
+            matrix.crow_indices(), matrix.col_indices(), values, matrix.shape
+        )
+
+
+def _row_sums(matrix: Tensor) -> Tensor:
+    ones = torch.ones(matrix.shape[1], 1, device=matrix.device)
+    return (matrix @ ones).squeeze(1)
+
+
+def _inverse_power(sums: Tensor, power: float) -> Tensor:
+    return torch.where(sums > 0, sums.clamp(min=1e-12) ** -power, torch.zeros_like(sums))

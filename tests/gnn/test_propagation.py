@@ -1,0 +1,66 @@
+"""Propagation equals dense algebra, forwards and backwards, and never mixes up its two patterns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from coldframe.gnn.propagation import Propagation
+
+
+def random_matrix(seed: int, shape: tuple[int, int] = (7, 5)) -> sp.csr_matrix:
+    rng = np.random.default_rng(seed)
+    return sp.random(*shape, density=0.4, random_state=rng, format="csr", dtype=np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_product_and_gradient_equal_dense_algebra(seed: int) -> None:
+    matrix = random_matrix(seed)
+    dense = torch.from_numpy(matrix.toarray())
+    x = torch.randn(5, 3, requires_grad=True)
+    weight = torch.randn(7, 3)
+    (got,) = torch.autograd.grad(((Propagation.from_scipy(matrix) @ x) * weight).sum(), x)
+    torch.testing.assert_close(Propagation.from_scipy(matrix) @ x, dense @ x)
+    torch.testing.assert_close(got, dense.T @ weight)
+
+
+def test_transposed_and_new_values_stay_in_step() -> None:
+    matrix = random_matrix(1)
+    propagation = Propagation.from_scipy(matrix)
+    values = torch.rand(matrix.nnz)
+    changed = propagation.with_values(values)
+    torch.testing.assert_close(changed.forward.to_dense().T, changed.backward.to_dense())
+    back = changed.transposed.with_values(changed.backward.values())
+    torch.testing.assert_close(back.backward.to_dense(), changed.forward.to_dense())
+    assert torch.equal(changed.forward.values(), values)
+
+
+def test_repeated_edges_count_once_and_normalisation_is_the_mean() -> None:
+    propagation = Propagation.from_edges(
+        np.array([0, 0, 0, 2]), np.array([1, 1, 3, 0]), (3, 4)
+    ).normalised(1, 0)
+    expected = torch.zeros(3, 4)
+    expected[0, [1, 3]], expected[2, 0] = 0.5, 1.0
+    torch.testing.assert_close(propagation.forward.to_dense(), expected)
+    torch.testing.assert_close(propagation.backward.to_dense(), expected.T)
+
+
+def test_an_empty_matrix_gives_zeros() -> None:
+    empty = Propagation.from_edges(np.zeros(0, np.int64), np.zeros(0, np.int64), (3, 2))
+    assert torch.equal(empty.normalised(0.5, 0.5) @ torch.ones(2, 4), torch.zeros(3, 4))
+
+
+def test_products_stay_in_float32_under_autocast() -> None:
+    propagation = Propagation.from_scipy(random_matrix(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = propagation @ torch.randn(5, 3).bfloat16()
+    assert out.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_same_product_on_cuda() -> None:
+    propagation = Propagation.from_scipy(random_matrix(3, (50, 40)))
+    x = torch.randn(40, 8)
+    torch.testing.assert_close((propagation.to("cuda") @ x.cuda()).cpu(), propagation @ x)
