@@ -1,0 +1,300 @@
+"""The linear baselines by name, and the small grids from which validation data choose."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from ..kg.errors import DataError, ResourceError, UsageError, nearest
+from ..kg.graph import FloatArray, Interactions
+from ..kg.split import Split, hold_out_items, rng_for
+from ..kg.vocabulary import IntArray
+from .blend import Blend, BlendConfig, combine
+from .data import TrainingData
+from .evaluate import evaluate
+from .knn import KGKNN, ProfileConfig, TextKNN
+from .popularity import KGPopularity, Popularity, RandomScorer
+from .scorer_base import Scorer, standardise
+from .walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+
+_LOG = logging.getLogger(__name__)
+
+Target = Literal["all", "cold"]
+Row = dict[str, Any]
+
+# Numbers of one part's scores kept while weights are tried: 160 MB.
+_KEPT_ENTRIES = 40_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make a baseline, its default configuration, and the values tried per field."""
+
+    make: Callable[..., Scorer]
+    default: Any = None
+    grid: Mapping[str, tuple[Any, ...]] | None = None
+
+
+KINDS: dict[str, Kind] = {
+    "random": Kind(RandomScorer),
+    "popularity": Kind(Popularity),
+    "kg-popularity": Kind(KGPopularity),
+    "itemknn": Kind(
+        ItemKNN,
+        ItemKNNConfig(),
+        {"shrink": (0.0, 5.0, 10.0, 30.0, 100.0), "k": (30, 100, 300, 1000), "power": (0.5, 1.0, 1.5, 2.0)},
+    ),
+    "rp3beta": Kind(
+        RP3Beta,
+        RP3BetaConfig(),
+        {"beta": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
+    ),
+    "ease": Kind(EASE, EASEConfig(), {"penalty": (20.0, 50.0, 100.0, 200.0, 400.0, 800.0)}),
+    "kg-knn": Kind(
+        KGKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
+    ),
+    "text-knn": Kind(
+        TextKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
+    ),
+}  # fmt: skip
+
+BLENDS: dict[str, tuple[str, ...]] = {
+    "rp3beta+kg-knn": ("rp3beta", "kg-knn"),
+    "linear-blend": ("ease", "rp3beta", "itemknn"),
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A scorer fitted on the training data with the best values, and every value tried.
+
+    Attributes:
+        tried: one row per configuration: its fields and the validation `metric`, best first.
+    """
+
+    scorer: Scorer
+    tried: tuple[Row, ...]
+
+
+def tune(
+    kind: str,
+    data: TrainingData,
+    valid: Interactions,
+    metric: str = "ndcg@10",
+    *,
+    target: Target = "all",
+    grid: Mapping[str, tuple[Any, ...]] | None = None,
+    max_users: int = 2000,
+    seed: int = 0,
+) -> Tuned:
+    """Choose a baseline's configuration on validation data; fit it on `data`.
+
+    One field is varied at a time, from the default on, until a pass changes nothing.
+
+    Args:
+        kind: a name of `KINDS` or `BLENDS`.
+        target: "all" ranks all items and looks for the pairs of `valid`; "cold" hides a fifth of
+            the trained items, fits on the rest and ranks the hidden ones alone, so that it works
+            without validation pairs on cold items.
+        grid: field -> values, instead of the kind's own; not for blends.
+        max_users: users drawn for the validation.
+        seed: of the users and the hidden items drawn.
+
+    Raises:
+        UsageError: unknown kind.  DataError: nothing to validate on.
+        ResourceError: no configuration fits the memory allowed.
+    """
+    if kind in BLENDS:
+        names = BLENDS[kind]
+        options: dict[str, Any] = {"target": target, "max_users": max_users, "seed": seed}
+        parts = {name: tune(name, data, valid, metric, **options).scorer for name in names}
+        return tune_blend(parts, data, valid, metric, name=kind, **options)
+    if kind not in KINDS:
+        raise UsageError(f"unknown model {kind!r}", hint=nearest(kind, [*KINDS, *BLENDS]))
+    plan = KINDS[kind]
+    values = dict(grid if grid is not None else plan.grid or {})
+    if not values:
+        return Tuned(plan.make().fit(data), ())
+    test = _Validation.build(data, valid, metric, target, max_users, seed)
+
+    def score(config: Any) -> float:
+        return test.value(plan.make(config).fit(test.data))
+
+    best, tried = _descend(plan.default, values, score)
+    rows = [{**asdict(config), metric: value} for config, value in tried.items()]
+    rows.sort(key=lambda row: -row[metric])
+    _LOG.info("%s: %s, of %d tried", kind, rows[0], len(rows))
+    return Tuned(plan.make(best).fit(data), tuple(rows))
+
+
+def tune_blend(
+    parts: Mapping[str, Scorer],
+    data: TrainingData,
+    valid: Interactions,
+    metric: str = "ndcg@10",
+    *,
+    weights: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+    target: Target = "all",
+    max_users: int = 2000,
+    seed: int = 0,
+    name: str = "",
+) -> Tuned:
+    """Choose the weights of a blend on validation data: the largest is 1, all combinations tried.
+
+    `parts` are fitted on `data`; they are fitted again here. Arguments as in `tune`.
+    """
+    test = _Validation.build(data, valid, metric, target, max_users, seed)
+    kept = {
+        part: standardise(scorer.fit(test.data).score(test.users)) for part, scorer in parts.items()
+    }
+    rows: list[Row] = []
+    for choice in itertools.product(sorted(weights), repeat=len(parts)):
+        if max(choice) != max(weights):
+            continue
+        trial = _Kept(test.users, combine(list(kept.values()), choice))
+        rows.append({"weights": choice, metric: test.value(trial)})
+    rows.sort(key=lambda row: -row[metric])
+    _LOG.info("%s: %s, of %d tried", name, rows[0], len(rows))
+    return Tuned(Blend(parts, BlendConfig(rows[0]["weights"]), name=name).fit(data), tuple(rows))
+
+
+def tune_all(
+    data: TrainingData,
+    valid: Interactions,
+    metric: str = "ndcg@10",
+    *,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Tuned]:
+    """Every baseline that the data can serve, tuned; a blend reuses its tuned parts.
+
+    Those without a KG profile or text, and EASE where its memory does not suffice, are left out
+    with a warning.
+    """
+    lacking = _lacking(data)
+    kinds = [kind for kind in (*KINDS, *BLENDS) if kind not in lacking]
+    found: dict[str, Tuned] = {}
+    for position, kind in enumerate(kinds):
+        if progress is not None:
+            progress(kind, position, len(kinds))
+        try:
+            if kind in BLENDS:
+                parts = {name: found[name].scorer for name in BLENDS[kind] if name in found}
+                if len(parts) < 2:
+                    continue
+                # Parts are fitted again inside: a copy each, so that the tuned ones stay as they are.
+                fresh = {name: _copy(name, part) for name, part in parts.items()}
+                found[kind] = tune_blend(fresh, data, valid, metric, seed=seed, name=kind)
+            else:
+                found[kind] = tune(kind, data, valid, metric, seed=seed)
+        except ResourceError as error:
+            _LOG.warning("%s is left out: %s", kind, error)
+    if progress is not None:
+        progress("", len(kinds), len(kinds))
+    return found
+
+
+def _lacking(data: TrainingData) -> set[str]:
+    """Kinds for which the catalog has nothing to learn from."""
+    lacking = set()
+    if data.profile.nnz == 0:
+        lacking |= {"kg-knn", "kg-popularity", "rp3beta+kg-knn"}
+    if not np.any(data.item_text):
+        lacking.add("text-knn")
+    return lacking
+
+
+def _copy(name: str, scorer: Scorer) -> Scorer:
+    return KINDS[name].make(getattr(scorer, "config", None))
+
+
+def _descend(
+    start: Any, grid: Mapping[str, tuple[Any, ...]], score: Callable[[Any], float]
+) -> tuple[Any, dict[Any, float]]:
+    """Coordinate-wise search over a frozen config's fields; ties keep what was found first."""
+    tried: dict[Any, float] = {}
+    failed: ResourceError | None = None
+    best, previous = start, None
+    while best != previous:
+        previous = best
+        for field, values in grid.items():
+            for value in values:
+                config = replace(best, **{field: value})
+                if config in tried:
+                    continue
+                try:
+                    tried[config] = score(config)
+                except ResourceError as error:
+                    failed = error
+            if tried:
+                best = max(tried, key=lambda config: tried[config])
+    if not tried:
+        raise failed or DataError("nothing was tried: the grid is empty")
+    return best, tried
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """A small evaluation: what to fit on, whom to rank for, and which number counts."""
+
+    data: TrainingData
+    split: Split
+    users: IntArray
+    metric: str
+    segment: str
+
+    @classmethod
+    def build(
+        cls,
+        data: TrainingData,
+        valid: Interactions,
+        metric: str,
+        target: Target,
+        max_users: int,
+        seed: int,
+    ) -> _Validation:
+        none = Interactions.empty()
+        hidden = np.zeros(0, np.int64)
+        train = data.train
+        if target == "cold":
+            hidden = hold_out_items(train, data.n_items, 0.2, rng_for(seed, "tuning items"))
+            inside = np.isin(train.item, hidden)
+            train, valid = train.select(~inside), train.select(inside)
+            data = data.with_train(train)
+        users = np.unique(valid.user[valid.label == 1])
+        if len(users) == 0:
+            raise DataError(
+                "no positive pair to tune on", hint="give a validation part or another protocol"
+            )
+        limit = max(1, min(max_users, _KEPT_ENTRIES // max(data.n_items, 1)))
+        if len(users) > limit:
+            users = np.sort(rng_for(seed, "tuning users").choice(users, limit, replace=False))
+        split = Split(train, valid, none, hidden, np.zeros(0, np.int64), "tuning", seed)
+        return cls(data, split, users, metric, "cold-only" if target == "cold" else "all")
+
+    def value(self, scorer: Scorer) -> float:
+        """The mean of the metric over the users; a scorer that knows none of them gets 0."""
+        found = evaluate({"it": scorer}, self.data, self.split, part="valid", users=self.users)
+        return found.value("it", self.segment, self.metric)
+
+
+class _Kept:
+    """Scores computed beforehand, as a scorer."""
+
+    name = "kept"
+    serves_cold_items = True
+    serves_cold_users = True
+
+    def __init__(self, users: IntArray, scores: FloatArray) -> None:
+        self._users, self._scores = users, scores
+
+    def fit(self, data: TrainingData) -> Self:  # noqa: ARG002 - nothing to learn
+        return self
+
+    def score(self, users: IntArray) -> FloatArray:
+        return self._scores[np.searchsorted(self._users, users)]
