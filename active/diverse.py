@@ -1,0 +1,148 @@
+"""Strategies that spread their picks in a space rather than rank them: BADGE, k-centre, coverage."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from ..kg.errors import DataError
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from .pool import Candidates
+from .picking import Basket, worth
+from .state import AskState
+
+_SPREAD = 8_000  # candidates that are compared with each other
+
+
+def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
+    """k-means++ seeding in the space of expected gradients (Ash et al. 2020).
+
+    The gradient of a pair's loss under its likelier label is |p - y| x in the block of its item, so
+    pairs of different items are at right angles.
+    """
+    candidates, cells = _sample(state, rng)
+    users, items = candidates.users.ravel()[cells], candidates.item_grid.ravel()[cells]
+    chance = expit(state.posterior.pair_logits(users, items))
+    gradient = np.minimum(chance, 1 - chance)[:, None] * state.posterior.user_vectors[users]
+    square = (gradient**2).sum(axis=1).astype(np.float64)
+    value = worth(np.ones(candidates.users.shape, np.float32), candidates, state.pool).ravel()[
+        cells
+    ]
+    basket = Basket(state.pool, budget)
+    distance = square.copy()
+    while not basket.full and (weight := np.where(distance > 0, distance * value, 0.0)).sum() > 0:
+        pick = int(np.searchsorted(np.cumsum(weight), rng.random() * weight.sum()))
+        pick = min(pick, len(weight) - 1)
+        if basket.take(int(users[pick]), int(items[pick]), float(weight[pick])):
+            same = items == items[pick]
+            away = square + square[pick]
+            away[same] = ((gradient[same] - gradient[pick]) ** 2).sum(axis=1)
+            distance = np.minimum(distance, away)
+        distance[pick] = 0.0
+    return basket
+
+
+def k_centre(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
+    """Farthest-first traversal of pairs described by [user vector, item mean] (Sener, Savarese 2018).
+
+    Both halves are standardised to the same average norm.
+    """
+    candidates, cells = _sample(state, rng)
+    users, items = candidates.users.ravel()[cells], candidates.item_grid.ravel()[cells]
+    basket = Basket(state.pool, budget)
+    if not len(cells):
+        return basket
+    x = _scaled(state.posterior.user_vectors[users])
+    points = np.hstack([x, _scaled(state.posterior.mean[items].astype(np.float32))])
+    distance = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
+    while not basket.full and distance.max() > -1:
+        pick = int(distance.argmax())
+        if basket.take(int(users[pick]), int(items[pick]), max(float(distance[pick]), 0.0)):
+            distance = np.minimum(distance, ((points - points[pick]) ** 2).sum(axis=1))
+        distance[pick] = -1.0
+    return basket
+
+
+def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
+    """Items by lazy greedy over the graph's coverage, a random user for each question.
+
+    Raises DataError where the catalog has no KG profile.
+    """
+    if state.cover is None:
+        raise DataError(
+            "strategy 'coverage' needs attributes of the items in the graph",
+            hint="choose another strategy, such as gain-proportional",
+        )
+    candidates = state.pool.candidates(_SPREAD * 8, rng)
+    if not candidates.open.any():
+        return Basket(state.pool, budget)
+    rows = state.rows_of(candidates.items)
+    queues = [rng.permutation(np.flatnonzero(line)).tolist() for line in candidates.open]
+    counts, basket = state.label_counts.copy(), Basket(state.pool, budget)
+    unit = worth(np.ones((len(rows), 1), np.float32), _first(candidates), state.pool)[:, 0]
+    gains = state.cover.marginal(counts)[rows] * unit
+    heap = [(-float(g), k, 0) for k, g in enumerate(gains)]
+    heapq.heapify(heap)
+    covered, round_number = state.cover.covered(counts), 0
+    while heap and not basket.full:
+        bound, k, seen = heapq.heappop(heap)
+        if not queues[k]:
+            continue
+        if seen < round_number:
+            fresh = _marginal(state, covered, counts, int(rows[k])) * float(unit[k])
+            heapq.heappush(heap, (-fresh, k, round_number))
+            continue
+        column = queues[k].pop()
+        if basket.take(int(candidates.users[k, column]), int(candidates.items[k]), -bound):
+            _inform(state, covered, counts, int(rows[k]))
+            counts[rows[k]] += 1
+            round_number += 1
+        heapq.heappush(heap, (bound, k, -1))
+    return basket
+
+
+def _reach(state: AskState, row: int) -> tuple[IntArray, FloatArray]:
+    assert state.cover is not None
+    matrix = state.cover.reach
+    part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+    return matrix.indices[part], matrix.data[part]
+
+
+def _marginal(
+    state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int
+) -> float:
+    assert state.cover is not None
+    targets, reach = _reach(state, row)
+    deeper = reach * (1 - np.exp(-(counts[row] + 1.0) / 3.0))
+    return float(state.cover.weights[targets] @ np.maximum(deeper - covered[targets], 0.0))
+
+
+def _inform(state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int) -> None:
+    targets, reach = _reach(state, row)
+    deeper = reach * (1 - np.exp(-(counts[row] + 1.0) / 3.0))
+    covered[targets] = np.maximum(covered[targets], deeper)
+
+
+def _first(candidates: Candidates) -> Candidates:
+    """One column: each item with its first candidate user."""
+    return Candidates(
+        candidates.items, candidates.users[:, :1], candidates.open.any(1, keepdims=True)
+    )
+
+
+def _sample(state: AskState, rng: np.random.Generator) -> tuple[Candidates, IntArray]:
+    """Up to _SPREAD open cells, drawn evenly from the pool."""
+    candidates = state.pool.candidates(max(_SPREAD, len(state.pool.items)) * 4, rng)
+    cells = np.flatnonzero(candidates.open)
+    if len(cells) > _SPREAD:
+        cells = np.sort(rng.choice(cells, _SPREAD, replace=False))
+    return candidates, cells
+
+
+def _scaled(points: FloatArray) -> FloatArray:
+    centred = points - points.mean(axis=0)
+    return np.asarray(centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9))

@@ -1,0 +1,215 @@
+"""Strategies: which pairs to ask next. Plain functions behind one contract, in one dictionary.
+
+`strategy(state, budget, rng) -> Picks`. Every strategy is a function of its arguments alone, does not
+depend on how users and items are numbered, never picks a pair twice nor a known one, and keeps the
+budget, the caps and the panel of `state.pool`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kg.errors import UsageError, nearest
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from . import criteria, diverse
+from .criteria import Criterion, evaluate, evaluate_pairs
+from .pool import Candidates
+from .picking import Basket, take_best, take_in_proportion, worth
+from .state import AskState
+
+Array = npt.NDArray[np.float64]
+LARGEST = 2_000_000  # candidate pairs looked at; a larger pool is sampled by users
+TOURNAMENT = 8  # random users of whom a greedy strategy takes the best
+COVERAGE_POWER = 0.5
+_PARTS = 4  # steps into which a drawn batch is cut, each seeing the effect of the last
+
+
+@dataclass(frozen=True)
+class Picks:
+    """What was picked, best first, all (n,).
+
+    Attributes:
+        user, item: catalog indices. utility: what the strategy ranked by, times the chance of an
+        answer and the item's priority, per cost. gain: expected drop of rank-weighted variance.
+        coverage: coverage of the graph that an answer adds (mean 1 over items). answer_chance.
+    """
+
+    user: IntArray
+    item: IntArray
+    utility: Array
+    gain: Array
+    coverage: Array
+    answer_chance: Array
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+Strategy = Callable[[AskState, float, np.random.Generator], Picks]
+
+
+def best_of(criterion: Criterion) -> Strategy:
+    """The pairs with the largest value."""
+
+    def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
+        candidates = state.pool.candidates(LARGEST, rng)
+        basket = Basket(state.pool, budget)
+        value = worth(evaluate(criterion, state, candidates), candidates, state.pool)
+        take_best(basket, candidates, value, rng, state.pool.size)
+        return describe(state, basket)
+
+    return strategy
+
+
+def in_proportion(criterion: Criterion, *, coverage_power: float = 0.0) -> Strategy:
+    """Pairs drawn in proportion to the value, times coverage to a power.
+
+    The batch is drawn in parts; before each the covariance is shrunk as the answers will shrink it.
+    """
+
+    def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
+        candidates = state.pool.candidates(LARGEST, rng)
+        basket = Basket(state.pool, budget)
+        covariance = state.posterior.covariance[candidates.items].astype(np.float32)
+        rows = state.rows_of(candidates.items)
+        counts = state.label_counts.copy()
+        mean_cost = _mean_cost(state)
+        seen = 0
+        for part in range(_PARTS):
+            value = worth(
+                evaluate(criterion, state, candidates, covariance), candidates, state.pool
+            )
+            if coverage_power and state.cover is not None:
+                factor = state.cover.marginal(counts)
+                factor = (factor / max(float(factor.mean()), 1e-12) + 0.01) ** coverage_power
+                value = value * factor[rows][:, None].astype(np.float32)
+            last = part == _PARTS - 1
+            share = max(1, round(basket.left / mean_cost / (_PARTS - part)))
+            most = state.pool.size if last else share
+            take_in_proportion(basket, candidates, value, rng, most)
+            users, items = np.array(basket.users[seen:]), np.array(basket.items[seen:])
+            if not len(users) or basket.full or last:
+                break
+            seen = len(basket)
+            np.add.at(counts, state.rows_of(items), 1)
+            _shrink(state, candidates, covariance, users, items)
+        return describe(state, basket)
+
+    return strategy
+
+
+def greedy(criterion: Criterion) -> Strategy:
+    """Best of a few random users per item, pair by pair, each pick shrinking its item's covariance.
+
+    Items do not interact, so a heap of each item's best user suffices. O(C r D^2 + B r D^2).
+    """
+
+    def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
+        width = TOURNAMENT * max(1, int(np.ceil(budget / max(len(state.pool.items), 1))))
+        candidates = state.pool.candidates(width * max(len(state.pool.items), 1), rng)
+        basket = Basket(state.pool, budget)
+        covariance = state.posterior.covariance[candidates.items].astype(np.float32)
+        value = worth(evaluate(criterion, state, candidates, covariance), candidates, state.pool)
+        ties = rng.random(value.shape)
+        heap = [(-float(row.max()), k) for k, row in enumerate(value) if row.size and row.max() > 0]
+        heapq.heapify(heap)
+        while heap and not basket.full:
+            _, k = heapq.heappop(heap)
+            best = np.lexsort((ties[k], -value[k]))[0]
+            if value[k, best] <= 0:
+                continue
+            user, item = candidates.users[k, best], candidates.items[k]
+            if basket.take(int(user), int(item), float(value[k, best])):
+                _shrink(state, candidates, covariance, user[None], item[None])
+                one = Candidates(item[None], candidates.users[[k]], candidates.open[[k]])
+                fresh = evaluate(criterion, state, one, covariance[[k]])
+                keep = value[k] > 0
+                value[k] = np.where(keep, worth(fresh, one, state.pool)[0], 0)
+            value[k, best] = 0
+            if value[k].max() > 0:
+                heapq.heappush(heap, (-float(value[k].max()), k))
+        return describe(state, basket)
+
+    return strategy
+
+
+def _mean_cost(state: AskState) -> float:
+    pool = state.pool
+    if not pool.size:
+        return 1.0
+    return float(pool.user_cost[pool.users].mean() * pool.item_cost[pool.items].mean())
+
+
+def _shrink(
+    state: AskState,
+    candidates: Candidates,
+    covariance: FloatArray,
+    users: IntArray,
+    items: IntArray,
+) -> None:
+    """Rank-one downdates S <- S - lam S x x'S / (1 + lam v), in place, one per pair."""
+    order = np.argsort(candidates.items, kind="stable")
+    rows = order[np.searchsorted(candidates.items, items, sorter=order)]
+    vectors = state.posterior.user_vectors[users]
+    chance = 1 / (1 + np.exp(-state.posterior.pair_logits(users, items)))
+    curvature = chance * (1 - chance)
+    for row, x, lam in zip(rows, vectors, curvature, strict=True):
+        pulled = covariance[row] @ x
+        covariance[row] -= lam / (1 + lam * (x @ pulled)) * np.outer(pulled, pulled)
+
+
+def describe(state: AskState, basket: Basket) -> Picks:
+    """The picks with the criteria behind each, whatever strategy chose them."""
+    users, items, utilities = basket.arrays()
+    if not len(users):
+        none = np.zeros(0)
+        return Picks(users, items, none, none, none, none)
+    return Picks(
+        users,
+        items,
+        utilities,
+        evaluate_pairs(criteria.gain, state, users, items).astype(np.float64),
+        state.coverage_gain[state.rows_of(items)],
+        state.pool.chance.of(users, items),
+    )
+
+
+def _described(spread: Callable[[AskState, float, np.random.Generator], Basket]) -> Strategy:
+    def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
+        return describe(state, spread(state, budget, rng))
+
+    return strategy
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": in_proportion(criteria.uniform),
+    "popularity": in_proportion(criteria.popularity),
+    "predicted-popularity": in_proportion(criteria.predicted_popularity),
+    "score-proportional": in_proportion(criteria.relevance),
+    "highest-score": best_of(criteria.relevance),
+    "entropy": best_of(criteria.entropy),
+    "margin": best_of(criteria.margin),
+    "variance": best_of(criteria.variance),
+    "bald": best_of(criteria.bald),
+    "d-optimal": greedy(criteria.d_optimal),
+    "fisher": in_proportion(criteria.fisher),
+    "badge": _described(diverse.badge),
+    "k-centre": _described(diverse.k_centre),
+    "coverage": _described(diverse.coverage_only),
+    "gain-proportional": in_proportion(criteria.gain),
+    "greedy": greedy(criteria.gain),
+    "gain-coverage": in_proportion(criteria.gain, coverage_power=COVERAGE_POWER),
+}
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy of that name; UsageError naming the nearest where there is none."""
+    if name not in STRATEGIES:
+        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, STRATEGIES))
+    return STRATEGIES[name]
