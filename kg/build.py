@@ -99,6 +99,24 @@ class GraphBuilder:
             name=schema.name,
         )
 
+    def statements(self) -> int:
+        """How many RDF statements the collected parts amount to, repeats included."""
+        schema = self.schema
+        hops = {name: len(relation.path.hops) for name, relation in schema.relations.items()}
+        total = sum(len(ids) for name, ids in self.members.items() if schema.nodes[name].classes)
+        total += sum(len(part.node) for parts in self._values.values() for part in parts)
+        for (_, relation, _), pairs in self._pairs.items():
+            total += hops.get(relation, 1) * sum(len(source) for source, _ in pairs)
+        for name, kinds in self._events.items():
+            for kind in kinds:
+                fields = 1 if schema.events[name].property else 3
+                total += len(kind.user) * fields + sum(
+                    0 if column is None else int(np.sum(~np.isnan(column)))
+                    for column in (kind.rating, kind.time)
+                )
+                total += 0 if kind.split is None else len(kind.split) - kind.split.null_count
+        return total
+
     def report(self, graph: Graph, triples: int, duplicates: int, **more: object) -> Report:
         """Counts and problems of the finished graph."""
         edges: dict[str, int] = {}

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from .vocabulary import TEXT
 
 _UNSAFE = r"[^A-Za-z0-9._~-]"
-_NOT_AN_IRI = r"^[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*$"
+_IRI = r"^[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*$"
 
 
 def mint(values: pa.Array, template: str) -> pa.Array:
@@ -23,7 +23,7 @@ def mint(values: pa.Array, template: str) -> pa.Array:
     """
     text = pc.utf8_trim_whitespace(values.cast(TEXT))
     if template == "{}":
-        return pc.if_else(pc.match_substring_regex(text, _NOT_AN_IRI), text, _null())
+        return pc.if_else(is_iri(text), text, _null())
     text = pc.if_else(pc.equal(text, ""), _null(), text)
     unsafe = pc.fill_null(pc.match_substring_regex(text, _UNSAFE), False)
     if pc.any(unsafe).as_py():
@@ -33,6 +33,11 @@ def mint(values: pa.Array, template: str) -> pa.Array:
     return pc.binary_join_element_wise(
         pa.scalar(before, TEXT), text, pa.scalar(after, TEXT), pa.scalar("", TEXT)
     )
+
+
+def is_iri(text: pa.Array) -> pa.Array:
+    """Mask of the values that are absolute IRIs by their characters."""
+    return pc.match_substring_regex(text, _IRI)
 
 
 def unmint(iri: str, template: str) -> str | None:

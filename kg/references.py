@@ -43,11 +43,13 @@ class Reference:
         types: candidate node types, in order of preference.
         cells: codes of the ids as they stand in the table.
         iris: IRI per distinct id; null where the id is empty or makes no IRI.
+        verbatim: the ids are IRIs as they stand.
     """
 
     types: tuple[str, ...]
     cells: Cells
     iris: pa.Array
+    verbatim: bool = False
 
     def by_row(self, n_rows: int) -> IntArray:
         """Code per table row, int64 (n_rows,), -1 where there is none; the last of several."""
@@ -90,7 +92,7 @@ def reference(
             where=f"{schema.source}:{key}",
             hint=f'add iri = "https://…/{{}}" to [nodes.{types[0]}], or iri = "{{}}" to the column',
         )
-    return Reference(tuple(types), found, mint(found.distinct, template))
+    return Reference(tuple(types), found, mint(found.distinct, template), template == "{}")
 
 
 def claim(

@@ -183,7 +183,7 @@ class _Reading:
         for rows in self.events:
             self.build_events(builder, rows)
         graph = builder.graph()
-        return graph, builder.report(graph, count_triples(graph, self.schema), builder.repeated)
+        return graph, builder.report(graph, builder.statements(), builder.repeated)
 
     def undescribed(self, members: Mapping[str, pa.Array]) -> None:
         """Nodes that are spoken of but have no row in the table of their type."""
@@ -219,6 +219,8 @@ class _Reading:
             if not node_type.label:
                 continue
             for ref in self.references:
+                if ref.verbatim:
+                    continue
                 for type_name, index in locate(ref, builder.members):
                     known = index >= 0
                     if type_name == name and known.any():
