@@ -1,0 +1,165 @@
+"""SHACL shapes whose constraints can be checked on columns (`core_checks`).
+
+Known: targets `sh:targetClass`, `sh:targetSubjectsOf`, `sh:targetObjectsOf`, `sh:targetNode`; paths of
+one property or its `sh:inversePath`; constraints `sh:minCount`, `sh:maxCount`, `sh:class`,
+`sh:datatype`, `sh:nodeKind`, `sh:minInclusive`, `sh:maxInclusive`, `sh:minExclusive`,
+`sh:maxExclusive`, `sh:minLength`, `sh:maxLength`, `sh:pattern`, `sh:in` and `sh:hasValue`. Everything
+else is an error, never passed over. Classes are taken as stated, with `rdfs:subClassOf` closed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyoxigraph as ox
+
+from .errors import SchemaError
+from .schema import RDF, RDF_TYPE
+
+SH = "http://www.w3.org/ns/shacl#"
+Term = ox.NamedNode | ox.BlankNode | ox.Literal
+
+_TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
+CONSTRAINTS = frozenset(
+    [
+        "minCount",
+        "maxCount",
+        "class",
+        "datatype",
+        "nodeKind",
+        "minInclusive",
+        "maxInclusive",
+        "minExclusive",
+        "maxExclusive",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "flags",
+        "in",
+        "hasValue",
+    ]
+)
+_WORDS = frozenset(
+    [
+        "path",
+        "property",
+        "name",
+        "description",
+        "message",
+        "severity",
+        "order",
+        "group",
+        "deactivated",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`sh:<name>` with its value: an IRI or lexical form, and the terms themselves (a list's for `in`).
+
+    Attributes:
+        flags: of the shape's patterns, such as "i".
+    """
+
+    name: str
+    value: str
+    terms: tuple[Term, ...]
+    flags: str = ""
+
+    def __str__(self) -> str:
+        more = " ..." if len(self.terms) > 5 else ""
+        return f"sh:{self.name} {' '.join(map(str, self.terms[:5]))}{more}"
+
+
+@dataclass(frozen=True)
+class CoreShape:
+    """The constraints of one property path on the nodes of some targets.
+
+    Attributes:
+        targets: (kind of target, IRI).
+        property: IRI; "" = the constraints are on the node itself.
+        inverse: the path runs against the property.
+    """
+
+    targets: tuple[tuple[str, str], ...]
+    property: str = ""
+    inverse: bool = False
+    constraints: tuple[Constraint, ...] = ()
+
+
+def core_shapes(triples: Iterable[ox.Quad], source: str) -> list[CoreShape]:
+    """Read shapes; SchemaError names what is not among the core constraints."""
+    about: dict[str, dict[str, list[Term]]] = defaultdict(lambda: defaultdict(list))
+    nodes: dict[str, Term] = {}
+    for triple in triples:
+        if isinstance(triple.subject, ox.Triple) or isinstance(triple.object, ox.Triple):
+            raise SchemaError("shapes are not made of triple terms", where=source)
+        nodes[str(triple.subject)] = triple.subject
+        about[str(triple.subject)][triple.predicate.value].append(triple.object)
+    shapes = []
+    for name, values in sorted(about.items()):
+        targets = [(kind, term.value) for kind in _TARGETS for term in values.get(SH + kind, ())]
+        is_class = any(_is(term, SH + "NodeShape") for term in values.get(RDF_TYPE, ()))
+        if is_class and any(
+            _is(term, "http://www.w3.org/2000/01/rdf-schema#Class")
+            for term in values.get(RDF_TYPE, ())
+        ):
+            targets.append(("targetClass", nodes[name].value))
+        if targets:
+            parts = [values, *(about[str(term)] for term in values.get(SH + "property", ()))]
+            shapes += [_shape(tuple(targets), part, about, source) for part in parts]
+    if not shapes:
+        raise SchemaError("no shape with a target", where=source)
+    return [shape for shape in shapes if shape.constraints]
+
+
+def _shape(
+    targets: tuple[tuple[str, str], ...],
+    values: Mapping[str, list[Term]],
+    about: Mapping[str, Mapping[str, list[Term]]],
+    source: str,
+) -> CoreShape:
+    property, inverse = "", False
+    constraints: list[Constraint] = []
+    flags = "".join(term.value for term in values.get(SH + "flags", ()))
+    for predicate, terms in values.items():
+        name = predicate.removeprefix(SH)
+        if name == "path":
+            property, inverse = _path(terms[0], about, source)
+        elif name in CONSTRAINTS:
+            for term in terms:
+                members = _members(term, about) if name == "in" else (term,)
+                constraints.append(Constraint(name, term.value, members, flags))
+        elif predicate.startswith(SH) and name not in _WORDS and name not in _TARGETS:
+            raise SchemaError(
+                f"sh:{name} is not among the core constraints",
+                where=source,
+                hint="take the engine 'pyshacl', or leave it out",
+            )
+    return CoreShape(targets, property, inverse, tuple(constraints))
+
+
+def _path(
+    term: Term, about: Mapping[str, Mapping[str, list[Term]]], source: str
+) -> tuple[str, bool]:
+    if isinstance(term, ox.NamedNode):
+        return term.value, False
+    turned = about.get(str(term), {}).get(SH + "inversePath", [])
+    if len(turned) == 1 and isinstance(turned[0], ox.NamedNode):
+        return turned[0].value, True
+    raise SchemaError("a path of more than one property", where=source, hint="use 'pyshacl'")
+
+
+def _members(term: Term, about: Mapping[str, Mapping[str, list[Term]]]) -> tuple[Term, ...]:
+    out = []
+    while str(term) in about and about[str(term)].get(RDF + "first"):
+        out.append(about[str(term)][RDF + "first"][0])
+        term = about[str(term)][RDF + "rest"][0]
+    return tuple(out)
+
+
+def _is(term: Term, iri: str) -> bool:
+    return isinstance(term, ox.NamedNode) and term.value == iri

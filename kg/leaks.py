@@ -1,0 +1,223 @@
+"""Leaks: what in the graph tells the answers that a model is later tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from .graph import EdgeType, Graph
+from .problems import Problem
+from .quads import Quads
+from .report import Findings
+from .schema import Schema
+from .vocabulary import IntArray, local_name
+
+Values = npt.NDArray[np.float64]
+
+SAME_SHARE = 0.9  # two relations that share this part of the smaller one are one relation
+STRONG = 0.8  # |rank correlation| from which a feature or an order is suspected
+ENOUGH = 20  # items with a value that a correlation needs
+HELD_OUT = ("valid", "validation", "dev", "test", "holdout")
+
+
+def find_leaks(graph: Graph, schema: Schema | None, quads: Quads | None, found: Findings) -> None:
+    """Findings, all of them suspicions that a person decides on.
+
+    Kinds: `inverse-leak` (two relations are each other's transpose: an edge held out of one stands in
+    the other), `copied-relation` (the same, in one direction), `label-leak` (a numeric item feature
+    goes with the mean rating or with the number of interactions), `interaction-in-graph` (edges
+    between users and items that are pairs of the interactions, held-out ones counted),
+    `order-leak` (numbers in the items' ids follow popularity or time, or set the items without
+    interactions apart).
+    """
+    where = _Sources(schema, quads)
+    _relation_copies(graph, where, found)
+    _interaction_edges(graph, where, found)
+    if len(graph.interactions):
+        _label_leaks(graph, where, found)
+        _order_leaks(graph, found)
+
+
+class _Sources:
+    """The source file of a relation or item feature, where it is known."""
+
+    def __init__(self, schema: Schema | None, quads: Quads | None) -> None:
+        self.schema, self.quads = schema, quads
+
+    def relation(self, name: str) -> str:
+        """The file of the relation's first statement."""
+        known = self.schema is not None and name in self.schema.relations
+        return self._file(self.schema.relations[name].path.hops[0].property) if known else ""  # type: ignore[union-attr]
+
+    def feature(self, node_type: str, name: str) -> str:
+        """The file of the feature's first statement."""
+        if self.schema is None or node_type not in self.schema.nodes:
+            return ""
+        features = self.schema.nodes[node_type].features
+        return next((self._file(f.path.hops[0].property) for f in features if f.name == name), "")
+
+    def _file(self, property: str) -> str:
+        if self.quads is None:
+            return ""
+        rows = self.quads.rows_of(property)
+        return self.quads.source_of(rows.start) if rows.stop > rows.start else ""
+
+
+def _relation_copies(graph: Graph, where: _Sources, found: Findings) -> None:
+    types = [name for name in graph.edges if len(graph.edges[name])]
+    for first, second in combinations(types, 2):
+        for kind, flipped in (("copied-relation", False), ("inverse-leak", True)):
+            ends = (first[2], first[0]) if flipped else (first[0], first[2])
+            if (second[0], second[2]) != ends:
+                continue
+            shared, least = _shared(graph, first, second, flipped)
+            most = max(len(graph.edges[first]), len(graph.edges[second]))
+            # A few shared edges say nothing, unless they are all there is.
+            if shared >= SAME_SHARE * (least if least >= ENOUGH else max(most, 2)):
+                how = "with the ends exchanged" if flipped else "in the same direction"
+                message = (
+                    f"{shared} of its {len(graph.edges[second])} edges stand in {first[1]!r} {how}; "
+                    + ("declare it as the inverse" if flipped else "leave one out")
+                )
+                place = where.relation(second[1])
+                found.add(kind, second[1], 1, [Problem(kind, "", second[1], place, message)])
+
+
+def _shared(graph: Graph, first: EdgeType, second: EdgeType, flipped: bool) -> tuple[int, int]:
+    """How many edges two relations share, and the size of the smaller."""
+    width = len(graph.nodes[first[2]])
+    one = _codes(graph.edges[first].index, width)
+    other = graph.edges[second].index
+    two = _codes(other[::-1] if flipped else other, width)
+    small, large = (one, two) if len(one) <= len(two) else (two, one)
+    sample = small[:: max(1, len(small) // 1000)]
+    if np.isin(sample, large, assume_unique=True).mean() < SAME_SHARE / 2:
+        return 0, len(small)
+    return len(np.intersect1d(small, large, assume_unique=True)), len(small)
+
+
+def _codes(index: IntArray, width: int) -> IntArray:
+    return np.unique(index[0] * width + index[1])
+
+
+def _interaction_edges(graph: Graph, where: _Sources, found: Findings) -> None:
+    events = graph.interactions
+    pairs = np.unique(events.user * graph.n_items + events.item)
+    names = [name for name in events.split_names if name in HELD_OUT]
+    held = events.in_split(*names)
+    held_pairs = np.unique((events.user * graph.n_items + events.item)[held])
+    for (source, relation, target), edges in graph.edges.items():
+        if {source, target} != {graph.user_type, graph.item_type} or source == target:
+            continue
+        user, item = edges.index if source == graph.user_type else edges.index[::-1]
+        codes = np.unique(user * graph.n_items + item)
+        both = np.intersect1d(codes, pairs, assume_unique=True)
+        if not len(both):
+            continue
+        late = np.intersect1d(both, held_pairs, assume_unique=True)
+        first = int((late if len(late) else both)[0])
+        message = (
+            f"{len(both)} of its {len(codes)} edges are pairs of the interactions"
+            f"{f', {len(late)} of them held out' if len(late) else ''}; such as with "
+            f"{graph.items.vocabulary[first % graph.n_items]}"
+        )
+        iri = graph.users.vocabulary[first // graph.n_items]
+        problem = Problem("interaction-in-graph", iri, relation, where.relation(relation), message)
+        found.add("interaction-in-graph", relation, 1, [problem])
+
+
+def _label_leaks(graph: Graph, where: _Sources, found: Findings) -> None:
+    for name, values in graph.items.numbers.items():
+        for what, target in _outcomes(graph):
+            rho, n = rank_correlation(np.asarray(values, np.float64), target)
+            if abs(rho) >= STRONG:
+                message = (
+                    f"goes with {what} (rank correlation {rho:.2f} over {n} items): if it was made "
+                    "from the interactions, it tells the held-out ones"
+                )
+                place = where.feature(graph.item_type, name)
+                found.add("label-leak", name, 1, [Problem("label-leak", "", name, place, message)])
+
+
+def _outcomes(graph: Graph) -> Iterator[tuple[str, Values]]:
+    """What a feature must not be made from, per item, NaN where there is none."""
+    events, n = graph.interactions, graph.n_items
+    value = np.where(np.isnan(events.rating), events.label, events.rating).astype(np.float64)
+    count = np.bincount(events.item, minlength=n)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(events.item, value, n) / count
+    yield "the mean rating", np.where(count >= 5, mean, np.nan)
+    yield "the number of interactions", np.where(count > 0, count, np.nan)
+
+
+def _order_leaks(graph: Graph, found: Findings) -> None:
+    number = _numbers_in_ids(graph)
+    if np.isfinite(number).sum() < ENOUGH:
+        return
+    events, n = graph.interactions, graph.n_items
+    count = np.bincount(events.item, minlength=n)
+    orders = [("the number of interactions", np.where(count > 0, count, np.nan))]
+    if np.isfinite(events.time).any():
+        first = np.full(n, np.inf)
+        np.minimum.at(first, events.item, np.nan_to_num(events.time, nan=np.inf))
+        orders.append(
+            ("the time of the first interaction", np.where(np.isinf(first), np.nan, first))
+        )
+    messages = []
+    for what, values in orders:
+        rho, size = rank_correlation(number, values)
+        if abs(rho) >= STRONG:
+            messages.append(f"follow {what} (rank correlation {rho:.2f} over {size} items)")
+    apart = _set_apart(number, count > 0)
+    if apart >= 0.99 or apart <= 0.01:
+        side = "after" if apart >= 0.99 else "before"
+        messages.append(f"of items without interactions come {side} all others")
+    listed = [
+        Problem(
+            "order-leak",
+            "",
+            "id",
+            "",
+            f"numbers in the items' ids {message}: never use them as a feature",
+        )
+        for message in messages
+    ]
+    found.add("order-leak", "id", len(listed), listed)
+
+
+def _numbers_in_ids(graph: Graph) -> Values:
+    """The whole number at the end of each item's IRI, NaN where there is none."""
+    out = np.full(graph.n_items, np.nan)
+    for index, iri in enumerate(graph.items.vocabulary):
+        digits = local_name(iri)
+        digits = digits[len(digits.rstrip("0123456789")) :]
+        if digits and len(digits) < 16 and digits.isascii():
+            out[index] = int(digits)
+    return out
+
+
+def _set_apart(number: Values, active: npt.NDArray[np.bool_]) -> float:
+    """Chance that an item without interactions has a higher number than one with; 0.5 if too few."""
+    known = np.isfinite(number)
+    idle, busy = number[known & ~active], np.sort(number[known & active])
+    if min(len(idle), len(busy)) < ENOUGH:
+        return 0.5
+    return float(np.searchsorted(busy, idle).mean() / len(busy))
+
+
+def rank_correlation(first: Values, second: Values) -> tuple[float, int]:
+    """Spearman's rho over the positions where both are finite, and how many; 0 if below `ENOUGH`
+    or if one is constant. Ties get mean ranks."""
+    from scipy.stats import rankdata
+
+    both = np.isfinite(first) & np.isfinite(second)
+    n = int(both.sum())
+    if n < ENOUGH:
+        return 0.0, n
+    one, two = rankdata(first[both]), rankdata(second[both])
+    if one.std() == 0 or two.std() == 0:
+        return 0.0, n
+    return float(np.corrcoef(one, two)[0, 1]), n
