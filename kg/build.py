@@ -27,12 +27,21 @@ class GraphBuilder:
 
     Args:
         members: node type -> sorted distinct IRIs (large_string).
+        rdf: problems name the property, not the feature.
     """
 
-    def __init__(self, schema: Schema, members: Mapping[str, pa.Array], findings: Findings) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        members: Mapping[str, pa.Array],
+        findings: Findings,
+        *,
+        rdf: bool = False,
+    ) -> None:
         self.schema = schema
         self.members = members
         self.findings = findings
+        self.rdf = rdf
         self.repeated = 0
         self._values: dict[tuple[str, str], list[Values]] = {}
         self._pairs: dict[EdgeType, list[tuple[IntArray, IntArray]]] = {}
@@ -70,18 +79,18 @@ class GraphBuilder:
             number = np.floor(number / DAY)
         with np.errstate(over="ignore"):
             bad = np.flatnonzero(~np.isfinite(number.astype(np.float32)))
-        kind = f"bad-{feature.kind}"
+        kind, name = f"bad-{feature.kind}", self._property(feature)
         listed = [
             Problem(
                 kind,
                 self.members[node_type][int(values.node[k])].as_py(),
-                feature.name,
+                name,
                 where(int(k)),
                 f"{values.value[int(k)].as_py()!r} is not {_EXPECTED[feature.kind]}",
             )
-            for k in bad[: self.findings.room(kind, feature.name)]
+            for k in bad[: self.findings.room(kind, name)]
         ]
-        self.findings.add(kind, feature.name, len(bad), listed)
+        self.findings.add(kind, name, len(bad), listed)
         return Values(values.node, pa.array(number))
 
     def graph(self) -> Graph:
@@ -119,7 +128,7 @@ class GraphBuilder:
 
     def report(self, graph: Graph, triples: int, duplicates: int, **more: object) -> Report:
         """Counts and problems of the finished graph."""
-        edges: dict[str, int] = {}
+        edges = dict.fromkeys(self.schema.relations, 0)
         for (_, relation, _), edge in graph.edges.items():
             edges[relation] = edges.get(relation, 0) + len(edge)
         for name, kinds in self._events.items():
@@ -163,13 +172,16 @@ class GraphBuilder:
         return joined
 
     def _several(self, node_type: str, feature: Feature, nodes: IntArray) -> None:
-        kind = "several-values"
+        kind, name = "several-values", self._property(feature)
         message = f"several values of one {feature.kind}: the first is taken"
         listed = [
-            Problem(kind, self.members[node_type][int(k)].as_py(), feature.name, "", message)
-            for k in nodes[: self.findings.room(kind, feature.name)]
+            Problem(kind, self.members[node_type][int(k)].as_py(), name, "", message)
+            for k in nodes[: self.findings.room(kind, name)]
         ]
-        self.findings.add(kind, feature.name, len(nodes), listed)
+        self.findings.add(kind, name, len(nodes), listed)
+
+    def _property(self, feature: Feature) -> str:
+        return feature.path.text if self.rdf else feature.name
 
     def _edges(self) -> dict[EdgeType, EdgeSet]:
         out: dict[EdgeType, EdgeSet] = {}
@@ -182,7 +194,7 @@ class GraphBuilder:
             relation = self.schema.relations.get(key[1])
             if relation is not None and relation.closure:
                 edges = transitive(edges, len(self.members[key[2]]))
-            if len(edges) or relation is not None:
+            if len(edges):
                 out[key] = edges
         return out
 

@@ -141,6 +141,11 @@ class PropertyPath:
         return "/".join(map(str, self.hops))
 
     @property
+    def text(self) -> str:
+        """The bare IRI of one forward hop, or else the path in SPARQL's notation."""
+        return self.single or str(self)
+
+    @property
     def single(self) -> str | None:
         """The property's IRI where the path is one forward hop, or else None."""
         first = self.hops[0]

@@ -239,7 +239,7 @@ class _Reading:
             for target_type, target_index in locate(edges.target, builder.members):
                 target = target_index[target_code]
                 keep = (source >= 0) & (target >= 0)
-                if keep.any() or len(edges.source.types) == len(edges.target.types) == 1:
+                if keep.any():
                     key = (source_type, edges.relation, target_type)
                     builder.add_edges(key, source[keep], target[keep])
 

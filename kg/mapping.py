@@ -1,0 +1,341 @@
+"""RDF statements to a graph through a schema: whole properties at a time, on int32 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from .build import GraphBuilder
+from .errors import DataError
+from .event_mapping import EventEnds, event_ends, map_events
+from .export import implied_class
+from .features import Values
+from .graph import Graph
+from .ids import string_order
+from .merging import merge
+from .minting import mint
+from .problems import Problem
+from .quads import CodeArray, Quads
+from .references import fallback
+from .report import Findings, Report
+from .schema import RDF_TYPE, Feature, Hop, NodeType, Relation, Schema
+from .statements import Pairs, Statements
+from .vocabulary import TEXT, IntArray, local_name
+
+BoolArray = npt.NDArray[np.bool_]
+MAX_UNUSED = 1000
+
+
+def graph_from_quads(quads: Quads, schema: Schema) -> tuple[Graph, Report]:
+    """Build the graph that the schema's nodes, relations and events describe.
+
+    The same statements give the same graph whatever their order and files: ids are sorted by IRI.
+
+    Raises:
+        DataError: no node of any type was found.
+    """
+    return Mapping(quads, schema).build()
+
+
+class Mapping:
+    """The state of one mapping.
+
+    Attributes:
+        statements: the quads, with merged and minted terms.
+        members: node type -> mask of the terms of that type, (n_terms,).
+        index: node type -> int32 node index of each term, -1 where it is of another type, (n_terms,).
+    """
+
+    def __init__(self, quads: Quads, schema: Schema) -> None:
+        self.schema = schema
+        self.findings = Findings()
+        self.statements = Statements(quads)
+        self.same_as: tuple[int, ...] = ()
+        self.labels: list[tuple[str, CodeArray, pa.Array]] = []
+        self.index: dict[str, CodeArray] = {}
+        self.relations = [*schema.relations.values(), *self._open_relations()]
+
+    def build(self) -> tuple[Graph, Report]:
+        """Merge, mint, find the members of every type, give ids, then map all parts."""
+        self._merge_same()
+        self.members = {name: self._typed(node) for name, node in self.schema.nodes.items()}
+        pairs = [self._relation_pairs(relation) for relation in self.relations]
+        ends = [event_ends(self, event) for event in self.schema.events.values()]
+        self._claim(pairs, ends)
+        if not any(mask.any() for mask in self.members.values()):
+            raise DataError(
+                "the catalog is empty: there is no node of any type of the schema",
+                where=self.schema.source,
+                hint="compare the classes in the schema with those in the data",
+            )
+        builder = GraphBuilder(self.schema, self._give_ids(), self.findings, rdf=True)
+        for name, node in self.schema.nodes.items():
+            for feature in node.features:
+                self._map_feature(builder, name, feature)
+        for name, codes, text in self.labels:
+            self._map_label(builder, name, codes, text)
+        for relation, found in zip(self.relations, pairs, strict=True):
+            self._map_relation(builder, relation, found)
+        for event, found_ends in zip(self.schema.events.values(), ends, strict=True):
+            map_events(self, builder, event, found_ends)
+        graph = builder.graph()
+        quads = self.statements.quads
+        unused = self._unused()
+        return graph, builder.report(
+            graph, len(quads), quads.duplicates, unused=unused, same_as=self.same_as
+        )
+
+    def iri(self, code: int) -> str:
+        """The IRI of a term, or a literal in N-Triples form."""
+        if code < 0:
+            return self.statements.quads.literal_text(-code - 1)
+        return str(self.statements.terms[int(code)].as_py())
+
+    def problems(self, kind: str, name: str, pairs: Pairs, message: Callable[[int], str]) -> None:
+        """One problem per pair, about its start; `message` takes the end's code."""
+        listed = [
+            Problem(kind, self.iri(start), name, self.statements.where(int(row)), message(int(end)))
+            for start, end, row in zip(
+                *(column[: self.findings.room(kind, name)] for column in pairs.columns), strict=True
+            )
+        ]
+        self.findings.add(kind, name, len(pairs.start), listed)
+
+    def where_typed(self, code: int) -> str:
+        """The file that gives a term its class."""
+        types = self.statements.pairs(Hop(RDF_TYPE))
+        rows = types.row[types.start == code]
+        return self.statements.where(int(rows[0])) if len(rows) else ""
+
+    # which terms are nodes of which type
+
+    def _open_relations(self) -> list[Relation]:
+        """One relation for every further property of the form that the schema allows."""
+        if not self.schema.open_relations:
+            return []
+        found = [self.schema.open_relation(iri) for iri in self._properties()]
+        return [relation for relation in found if relation is not None]
+
+    def _properties(self) -> list[str]:
+        quads = self.statements.quads
+        return [quads.term(int(code)) for code in np.unique(quads.p)]
+
+    def _merge_same(self) -> None:
+        links = [self.statements.pairs(Hop(iri)) for iri in self.schema.same_as]
+        links = [link.select(link.end >= 0) for link in links]
+        if not sum(len(link.start) for link in links):
+            return
+        preferred = np.zeros(len(self.statements), bool)
+        for node in self.schema.nodes.values():
+            preferred |= self._typed(node)
+        merged = merge(
+            len(self.statements),
+            np.concatenate([link.start for link in links]),
+            np.concatenate([link.end for link in links]),
+            preferred,
+        )
+        self.statements.canon = merged.canon
+        self.same_as = merged.sizes
+        kind, name = "same-as-too-large", self.schema.same_as[0]
+        message = "more terms are said to be the same than is believable: left as they were"
+        listed = [Problem(kind, self.iri(code), name, "", message) for code in merged.refused]
+        self.findings.add(kind, name, len(listed), listed)
+
+    def _typed(self, node: NodeType) -> BoolArray:
+        """Mask of the terms with a class of a node type (or the class that stands for no class)."""
+        return self.with_class(node.classes or (implied_class(node.name),))
+
+    def with_class(self, classes: Sequence[str]) -> BoolArray:
+        """Mask of the terms that have one of these classes, (n_terms,)."""
+        mask = np.zeros(len(self.statements), bool)
+        types = self.statements.pairs(Hop(RDF_TYPE))
+        for iri in classes:
+            code = self.statements.code(iri)
+            if code >= 0:
+                mask[types.start[types.end == code]] = True
+        return mask
+
+    def any_of(self, types: Sequence[str], codes: CodeArray) -> BoolArray:
+        """Mask of the codes that are terms of one of these node types; literals are of none."""
+        out = np.zeros(len(codes), bool)
+        for name in types:
+            out |= self.members[name][np.maximum(codes, 0)]
+        return out & (codes >= 0)
+
+    def is_open(self, types: Sequence[str]) -> bool:
+        """Whether some of these node types take what has no type."""
+        return fallback(types, self.schema.nodes) is not None
+
+    def _relation_pairs(self, relation: Relation) -> Pairs:
+        """All pairs of a relation, inverses turned round, literal ends minted where possible."""
+        starts = None
+        if not self.is_open(relation.sources):
+            starts = np.logical_or.reduce([self.members[name] for name in relation.sources])
+        pairs = self.statements.follow(relation.path, starts)
+        if relation.inverse:
+            back = self.statements.pairs(Hop(relation.inverse, inverse=True))
+            pairs = pairs.join(back if starts is None else back.select(starts[back.start]))
+        literal = pairs.end < 0
+        target = next((t for t in relation.targets if self.schema.nodes[t].iri), "")
+        if literal.any() and target:
+            pairs = self._minted(pairs, literal, target)
+        return pairs
+
+    def _minted(self, pairs: Pairs, literal: BoolArray, target: str) -> Pairs:
+        """Literal ends become nodes of a type by its template."""
+        node = self.schema.nodes[target]
+        literals, place = np.unique(-(pairs.end[literal] + 1), return_inverse=True)
+        text = self.statements.quads.literals.value.take(pa.array(literals))
+        codes = self.statements.add_terms(mint(text, node.iri))
+        self._widen()
+        if node.label and node.iri != "{}":
+            made = codes >= 0
+            self.labels.append((target, codes[made], text.filter(pa.array(made))))
+        end = pairs.end.copy()
+        end[literal] = np.where(codes >= 0, codes, -(literals + 1))[place.reshape(-1)]
+        return Pairs(pairs.start, end, pairs.row)
+
+    def _widen(self) -> None:
+        n = len(self.statements)
+        for name, mask in self.members.items():
+            self.members[name] = np.pad(mask, (0, n - len(mask)))
+
+    def _claim(self, pairs: Sequence[Pairs], events: Sequence[EventEnds]) -> None:
+        """Give what stands at ends and has no type to the types without class."""
+        types = [(relation.sources, relation.targets) for relation in self.relations]
+        ends = [(found.start, found.end) for found in pairs]
+        for event in events:
+            types.append(((self.schema.user_type,), (self.schema.item_type,)))
+            ends.append(event.both())
+        admissible = [
+            (np.ones(len(start), bool) if self.is_open(sources) else self.any_of(sources, start))
+            & (end >= 0 if self.is_open(targets) else self.any_of(targets, end))
+            for (sources, targets), (start, end) in zip(types, ends, strict=True)
+        ]
+        sides = [
+            (names, codes[good])
+            for both, columns, good in zip(types, ends, admissible, strict=True)
+            for names, codes in zip(both, columns, strict=True)
+            if self.is_open(names)
+        ]
+        for names, codes in sides:
+            if len(names) == 1:
+                self.members[names[0]][codes] = True
+        left = [
+            (fallback(names, self.schema.nodes), codes[~self.any_of(names, codes)])
+            for names, codes in sides
+            if len(names) > 1
+        ]
+        for name, codes in left:
+            if name is not None:
+                self.members[name][codes] = True
+
+    def _give_ids(self) -> dict[str, pa.Array]:
+        """Sorted IRIs per node type; sets `index`."""
+        out: dict[str, pa.Array] = {}
+        given = len(self.statements.quads.terms)
+        for name, mask in self.members.items():
+            codes = np.flatnonzero(mask)
+            iris = self.statements.terms.take(pa.array(codes))
+            if len(codes) and codes[-1] >= given:
+                order = np.asarray(string_order(iris))
+                codes, iris = codes[order], iris.take(pa.array(order))
+            self.index[name] = np.full(len(mask), -1, np.int32)
+            self.index[name][codes] = np.arange(len(codes), dtype=np.int32)
+            out[name] = iris
+        return out
+
+    # parts of the graph
+
+    def _map_feature(self, builder: GraphBuilder, name: str, feature: Feature) -> None:
+        pairs = self.statements.follow(feature.path, self.members[name])
+        terms = pairs.end >= 0
+        text = self.statements.quads.literals.value
+        if terms.any() and feature.kind == "category":
+            codes, place = np.unique(pairs.end[terms], return_inverse=True)
+            names = [local_name(self.iri(code)) for code in codes]
+            end = pairs.end.copy()
+            end[terms] = -(len(text) + place.reshape(-1) + 1)
+            pairs = Pairs(pairs.start, end, pairs.row)
+            text = pa.concat_arrays([text, pa.array(names, TEXT)])
+        elif terms.any():
+            message = "expected a literal, got {}"
+            self.problems(
+                "not-a-literal",
+                feature.path.text,
+                pairs.select(terms),
+                lambda end: message.format(self.iri(end)),
+            )
+            pairs = pairs.select(~terms)
+        literals = -(pairs.end.astype(np.int64) + 1)
+        rank = self._language_rank(feature)[literals] if feature.kind == "text" else None
+        node = self.index[name][pairs.start].astype(np.int64)
+        values = Values(node, text.take(pa.array(literals)), rank)
+        row = pairs.row
+        builder.add_values(name, feature, values, lambda k: self.statements.where(int(row[k])))
+
+    def _language_rank(self, feature: Feature) -> IntArray:
+        """Rank of every literal by its language; a preferred "en" also takes "en-us"."""
+        literals = self.statements.quads.literals
+        wanted = feature.languages
+        ranks = np.full(len(literals.languages) + 1, len(wanted), np.int64)
+        for code, tag in enumerate(("", *literals.languages)):
+            fits = [k for k, w in enumerate(wanted) if tag == w.lower()]
+            fits += [k for k, w in enumerate(wanted) if w and tag.startswith(w.lower() + "-")]
+            ranks[code] = fits[0] if fits else len(wanted)
+        return ranks[literals.language + 1]
+
+    def _map_label(
+        self, builder: GraphBuilder, name: str, codes: CodeArray, text: pa.Array
+    ) -> None:
+        index = self.index[name][codes]
+        known = index >= 0
+        rank = np.full(int(known.sum()), 1 << 20, np.int64)
+        values = Values(index[known].astype(np.int64), text.filter(pa.array(known)), rank)
+        builder.add_values(name, self.schema.nodes[name].features[0], values, lambda _: "")
+
+    def _map_relation(self, builder: GraphBuilder, relation: Relation, pairs: Pairs) -> None:
+        known = self.any_of(relation.sources, pairs.start)
+        lost = known & ~self.any_of(relation.targets, pairs.end)
+        if lost.any() and relation.name in self.schema.relations:
+            wanted = " or ".join(relation.targets)
+            self.problems(
+                "dangling-iri",
+                relation.path.text,
+                pairs.select(lost),
+                lambda end: f"{self.iri(end)} is not a node of type {wanted}",
+            )
+        pairs = pairs.select(known & ~lost)
+        for source, from_node in self._first_type(relation.sources, pairs.start):
+            for target, to_node in self._first_type(relation.targets, pairs.end):
+                keep = (from_node >= 0) & (to_node >= 0)
+                if keep.any():
+                    key = (source, relation.name, target)
+                    builder.add_edges(
+                        key, from_node[keep].astype(np.int64), to_node[keep].astype(np.int64)
+                    )
+
+    def _first_type(self, types: Sequence[str], codes: CodeArray) -> list[tuple[str, CodeArray]]:
+        """Per type: node indices, -1 where the node is of another type or of an earlier one."""
+        out = []
+        free = np.ones(len(codes), bool)
+        for name in types:
+            index = np.where(free, self.index[name][codes], np.int32(-1))
+            free &= index < 0
+            out.append((name, index))
+        return out
+
+    def _unused(self) -> dict[str, int]:
+        """Statements per property that the schema does not speak of, the most frequent first."""
+        taken = self.schema.spoken_of | {r.path.text for r in self.relations}
+        counts = {
+            iri: rows.stop - rows.start
+            for iri in self._properties()
+            if iri not in taken
+            for rows in [self.statements.quads.rows_of(iri)]
+        }
+        first = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return dict(first[:MAX_UNUSED])
