@@ -18,7 +18,7 @@ from ..kg.schema import Schema
 from ..kg.vocabulary import IntArray, local_name
 from .base import Loaded, toml_string
 from .facts import Facts, fact_tables, merge_inverses
-from .raw_files import find, locate, read_columns, read_text
+from .raw_files import find, locate, read_bytes, read_columns, read_text
 
 _LOG = logging.getLogger(__name__)
 _FREEBASE = "http://rdf.freebase.com/ns/"
@@ -58,25 +58,34 @@ def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
 
 
 def _interactions(folder: Path) -> tuple[IntArray, IntArray, pa.Array]:
-    users: list[IntArray] = []
-    items: list[IntArray] = []
-    splits: list[str] = []
-    for split, file in _PARTS:
-        path = find(folder, file)
-        if path is None:
-            continue
-        for number, line in enumerate(read_text(path).splitlines(), 1):
-            fields = line.split()
-            if not all(field.isdecimal() and len(field) < 16 for field in fields):
-                raise ParseError("expected integers: user item item ...", where=f"{path}:{number}")
-            if len(fields) > 1:
-                row = np.array(fields, np.int64)
-                items.append(row[1:])
-                users.append(np.full(len(row) - 1, row[0]))
-                splits += [split] * (len(row) - 1)
-    if not users:
+    """user, item int64 (n,), split (n,), of all parts in the order of the files."""
+    found = [(split, find(folder, file)) for split, file in _PARTS]
+    parts = [(split, *_pairs(path)) for split, path in found if path is not None]
+    if not sum(len(users) for _, users, _ in parts):
         raise DataError("no interactions in train.txt, valid.txt or test.txt", where=str(folder))
-    return np.concatenate(users), np.concatenate(items), pa.array(splits).dictionary_encode()
+    codes = np.repeat(np.arange(len(parts), dtype=np.int32), [len(users) for _, users, _ in parts])
+    names = pa.array([split for split, _, _ in parts], pa.string())
+    return (
+        np.concatenate([users for _, users, _ in parts]),
+        np.concatenate([items for _, _, items in parts]),
+        pa.DictionaryArray.from_arrays(pa.array(codes), names),
+    )
+
+
+def _pairs(path: Path) -> tuple[IntArray, IntArray]:
+    """Users and items of the lines `user item item ...`; one row per pair, repeats kept."""
+    data = read_bytes(path)
+    if stray := re.search(rb"[^0-9 \t\r\n]|[0-9]{16}", data):
+        line = data.count(b"\n", 0, stray.start()) + 1
+        raise ParseError("expected integers: user item item ...", where=f"{path}:{line}")
+    lines = data.splitlines()
+    sizes = np.fromiter((len(line.split()) for line in lines), np.int64, len(lines))
+    numbers = np.fromstring(data.decode("ascii"), np.int64, sep=" ")
+    sizes = sizes[sizes > 0]
+    first = np.cumsum(sizes) - sizes
+    items = np.ones(len(numbers), bool)
+    items[first] = False
+    return np.repeat(numbers[first], sizes - 1), numbers[items]
 
 
 def _facts(folder: Path) -> Facts:
