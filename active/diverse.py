@@ -11,8 +11,8 @@ from scipy.special import expit
 from ..kg.errors import DataError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .pool import Candidates
 from .picking import Basket, worth
+from .pool import Candidates
 from .state import AskState
 
 _SPREAD = 8_000  # candidates that are compared with each other

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kg.errors import UsageError, nearest
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from . import criteria, diverse
 from .criteria import Criterion, evaluate, evaluate_pairs
-from .pool import Candidates
 from .picking import Basket, take_best, take_in_proportion, worth
+from .pool import Candidates
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
@@ -206,10 +205,3 @@ STRATEGIES: dict[str, Strategy] = {
     "greedy": greedy(criteria.gain),
     "gain-coverage": in_proportion(criteria.gain, coverage_power=COVERAGE_POWER),
 }
-
-
-def find_strategy(name: str) -> Strategy:
-    """The strategy of that name; UsageError naming the nearest where there is none."""
-    if name not in STRATEGIES:
-        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, STRATEGIES))
-    return STRATEGIES[name]

@@ -1,0 +1,198 @@
+"""`acquire`: from a fitted model to a table of user-item edges worth asking about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from ..gnn.posterior import Posterior
+from ..gnn.profiles import item_profile
+from ..kg.errors import UsageError
+from ..kg.graph import Graph
+from ..kg.split import rng_for
+from ..kg.vocabulary import IntArray
+from .auto import find_strategy
+from .pool import AnswerChance, Pool
+from .state import AskState
+from .strategies import Picks
+
+TARGETS = 512
+
+
+class Askable(Protocol):
+    """What `acquire` needs of a model; a recommender has it, and so has `View`."""
+
+    @property
+    def posterior(self) -> Posterior: ...
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def known(self) -> sp.csr_matrix: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """The least that can be asked with: beliefs, graph, and the known pairs (n_users, n_items)."""
+
+    posterior: Posterior
+    graph: Graph
+    known: sp.csr_matrix
+
+
+@dataclass(frozen=True)
+class AskConfig:
+    """Which pairs may be asked, and at what price.
+
+    Attributes:
+        users, items: IRIs or original ids of the panel and of the items asked about; None = all.
+        targets: for whom rankings shall become right; None = a sample of 512 of all users.
+        user_cap: most questions per user over all rounds; None = max(10, 3 x the even share).
+        item_cap: most questions per item; None = no limit.
+        user_cost, item_cost, item_weight: id -> cost or priority where it is not 1; weight 0 forbids.
+    """
+
+    users: Iterable[str] | None = None
+    items: Iterable[str] | None = None
+    targets: Iterable[str] | None = None
+    user_cap: int | None = None
+    item_cap: int | None = None
+    user_cost: Mapping[str, float] | None = None
+    item_cost: Mapping[str, float] | None = None
+    item_weight: Mapping[str, float] | None = None
+
+
+def acquire(
+    model: Askable,
+    budget: float,
+    *,
+    strategy: str = "auto",
+    seed: int = 0,
+    round: int = 1,
+    config: AskConfig | None = None,
+    exclude: Iterable[tuple[str, str]] = (),
+    chance: AnswerChance | None = None,
+) -> pa.Table:
+    """The edges to ask about within `budget`, best first.
+
+    Args:
+        model: anything with `posterior`, `graph` and `known`.
+        budget: number of questions where each costs 1, else the cost they may sum up to.
+        strategy: a name of `STRATEGIES`, or "auto".
+        seed, round: the picks depend on both, and on nothing else but the model and the pool.
+        exclude: pairs (user, item) by id that must not be asked, such as open questions.
+        chance: how likely an answer is; certain by default.
+
+    Returns:
+        columns round, user, item (IRIs), utility, gain, coverage, answer_chance; fewer rows than
+        the budget where pool or caps are exhausted.
+
+    Raises:
+        UsageError: budget not above 0, or an unknown strategy. UnknownIdError: an unknown id.
+    """
+    if not budget > 0 or not np.isfinite(budget):
+        raise UsageError(f"budget is {budget}, expected a number above 0", where="budget")
+    state = ask_state(model, budget, config or AskConfig(), seed, exclude, chance)
+    rng = rng_for(seed, f"acquire, round {round}")
+    picks = find_strategy(strategy)(state, budget, rng)
+    return picks_table(picks, model.graph, round)
+
+
+def ask_state(
+    model: Askable,
+    budget: float,
+    config: AskConfig,
+    seed: int = 0,
+    exclude: Iterable[tuple[str, str]] = (),
+    chance: AnswerChance | None = None,
+) -> AskState:
+    """The model and the limits as a strategy sees them."""
+    graph, posterior = model.graph, model.posterior
+    panel = _chosen(graph, "user", config.users)
+    answers = posterior.answers
+    asked_user = np.bincount(answers.user, minlength=graph.n_users)
+    share = 3.0 * (budget + len(answers)) / max(len(panel), 1)
+    pool = Pool.build(
+        _with_pairs(model.known, graph, exclude),
+        users=panel,
+        items=_chosen(graph, "item", config.items),
+        user_keys=graph.users.vocabulary,
+        item_keys=graph.items.vocabulary,
+        user_cap=config.user_cap or max(10, int(np.ceil(share))),
+        item_cap=config.item_cap,
+        asked_user=asked_user,
+        asked_item=np.bincount(answers.item, minlength=graph.n_items),
+        user_cost=_values(graph, "user", config.user_cost),
+        item_cost=_values(graph, "item", config.item_cost),
+        item_weight=_values(graph, "item", config.item_weight),
+        chance=chance,
+    )
+    known = sp.csr_matrix(model.known)
+    return AskState(
+        posterior,
+        pool,
+        _targets(graph, config.targets, seed),
+        profile=item_profile(graph),
+        popularity=np.bincount(known.indices, minlength=graph.n_items).astype(np.float64),
+        labels=np.bincount(answers.item, minlength=graph.n_items),
+    )
+
+
+def picks_table(picks: Picks, graph: Graph, round: int) -> pa.Table:
+    """Picks with IRIs, one row per question."""
+    users, items = graph.users.vocabulary, graph.items.vocabulary
+    return pa.table(
+        {
+            "round": pa.array(np.full(len(picks), round, np.int64)),
+            "user": pa.array([users[int(u)] for u in picks.user], pa.string()),
+            "item": pa.array([items[int(i)] for i in picks.item], pa.string()),
+            "utility": picks.utility,
+            "gain": picks.gain,
+            "coverage": picks.coverage,
+            "answer_chance": picks.answer_chance,
+        }
+    )
+
+
+def _chosen(graph: Graph, kind: str, names: Iterable[str] | None) -> IntArray:
+    vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
+    if names is None:
+        return np.arange(len(vocabulary), dtype=np.int64)
+    return np.unique(vocabulary.indices(names, kind=kind))
+
+
+def _targets(graph: Graph, names: Iterable[str] | None, seed: int) -> IntArray:
+    """Sampled from the users in the order of their IRIs, so that numbering does not matter."""
+    chosen = _chosen(graph, "user", names)
+    if len(chosen) <= TARGETS:
+        return chosen
+    iris = graph.users.vocabulary
+    ordered = np.array(sorted(chosen.tolist(), key=lambda user: iris[user]), np.int64)
+    return rng_for(seed, "target users").choice(ordered, TARGETS, replace=False)
+
+
+def _values(
+    graph: Graph, kind: str, values: Mapping[str, float] | None
+) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+    if not values:
+        return None
+    vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
+    column = np.ones(len(vocabulary))
+    column[vocabulary.indices(values, kind=kind)] = list(values.values())
+    return column
+
+
+def _with_pairs(
+    known: sp.csr_matrix, graph: Graph, pairs: Iterable[tuple[str, str]]
+) -> sp.csr_matrix:
+    listed = list(pairs)
+    if not listed:
+        return sp.csr_matrix(known)
+    users = graph.users.vocabulary.indices((user for user, _ in listed), kind="user")
+    items = graph.items.vocabulary.indices((item for _, item in listed), kind="item")
+    extra = sp.csr_matrix((np.ones(len(listed), np.float32), (users, items)), known.shape)
+    return sp.csr_matrix(known + extra)

@@ -1,0 +1,195 @@
+"""Answers from files: row by row, so that a bad row is named by its line and costs no other row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..kg.errors import DataError, ParseError
+from ..kg.files import StrPath, read_table
+from ..kg.writing import naming
+
+LIKE, DISLIKE, RATING, CANNOT_TELL, SKIP = "like", "dislike", "rating", "cannot tell", "skip"
+_WORDS = {
+    **dict.fromkeys(("like", "yes", "true"), LIKE),
+    **dict.fromkeys(("dislike", "no", "false"), DISLIKE),
+    **dict.fromkeys(("cannot tell", "cannot-tell", "cannot_tell", "unknown"), CANNOT_TELL),
+    **dict.fromkeys(("skip", "skipped"), SKIP),
+}
+_REQUIRED = ("user", "item", "answer")
+_LONGEST = 2_000  # characters of one cell
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer about one edge, as told.
+
+    Attributes:
+        round: the round it belongs to. user, item: as written in the table.
+        answer: like | dislike | rating | cannot tell | skip. rating: the number, NaN if none.
+        annotator: who answered; the user herself where it is empty.
+        extra: further columns, kept as they came.
+    """
+
+    round: int
+    user: str
+    item: str
+    answer: str
+    rating: float = math.nan
+    annotator: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Line number, and the answer, or why there is none; None where the answer was left blank.
+Row = tuple[int, Answer | str | None]
+
+
+def read_answers(
+    source: StrPath | pa.Table | Iterable[Mapping[str, Any]], *, round: int
+) -> list[Row]:
+    """All rows of a table of answers; columns user, item, answer, and optionally round, annotator.
+
+    Args:
+        source: a CSV, TSV, JSONL or Parquet file, an Arrow table, or rows as mappings.
+        round: for rows that name none.
+
+    Returns:
+        (line, answer or reason or None); lines count from 1, a header being line 1.
+
+    Raises:
+        ParseError: the file as a whole cannot be read. DataError: a needed column is missing.
+        ResourceError: no such file.
+    """
+    rows = list(_raw_rows(source))
+    named = [row for _, row in rows if not isinstance(row, str)]
+    missing = [name for name in _REQUIRED if named and not any(name in row for row in named)]
+    if missing:
+        place = str(source) if isinstance(source, str | Path) else "answers"
+        raise DataError(
+            f"column {missing[0]!r} is missing; there are {', '.join(map(str, named[0]))}",
+            where=place,
+            hint="needed: user, item, answer",
+        )
+    return [(line, row if isinstance(row, str) else _answer(row, round)) for line, row in rows]
+
+
+def _raw_rows(
+    source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    if isinstance(source, pa.Table):
+        yield from enumerate(source.to_pylist(), 2)
+    elif isinstance(source, str | Path):
+        suffix = Path(source).suffix.lower()
+        if suffix in (".csv", ".tsv"):
+            yield from _cells(Path(source), "," if suffix == ".csv" else "\t")
+        elif suffix == ".jsonl":
+            yield from _lines(Path(source))
+        else:
+            yield from enumerate(read_table(source).to_pylist(), 2)
+    else:
+        yield from enumerate(source, 1)  # type: ignore[arg-type]  # PathLike is neither
+
+
+def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    with (
+        naming(path, "read"),
+        path.open(encoding="utf-8-sig", errors="replace", newline="") as text,
+    ):
+        reader = csv.reader(text, delimiter=delimiter)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            if len(set(header)) != len(header):
+                raise ParseError("a column stands twice in the header", where=f"{path}:1")
+            if missing := [name for name in _REQUIRED if name not in header]:
+                raise DataError(
+                    f"column {missing[0]!r} is missing; there are {', '.join(header)}",
+                    where=f"{path}:1",
+                    hint="needed: user, item, answer",
+                )
+            for cells in reader:
+                line = reader.line_num
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) != len(header):
+                    yield line, f"{len(cells)} cells, expected {len(header)}"
+                    continue
+                # A quote that keeps spreadsheets from running the cell is taken away again.
+                plain = [re.sub(r"^'('*[=+\-@\t\r])", r"\1", cell) for cell in cells]
+                yield line, dict(zip(header, plain, strict=True))
+        except csv.Error as error:
+            raise ParseError(str(error), where=f"{path}:{reader.line_num}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+    with naming(path, "read"), path.open("rb") as source:
+        for number, line in enumerate(source, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, "not JSON"
+                continue
+            yield number, row if isinstance(row, dict) else "not a JSON object"
+
+
+def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
+    if not _text(row.get("answer")):
+        return None
+    user, item = (_text(row.get(name)) for name in ("user", "item"))
+    for name, value in (("user", user), ("item", item), ("annotator", _text(row.get("annotator")))):
+        if not value and name != "annotator":
+            return f"no {name}"
+        if len(value) > _LONGEST:
+            return f"{name} is longer than {_LONGEST} characters"
+    number = _integer(row.get("round"), round)
+    if number is None or number < 0:
+        return f"round {row.get('round')!r} is not a whole number of at least 0"
+    kind, rating = _verdict(row.get("answer"))
+    if not kind:
+        return (
+            f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
+            "nor a number"
+        )
+    others = {"user", "item", "answer", "round", "annotator", "utility", "gain", "coverage"}
+    extra = {str(k): v for k, v in row.items() if k not in others and v not in (None, "")}
+    return Answer(number, user, item, kind, rating, _text(row.get("annotator")), extra)
+
+
+def _verdict(value: Any) -> tuple[str, float]:
+    if isinstance(value, bool):
+        return (LIKE if value else DISLIKE), math.nan
+    word = _text(value).lower()
+    if word in _WORDS:
+        return _WORDS[word], math.nan
+    try:
+        rating = float(word)
+    except ValueError:
+        return "", math.nan
+    return (RATING, rating) if math.isfinite(rating) else ("", math.nan)
+
+
+def _integer(value: Any, default: int) -> int | None:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return default
+    try:
+        number = float(value)
+        return int(number) if number == int(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

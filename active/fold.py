@@ -1,0 +1,109 @@
+"""From a journal's records to one verdict per edge: which answer counts when several were given.
+
+The rule: of one annotator's answers to an edge the last one counts; of several annotators the
+majority of usable answers (by trust, where trust is given), a tie being "cannot tell"; of several
+rounds the latest that has an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from ..kg.errors import DataError
+from .answers import CANNOT_TELL, DISLIKE, LIKE, RATING, Answer
+from .journal import Record
+
+COLUMNS = pa.schema(
+    [
+        ("round", pa.int64()),
+        ("user", pa.string()),
+        ("item", pa.string()),
+        ("answer", pa.string()),
+        ("label", pa.int8()),
+        ("rating", pa.float64()),
+        ("annotators", pa.int64()),
+        ("agreement", pa.float64()),
+        ("time", pa.string()),
+    ]
+)
+
+
+def fold(
+    records: Iterable[Record],
+    *,
+    positive: float | None = None,
+    trust: Mapping[str, float] | None = None,
+) -> pa.Table:
+    """One row per edge, in the order of first answers.
+
+    Args:
+        positive: ratings from here on are a like; None = a rating must be 0 or 1.
+        trust: annotator -> weight of a vote; 1 where it says nothing, 0 leaves the annotator out.
+
+    Returns:
+        columns round, user, item, answer (like, dislike, cannot tell or skip), label (1, 0, null),
+        rating (mean of the ratings, NaN if none), annotators (whose answers were counted), agreement
+        (share of votes for the verdict, NaN without votes), time (of the last answer).
+
+    Raises:
+        DataError: a rating other than 0 and 1 while `positive` is not given.
+    """
+    edges: dict[tuple[str, str], dict[int, dict[str, Record]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
+    for record in records:
+        if trust is None or trust.get(record.answer.annotator, 1.0) > 0:
+            answer = record.answer
+            edges[answer.user, answer.item][answer.round][answer.annotator] = record
+    rows = []
+    for (user, item), rounds in edges.items():
+        latest = max(rounds)
+        rows.append(
+            {"round": latest, "user": user, "item": item}
+            | _verdict(list(rounds[latest].values()), positive, trust or {})
+        )
+    return pa.Table.from_pylist(rows, schema=COLUMNS)
+
+
+def label_of(answer: Answer, positive: float | None) -> int | None:
+    """1, 0, or None where the answer says nothing."""
+    if answer.answer == RATING:
+        if positive is None and answer.rating not in (0.0, 1.0):
+            raise DataError(
+                f"rating {answer.rating:g} of {answer.item} cannot be read as like or dislike",
+                hint="name the smallest positive rating in the schema: positive = ...",
+            )
+        return int(answer.rating >= (0.5 if positive is None else positive))
+    return {LIKE: 1, DISLIKE: 0}.get(answer.answer)
+
+
+def _verdict(
+    records: list[Record], positive: float | None, trust: Mapping[str, float]
+) -> dict[str, object]:
+    votes = {0: 0.0, 1: 0.0}
+    for record in records:
+        label = label_of(record.answer, positive)
+        if label is not None:
+            votes[label] += trust.get(record.answer.annotator, 1.0)
+    total = votes[0] + votes[1]
+    ratings = [r.answer.rating for r in records if not math.isnan(r.answer.rating)]
+    if total == 0:
+        answers = {record.answer.answer for record in records}
+        answer, label = (CANNOT_TELL if CANNOT_TELL in answers else "skip"), None
+    elif votes[0] == votes[1]:
+        answer, label = CANNOT_TELL, None
+    else:
+        label = int(votes[1] > votes[0])
+        answer = LIKE if label else DISLIKE
+    return {
+        "answer": answer,
+        "label": label,
+        "rating": sum(ratings) / len(ratings) if ratings else math.nan,
+        "annotators": len(records),
+        "agreement": max(votes.values()) / total if total else math.nan,
+        "time": max(record.time for record in records),
+    }

@@ -1,0 +1,259 @@
+"""The journal of answers: append-only JSON lines, hash-chained, keyed by IRIs.
+
+Each record carries its number, the sha256 of the record before, and a CRC-32 of itself; a small head
+file beside the journal names the last acknowledged record, so that nothing can be cut off unseen.
+The state is a pure fold of the journal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..kg.errors import IntegrityError
+from ..kg.files import StrPath, append_record, atomic_write, plain, sha256_bytes
+from ..kg.vocabulary import Vocabulary
+from ..kg.writing import naming
+from .answers import Answer, read_answers
+
+_log = logging.getLogger(__name__)
+_FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the journal: an answer, its number from 1, and when it was taken in (ISO, UTC)."""
+
+    seq: int
+    answer: Answer
+    time: str
+
+
+@dataclass(frozen=True)
+class TellReport:
+    """What became of the rows of one table.
+
+    Attributes:
+        accepted: appended. repeated: stood in the journal already. blank: left unanswered.
+        rejected: (line, reason) of the others.
+    """
+
+    accepted: int
+    repeated: int
+    blank: int
+    rejected: tuple[tuple[int, str], ...] = field(default=())
+
+
+class Journal:
+    """A journal file; made by the first answer told.
+
+    Args:
+        path: the .jsonl file.
+        users, items: vocabularies; ids are resolved to IRIs and unknown ones rejected. None = as is.
+    """
+
+    def __init__(
+        self,
+        path: StrPath,
+        *,
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.head_path = self.path.with_name(self.path.name + ".head")
+        self._vocabularies = {"user": users, "item": items}
+
+    def tell(
+        self, source: StrPath | pa.Table | Iterable[Mapping[str, Any]], *, round: int
+    ) -> TellReport:
+        """Take in a table of answers; good rows are kept whatever the others are.
+
+        An answer that the same annotator gave to the same edge in the same round is never taken in
+        twice, so telling a file again changes nothing. A different answer is kept as well; `fold`
+        says which counts. When this returns, the accepted answers are on disk; when it raises, tell
+        the table again.
+
+        Raises:
+            ParseError, DataError: the file as a whole is unusable. IntegrityError: the journal is
+            damaged. ResourceError: it could not be written.
+        """
+        rejected: list[tuple[int, str]] = []
+        wanted: list[Answer] = []
+        blank = 0
+        for line, row in read_answers(source, round=round):
+            resolved = self._resolve(row) if isinstance(row, Answer) else row
+            if resolved is None:
+                blank += 1
+            elif isinstance(resolved, str):
+                rejected.append((line, resolved))
+            else:
+                wanted.append(resolved)
+        with self._writing():
+            stored = list(self._verified())
+            seen = {_key(record.answer) for record, _ in stored}
+            distinct = {_key(answer): answer for answer in wanted}
+            fresh = [answer for key, answer in distinct.items() if key not in seen]
+            last, before = (stored[-1][0].seq, stored[-1][1]) if stored else (0, _FIRST)
+            self._append(fresh, last, before)
+        return TellReport(len(fresh), len(wanted) - len(fresh), blank, tuple(rejected))
+
+    def records(self) -> list[Record]:
+        """All records in order. What a killed writer left unfinished is dropped with a message.
+
+        Raises:
+            IntegrityError: a record was changed, lost or put out of order.
+        """
+        return [record for record, _ in self._verified()]
+
+    def _verified(self) -> Iterator[tuple[Record, str]]:
+        """Records with the sha256 of their lines."""
+        seq, before = 0, _FIRST
+        hashes = {0: _FIRST}
+        for number, line in enumerate(self._lines(), 1):
+            record = _parse(line)
+            if record is None:
+                if line.rstrip(b"\n").endswith(b"}"):
+                    raise self._damaged(number, "the record does not match its checksum")
+                _log.warning(
+                    "%s:%d: dropped an answer that was cut off while it was written",
+                    self.path,
+                    number,
+                )
+                continue
+            body, answer = record
+            if body["seq"] != seq + 1 or body["prev"] != before:
+                raise self._damaged(number, f"the record does not follow record {seq}")
+            seq, before = seq + 1, sha256_bytes(line.rstrip(b"\n"))
+            hashes[seq] = before
+            yield Record(seq, answer, str(body["time"])), before
+        head = self._head()
+        if hashes.get(head[0]) != head[1]:
+            raise self._damaged(0, f"record {head[0]} was acknowledged and is missing or changed")
+
+    def _lines(self) -> list[bytes]:
+        if not self.path.exists():
+            return []
+        with naming(self.path, "read"):
+            return self.path.read_bytes().splitlines(keepends=True)
+
+    def _head(self) -> tuple[int, str]:
+        if not self.head_path.exists():
+            return 0, _FIRST
+        with naming(self.head_path, "read"):
+            raw = self.head_path.read_bytes()
+        try:
+            head = json.loads(raw)
+            return int(head["seq"]), str(head["hash"])
+        except (ValueError, KeyError, TypeError):
+            raise self._damaged(0, f"{self.head_path.name} is not readable") from None
+
+    def _damaged(self, line: int, what: str) -> IntegrityError:
+        return IntegrityError(
+            what,
+            where=f"{self.path}:{line}" if line else str(self.path),
+            hint="restore the journal from a copy; answers in it can no longer be trusted",
+        )
+
+    def _resolve(self, answer: Answer) -> Answer | str:
+        names = {"user": answer.user, "item": answer.item}
+        for kind, vocabulary in self._vocabularies.items():
+            if vocabulary is None:
+                continue
+            index = vocabulary.find(names[kind])
+            if index < 0:
+                return f"unknown {kind} {names[kind][:80]!r}"
+            names[kind] = vocabulary[index]
+        return Answer(
+            answer.round,
+            names["user"],
+            names["item"],
+            answer.answer,
+            answer.rating,
+            answer.annotator,
+            answer.extra,
+        )
+
+    def _append(self, answers: list[Answer], seq: int, before: str) -> None:
+        if not answers:
+            return
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        lines = []
+        for answer in answers:
+            seq += 1
+            lines.append(_line(seq, before, answer, time))
+            before = sha256_bytes(lines[-1])
+        append_record(self.path, lines)
+        atomic_write(self.head_path, json.dumps({"seq": seq, "hash": before}))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Wait for other writers of this journal; the lock ends with the process that holds it."""
+        lock = self.path.with_name(self.path.name + ".lock")
+        with naming(lock, "lock"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _key(answer: Answer) -> tuple[int, str, str, str, str, str]:
+    rating = "" if math.isnan(answer.rating) else repr(answer.rating)
+    return (answer.round, answer.user, answer.item, answer.annotator, answer.answer, rating)
+
+
+def _line(seq: int, before: str, answer: Answer, time: str) -> bytes:
+    body: dict[str, Any] = {
+        "seq": seq,
+        "prev": before,
+        "round": answer.round,
+        "user": answer.user,
+        "item": answer.item,
+        "answer": answer.answer,
+        "annotator": answer.annotator,
+        "time": time,
+    }
+    if not math.isnan(answer.rating):
+        body["rating"] = answer.rating
+    if answer.extra:
+        body["extra"] = json.loads(json.dumps(plain(dict(answer.extra)), default=str))
+    body["crc"] = _crc(body)
+    return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _crc(body: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in body.items() if key != "crc"}
+    return f"{zlib.crc32(json.dumps(rest, separators=(',', ':')).encode()):08x}"
+
+
+def _parse(line: bytes) -> tuple[dict[str, Any], Answer] | None:
+    """The record in a line; None where the line is not one whole, unchanged record."""
+    try:
+        body = json.loads(line)
+        if not isinstance(body, dict) or body.get("crc") != _crc(body):
+            return None
+        return body, Answer(
+            int(body["round"]),
+            body["user"],
+            body["item"],
+            body["answer"],
+            float(body.get("rating", math.nan)),
+            body["annotator"],
+            body.get("extra", {}),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -1,0 +1,169 @@
+"""The journal: idempotent telling, bad rows named, and a fold with a stated rule."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from coldframe.active.fold import fold
+from coldframe.active.journal import Journal
+from coldframe.kg.errors import DataError, ParseError, ResourceError
+from coldframe.kg.vocabulary import Vocabulary
+
+BASE = "https://e.org/"
+
+
+def row(user, item, answer, **more):
+    return {"user": user, "item": item, "answer": answer, **more}
+
+
+@pytest.fixture
+def journal(tmp_path):
+    users = Vocabulary(f"{BASE}user/{k}" for k in range(4))
+    items = Vocabulary(f"{BASE}item/{k}" for k in range(4))
+    return Journal(tmp_path / "journal.jsonl", users=users, items=items)
+
+
+def verdicts(journal, **options):
+    table = fold(journal.records(), **options)
+    short = lambda iri: int(iri.rsplit("/", 1)[1])  # noqa: E731
+    return {
+        (short(u), short(i)): label
+        for u, i, label in zip(*(table[c].to_pylist() for c in ("user", "item", "label")))  # noqa: B905
+    }
+
+
+def test_answers_of_all_kinds_are_taken_in_and_ids_become_iris(journal):
+    words = ["like", "dislike", "cannot tell", "skip", 1, "Yes", False, "0"]
+    rows = [row(str(k % 4), str(k // 4), word) for k, word in enumerate(words)]
+    report = journal.tell(rows, round=1)
+    assert (report.accepted, report.repeated, report.blank, report.rejected) == (8, 0, 0, ())
+    assert journal.records()[0].answer.user == f"{BASE}user/0"
+    assert list(verdicts(journal).values()) == [1, 0, None, None, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_says_the_same(journal, tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    rows = [row("0", "1", "like"), row(f"{BASE}user/1", "2", "dislike"), row("2", "2", "")]
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == "jsonl":
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    else:
+        mark = "," if suffix == "csv" else "\t"
+        path.write_text(
+            "".join(mark.join(line) + "\n" for line in [list(rows[0]), *(r.values() for r in rows)])
+        )
+    report = journal.tell(path, round=3)
+    assert (report.accepted, report.blank) == (2, 1)
+    assert verdicts(journal) == {(0, 1): 1, (1, 2): 0}
+    assert {r.answer.round for r in journal.records()} == {3}
+
+
+def test_telling_again_changes_nothing(journal):
+    rows = [row("0", "0", "like"), row("1", "0", "dislike"), row("0", "0", "like")]
+    assert journal.tell(rows, round=1).accepted == 2
+    before = journal.path.read_bytes()
+    again = journal.tell(rows, round=1)
+    assert (again.accepted, again.repeated) == (0, 3)
+    assert journal.path.read_bytes() == before
+
+
+def test_bad_rows_are_named_by_line_and_good_ones_kept(journal, tmp_path):
+    path = tmp_path / "answers.csv"
+    path.write_text(
+        "user,item,answer,note\n"
+        "0,0,like,a\n"
+        "9,0,like,b\n"
+        "0,77,like,c\n"
+        "1,1,perhaps,d\n"
+        "1,1,like\n"
+        ",1,like,e\n"
+        "\n"
+        "2,2,dislike,f\n"
+        "2,3,inf,g\n"
+    )
+    report = journal.tell(path, round=1)
+    assert report.accepted == 2
+    assert [line for line, _ in report.rejected] == [3, 4, 5, 6, 7, 10]
+    reasons = " | ".join(reason for _, reason in report.rejected)
+    assert "unknown user '9'" in reasons
+    assert "perhaps" in reasons
+    assert "3 cells, expected 4" in reasons
+    assert journal.records()[0].answer.extra == {"note": "a"}
+
+
+def test_a_missing_column_is_one_clear_error(journal, tmp_path):
+    path = tmp_path / "answers.csv"
+    path.write_text("user,thing,answer\n0,0,like\n")
+    with pytest.raises(DataError, match="'item' is missing"):
+        journal.tell(path, round=1)
+    with pytest.raises(DataError, match="'answer' is missing"):
+        journal.tell([{"user": "0", "item": "0"}], round=1)
+    assert not journal.path.exists()
+
+
+def test_a_missing_file_or_unknown_format_is_an_error(journal, tmp_path):
+    with pytest.raises(ResourceError):
+        journal.tell(tmp_path / "no.csv", round=1)
+    (tmp_path / "x.jsonl").write_text("not json\n[1]\n")
+    report = journal.tell(tmp_path / "x.jsonl", round=1)
+    assert [line for line, _ in report.rejected] == [1, 2]
+    (tmp_path / "x.parquet").write_text("not parquet")
+    with pytest.raises(ParseError):
+        journal.tell(tmp_path / "x.parquet", round=1)
+
+
+def test_a_spreadsheets_quote_before_a_sign_is_taken_away(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl")
+    (tmp_path / "a.csv").write_text("user,item,answer\n'=u,'-i,like\n")
+    journal.tell(tmp_path / "a.csv", round=1)
+    assert journal.records()[0].answer.user == "=u"
+    assert journal.records()[0].answer.item == "-i"
+
+
+def test_the_last_answer_of_an_annotator_counts(journal):
+    journal.tell([row("0", "0", "like", annotator="a")], round=1)
+    journal.tell([row("0", "0", "dislike", annotator="a")], round=1)
+    journal.tell([row("0", "0", "like", annotator="a")], round=1)  # a repeat: told late, not anew
+    assert len(journal.records()) == 2
+    assert verdicts(journal) == {(0, 0): 0}
+
+
+def test_the_majority_of_annotators_counts_and_a_tie_cannot_tell(journal):
+    votes = {"a": "like", "b": "like", "c": "dislike", "d": "cannot tell"}
+    journal.tell([row("0", "0", vote, annotator=who) for who, vote in votes.items()], round=1)
+    journal.tell(
+        [row("1", "0", vote, annotator=who) for who, vote in votes.items() if who != "b"], round=1
+    )
+    assert verdicts(journal) == {(0, 0): 1, (1, 0): None}
+    table = fold(journal.records())
+    assert table["agreement"][0].as_py() == pytest.approx(2 / 3)
+    assert table["annotators"].to_pylist() == [4, 3]
+
+
+def test_trust_weighs_votes_and_can_leave_an_annotator_out(journal):
+    votes = {"a": "like", "b": "dislike"}
+    journal.tell([row("0", "0", vote, annotator=who) for who, vote in votes.items()], round=1)
+    assert verdicts(journal, trust={"a": 0.2}) == {(0, 0): 0}
+    assert verdicts(journal, trust={"b": 0.0}) == {(0, 0): 1}
+
+
+def test_the_latest_round_counts(journal):
+    journal.tell([row("0", "0", "like")], round=2)
+    journal.tell([row("0", "0", "dislike")], round=1)
+    assert verdicts(journal) == {(0, 0): 1}
+
+
+def test_ratings_become_labels_by_the_threshold(journal):
+    journal.tell([row("0", "0", 5), row("0", "1", "3.5")], round=1)
+    assert verdicts(journal, positive=4) == {(0, 0): 1, (0, 1): 0}
+    with pytest.raises(DataError, match="positive"):
+        fold(journal.records())
+
+
+def test_an_empty_journal_folds_to_no_rows(journal):
+    assert fold(journal.records()).num_rows == 0
+    assert journal.tell([], round=1).accepted == 0
