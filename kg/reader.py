@@ -1,75 +1,171 @@
-"""RDF in any syntax -> `Quads`."""
+"""RDF in any syntax, from anywhere on disk or from rdflib, into one canonical `Quads`.
+
+    from coldframe.kg.reader import read_quads
+    quads = read_quads("catalog/*.nt.gz")
+
+Every syntax ends up as N-Triples or N-Quads text in blocks, which one vectorised path encodes. Nothing is
+ever fetched from a network.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyoxigraph as ox
+import pyarrow.compute as pc
 
+from . import from_rdflib, guarded, sandbox
+from .archives import Content, Input, inputs_of, settled_syntax
 from .assemble import Block, assemble
-from .errors import DataError, ParseError
-from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads, Source
+from .errors import ParseError, UsageError, nearest
+from .guarded import Limits, RefusedError
+from .quads import BLANK_NODE_PREFIX, Quads, Source
+from .vectorised import Stream, block_of, encode, line_blocks
 
-FORMATS = {
-    "nt": ox.RdfFormat.N_TRIPLES,
-    "n3": ox.RdfFormat.N_TRIPLES,
-    "nq": ox.RdfFormat.N_QUADS,
-    "ttl": ox.RdfFormat.TURTLE,
-    "trig": ox.RdfFormat.TRIG,
-}
+if TYPE_CHECKING:
+    import rdflib
+
+Progress = Callable[[str, int], None]
+"""Called after each block with the name of the source and its statements so far."""
+
+_LINES = ("ntriples", "nquads")
+_CHILD = ("rdfxml", "jsonld")
+_ALIASES = {"nt": "ntriples", "nq": "nquads", "ttl": "turtle", "xml": "rdfxml", "json-ld": "jsonld"}
 
 
 def read_quads(
-    source: str | Path | Sequence[str | Path] | bytes, *, format: str | None = None
+    source: str | Path | Iterable[str | Path] | bytes | rdflib.Graph,
+    *,
+    syntax: str | None = None,
+    base_iri: str | None = None,
+    limits: Limits = Limits(),
+    progress: Progress | None = None,
 ) -> Quads:
-    """Read files into one canonical `Quads`."""
-    blocks, sources = [], []
+    """Read RDF.
+
+    Args:
+        source: a file, folder, glob or archive, or several of them; bytes (then `syntax` is needed);
+            or an rdflib Graph or Dataset.
+        syntax: ntriples, nquads, turtle, trig, rdfxml or jsonld; by default told by the suffix.
+        base_iri: against which relative IRIs are resolved; without it they are errors.
+        limits: what a source may cost.
+        progress: see `Progress`.
+
+    Returns:
+        The distinct statements of all sources. Blank nodes have become IRIs that are unique to the
+        content of their file; annotations (RDF 1.2) have become reified statements.
+
+    Raises:
+        ParseError: a source breaks its syntax or a limit; `where` is file:line:column.
+        DataError: there is no such file, or nothing in it that is RDF.
+        UsageError: no such syntax, or bytes without one.
+    """
+    known = _syntax(syntax)
+    blocks: list[Block] = []
+    sources: list[Source] = []
     if isinstance(source, bytes):
-        inputs = [("<bytes>", source, format or "ttl")]
+        if known is None:
+            raise UsageError("bytes need a syntax", hint=f"one of {', '.join(guarded.SYNTAXES)}")
+        inputs = [_from_bytes(source, known, limits)]
+    elif hasattr(source, "triples"):
+        blocks.append(block_of(from_rdflib.statements(source), 0))
+        _name_blank_nodes(blocks, f"{BLANK_NODE_PREFIX}rdflib:", renumber=False)
+        inputs = []
     else:
-        names = [source] if isinstance(source, str | Path) else source
-        paths = sorted(Path(name) for name in names)
-        inputs = [(str(p), p.read_bytes(), format or p.suffix[1:]) for p in paths]
-    for number, (name, content, kind) in enumerate(inputs):
-        if kind not in FORMATS:
-            raise DataError(f"unknown RDF format {kind!r}", where=name)
-        digest = hashlib.sha256(content).hexdigest()
-        block = _parse(content, FORMATS[kind], name, digest, number)
-        blocks.append(block)
-        sources.append(Source(name, digest, len(block.s)))
+        inputs = inputs_of(source, known, limits)
+    for number, item in enumerate(inputs):
+        parts, read = _read(item, number, base_iri, limits, progress)
+        blocks += parts
+        sources.append(read)
     return assemble(blocks, sources)
 
 
-def _parse(content: bytes, kind: ox.RdfFormat, name: str, digest: str, number: int) -> Block:
-    table: dict[str, int] = {}
+def _syntax(name: str | None) -> str | None:
+    if name is None:
+        return None
+    found = _ALIASES.get(name, name)
+    if found not in guarded.SYNTAXES:
+        raise UsageError(f"unknown RDF syntax {name!r}", hint=nearest(name, guarded.SYNTAXES))
+    return found
 
-    def code(term: object) -> int:
-        if isinstance(term, ox.NamedNode):
-            token = f"<{term.value}>"
-        elif isinstance(term, ox.BlankNode):
-            token = f"<{BLANK_NODE_PREFIX}{digest[:16]}:{term.value}>"
-        elif isinstance(term, ox.Literal):
-            datatype = term.datatype.value
-            suffix = f"@{term.language}" if term.language else ""
-            suffix = suffix or ("" if datatype == XSD_STRING else f"^^<{datatype}>")
-            token = f'"{term.value}"{suffix}'
-        elif isinstance(term, ox.DefaultGraph):
-            return -1
-        else:
-            raise ParseError("triple terms are not read yet", where=name)
-        return table.setdefault(token, len(table))
 
-    rows = []
+def _from_bytes(data: bytes, syntax: str, limits: Limits) -> Input:
+    size = max(1, len(data))
+    return Input(
+        "<bytes>", syntax, lambda: nullcontext(Content(io.BytesIO(data), lambda: size, limits))
+    )
+
+
+def _read(
+    item: Input, number: int, base_iri: str | None, limits: Limits, progress: Progress | None
+) -> tuple[list[Block], Source]:
+    """Blocks of one source, its blank nodes named after its content."""
+    blocks: list[Block] = []
+    statements = 0
     try:
-        for quad in ox.parse(content, kind):
-            rows.append(
-                (code(quad.subject), code(quad.predicate), code(quad.object), code(quad.graph_name))
-            )
-    except SyntaxError as error:
-        raise ParseError(str(error), where=name) from None
-    s, p, o, g = np.array(rows, np.int32).reshape(-1, 4).T
-    return Block(pa.array(table, pa.large_string()), s, p, o, g, number)
+        syntax = settled_syntax(item)
+        with item.open() as content:
+            for block in _blocks(content, syntax, number, base_iri, limits):
+                blocks.append(block)
+                statements += len(block.s)
+                if statements > limits.statements:
+                    raise RefusedError(f"more than {limits.statements:,} statements")
+                if progress is not None:
+                    progress(item.name, statements)
+            while content.read(1 << 20):
+                pass  # the hash is of all of it, whatever the parser left
+    except RefusedError as refusal:
+        place = f":{refusal.line}:{refusal.column}" if refusal.line else ""
+        where = f"{item.name}{place}"
+        raise ParseError(refusal.message, where=where, hint=refusal.hint) from None
+    prefix = f"{BLANK_NODE_PREFIX}{content.sha256[:16]}:"
+    _name_blank_nodes(blocks, prefix, renumber=syntax not in _LINES)
+    return blocks, Source(item.name, content.sha256, statements)
+
+
+def _blocks(
+    content: Content, syntax: str, number: int, base_iri: str | None, limits: Limits
+) -> Iterator[Block]:
+    stream: Stream = content
+    if syntax not in _LINES:
+        parse = sandbox.nquads if syntax in _CHILD else guarded.nquads
+        stream = _Pieces(parse(content, syntax, limits, base_iri))
+    named = syntax != "ntriples"
+    for data, line in line_blocks(stream, limits):
+        yield from encode(data, number, line, named=named, limits=limits)
+
+
+class _Pieces:
+    """An iterator of pieces as a stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, size: int) -> bytes:  # noqa: ARG002  # a piece is as long as it is
+        """The next piece."""
+        return next(self._pieces, b"")
+
+
+def _name_blank_nodes(blocks: list[Block], prefix: str, *, renumber: bool) -> None:
+    """Turn blank nodes into IRIs.
+
+    Labels are kept, or with `renumber` replaced by the order of first appearance: parsers invent
+    random labels for nodes without one.
+    """
+    places: dict[str, int] = {}
+    for index, block in enumerate(blocks):
+        blank = pc.starts_with(block.tokens, "_")
+        if not pc.any(blank).as_py():
+            continue
+        labels = block.tokens.filter(blank).to_pylist()
+        if renumber:
+            names = [f"<{prefix}b{places.setdefault(label, len(places))}>" for label in labels]
+        else:
+            names = [f"<{prefix}{label[2:]}>" for label in labels]
+        tokens = pc.replace_with_mask(block.tokens, blank, pa.array(names, pa.large_string()))
+        blocks[index] = replace(block, tokens=tokens)

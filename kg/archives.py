@@ -1,0 +1,313 @@
+"""Sources of RDF text: files, folders, globs and archives -> named byte streams under limits."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import hashlib
+import lzma
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import pyoxigraph as ox
+import zstandard
+
+from .errors import DataError, ParseError
+from .guarded import Limits, RefusedError
+
+SUFFIXES = {
+    ".nt": "ntriples",
+    ".n3": "n3",
+    ".nq": "nquads",
+    ".ttl": "turtle",
+    ".trig": "trig",
+    ".rdf": "rdfxml",
+    ".xml": "rdfxml",
+    ".owl": "owl",
+    ".jsonld": "jsonld",
+}
+"""Suffix -> syntax; n3 (N-Triples or Turtle) and owl (RDF/XML or Turtle) are told by content."""
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_WINDOW = 128 << 20  # memory that a decompressor may take
+_SMALL = 16 << 20  # with less content than this the ratio says nothing
+_DAMAGED = (
+    *(OSError, EOFError, RuntimeError, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, zstandard.ZstdError, zipfile.BadZipFile),
+)
+
+
+class Content:
+    """The decompressed bytes of one source, hashed and counted against the limits."""
+
+    def __init__(self, stream: Any, packed_size: Callable[[], int], limits: Limits) -> None:
+        self._stream = stream
+        self._packed_size = packed_size
+        self._limits = limits
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been read so far."""
+        return self._digest.hexdigest()
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; b"" is the end.
+
+        Raises:
+            RefusedError: the source is damaged, or more is in it than the limits allow.
+        """
+        try:
+            data: bytes = self._stream.read(size)
+        except _DAMAGED as error:
+            text = str(error) or type(error).__name__
+            raise RefusedError(f"damaged after {self.size:,} bytes of content: {text}") from None
+        self.size += len(data)
+        if self.size > self._limits.decompressed_bytes:
+            raise RefusedError(
+                f"more than {self._limits.decompressed_bytes:,} bytes of content",
+                hint="raise Limits.decompressed_bytes",
+            )
+        if self.size > _SMALL and self.size > self._limits.ratio * self._packed_size():
+            raise RefusedError(
+                f"the content is more than {self._limits.ratio} times its compressed size",
+                hint="unpack it yourself if it is trusted, or raise Limits.ratio",
+            )
+        self._digest.update(data)
+        return data
+
+
+@dataclass(frozen=True)
+class Input:
+    """One stream of RDF.
+
+    Attributes:
+        name: path as found; for a member of an archive `archive.zip!member`.
+        syntax: a value of `SUFFIXES`.
+        open: gives the content; may be called again.
+    """
+
+    name: str
+    syntax: str
+    open: Callable[[], AbstractContextManager[Content]]
+
+
+def inputs_of(
+    source: str | Path | Iterable[str | Path], syntax: str | None, limits: Limits
+) -> list[Input]:
+    """Every RDF stream of files, folders, globs and zip archives, sorted by name, each once.
+
+    Folders are searched through for the suffixes of `SUFFIXES` (also behind .gz .bz2 .xz .zst .zip),
+    leaving hidden files out. `syntax` overrules the suffix of files that are named one by one.
+    """
+    names = [source] if isinstance(source, str | Path) else list(source)
+    found: dict[str, Input] = {}
+    for name in names:
+        for path, named in _paths(name):
+            for item in _open_path(path, syntax if named else None, limits):
+                found[item.name] = item
+    return [found[name] for name in sorted(found)]
+
+
+def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
+    """Files behind one name, and whether it names that very file."""
+    path = Path(name)
+    if path.is_dir():
+        inside = [item for item in sorted(path.rglob("*")) if _wanted(item, path)]
+        if not inside:
+            raise DataError(
+                "no RDF files in this folder", where=str(path), hint=f"looked for {_known()}"
+            )
+        yield from ((item, False) for item in inside)
+    elif path.is_file():
+        yield path, True
+    elif glob.has_magic(str(name)):
+        matches = [Path(match) for match in sorted(glob.glob(str(name), recursive=True))]  # noqa: PTH207  # `**` and absolute patterns
+        files = [match for match in matches if match.is_file()]
+        if not files:
+            raise DataError("no file matches this pattern", where=str(name))
+        yield from ((match, True) for match in files)
+    else:
+        raise DataError("no such file or folder", where=str(name))
+
+
+def _wanted(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.is_file() and (_syntax(path.name) is not None or _is_zip(path.name))
+
+
+def _syntax(name: str) -> str | None:
+    """Syntax by suffix, looking behind a suffix of compression."""
+    path = PurePosixPath(name.lower())
+    if path.suffix in _COMPRESSED:
+        path = path.with_suffix("")
+    return SUFFIXES.get(path.suffix)
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
+
+
+def _known() -> str:
+    return " ".join([*SUFFIXES, *_COMPRESSED, ".zip"])
+
+
+def _open_path(path: Path, syntax: str | None, limits: Limits) -> list[Input]:
+    if _is_zip(path.name):
+        return _members(path, syntax, limits)
+    told = syntax or _syntax(path.name)
+    if told is None:
+        raise DataError(
+            "the suffix does not tell the RDF syntax",
+            where=str(path),
+            hint=f"known: {_known()}; or give the syntax",
+        )
+    return [Input(str(path), told, partial(_content, path, limits))]
+
+
+@contextmanager
+def _content(path: Path, limits: Limits) -> Iterator[Content]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise DataError(f"cannot be opened: {error.strerror}", where=str(path)) from None
+        stream = stack.enter_context(_decompressed(path.name, file))
+        yield Content(stream, lambda: max(1, file.tell()), limits)
+
+
+def _decompressed(name: str, file: IO[bytes]) -> Any:
+    """A context manager that reads what is inside `file`, by the suffix of `name`."""
+    suffix = PurePosixPath(name.lower()).suffix
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    if suffix == ".bz2":
+        return bz2.BZ2File(file)
+    if suffix == ".xz":
+        return _Xz(file)
+    if suffix == ".zst":
+        unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        return unpacker.stream_reader(file, read_across_frames=True, closefd=False)
+    return _Borrowed(file)
+
+
+class _Borrowed:
+    """A stream that leaves closing to its owner."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+
+    def __enter__(self) -> _Borrowed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Xz(_Borrowed):
+    """xz with a cap on memory, which the standard library's file class does not offer."""
+
+    _INPUT = 1 << 16
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._unpacker = lzma.LZMADecompressor(memlimit=_WINDOW)
+        self._started = False
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; b"" is the end."""
+        while True:
+            packed = b""
+            if self._unpacker.eof:
+                packed = self._unpacker.unused_data or self._file.read(self._INPUT)
+                packed = packed.lstrip(b"\0")  # padding between streams
+                if not packed:
+                    return b""
+                self._unpacker = lzma.LZMADecompressor(memlimit=_WINDOW)
+            elif self._unpacker.needs_input:
+                packed = self._file.read(self._INPUT)
+                if not packed:
+                    raise EOFError("the compressed stream ends too early")
+            if data := self._unpacker.decompress(packed, size):
+                return data
+
+
+def _members(path: Path, syntax: str | None, limits: Limits) -> list[Input]:
+    """The RDF members of a zip archive; one that could hide something makes it refused."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except _DAMAGED as error:
+        raise ParseError(f"damaged archive: {error}", where=str(path)) from None
+    if len(entries) > limits.members:
+        raise ParseError(f"more than {limits.members:,} archive members", where=str(path))
+    found = []
+    for entry in entries:
+        _check_entry(entry, path)
+        told = _syntax(entry.filename)
+        if not entry.is_dir() and told is not None:
+            opener = partial(_member_content, path, entry.filename, limits)
+            found.append(Input(f"{path}!{entry.filename}", syntax or told, opener))
+    if not found:
+        raise DataError("no RDF files in this archive", where=str(path), hint=f"known: {_known()}")
+    return found
+
+
+def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
+    name = entry.orig_filename
+    parts = name.replace("\\", "/").split("/")
+    outside = ".." in parts or not parts[0] or ":" in parts[0] or "\0" in name
+    link = stat.S_ISLNK(entry.external_attr >> 16)
+    if outside or link or entry.flag_bits & 1:
+        what = (
+            "is a link" if link else "has a name that leads outside" if outside else "is encrypted"
+        )
+        raise ParseError(
+            f"archive member {name[:200]!r} {what}",
+            where=str(path),
+            hint="unpack and look at it yourself",
+        )
+
+
+@contextmanager
+def _member_content(path: Path, name: str, limits: Limits) -> Iterator[Content]:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            file = stack.enter_context(archive.open(name))
+        except _DAMAGED as error:
+            raise ParseError(f"damaged archive: {error}", where=f"{path}!{name}") from None
+        stream = stack.enter_context(_decompressed(name, file))
+        packed = max(1, archive.getinfo(name).compress_size)
+        yield Content(stream, lambda: packed, limits)
+
+
+def settled_syntax(item: Input) -> str:
+    """The syntax of an input whose suffix allows two, told by its first 64 kB.
+
+    A .n3 file is N-Triples if its first whole lines are, and Turtle otherwise. A .owl file is RDF/XML if
+    it begins like XML, and Turtle otherwise.
+    """
+    if item.syntax not in ("n3", "owl"):
+        return item.syntax
+    with item.open() as content:
+        head = content.read(1 << 16)
+    if item.syntax == "owl":
+        start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        return "rdfxml" if start.startswith((b"<?xml", b"<!", b"<rdf:")) else "turtle"
+    lines = head[: head.rfind(b"\n") + 1] if len(head) == 1 << 16 else head
+    try:
+        for _ in ox.parse(lines, ox.RdfFormat.N_TRIPLES):
+            pass
+    except (SyntaxError, MemoryError):
+        return "turtle"
+    return "ntriples"
