@@ -25,12 +25,12 @@ from .data import TrainingData
 from .metrics import Float64, Ranking
 from .scorer_base import BoolArray, Scorer
 from .segments import cold_candidates, pair_segments
-from .ties import UNRANKED, U32, items_of, rank_keys, salts
+from .ties import U32, UNRANKED, items_of, rank_keys, salts
 
 _LOG = logging.getLogger(__name__)
 
-# Entries of one block of scores: 16 MB as float32, about 150 MB with keys and temporaries.
-BLOCK_ENTRIES = 4_000_000
+# Entries of one block of scores: 8 MB as float32, about 80 MB with keys and temporaries.
+BLOCK_ENTRIES = 2_000_000
 
 Progress = Callable[[str, int, int], None]
 
@@ -244,7 +244,7 @@ def _rank(
     progress: Progress | None,
 ) -> tuple[Ranked, Ranked]:
     """One scorer's outcome among all items and among the cold ones, block by block."""
-    everything, cold = _Collector(k), _Collector(k)
+    everything, cold = Collector(k), Collector(k)
     every_item = np.arange(task.known.shape[1])
     for start in range(0, len(task.users), step):
         stop = min(start + step, len(task.users))
@@ -271,7 +271,7 @@ def _rank(
     return everything.result(len(task.users)), cold.result(len(task.users))
 
 
-class _Collector:
+class Collector:
     """Gathers the ranks and lists of consecutive blocks of users."""
 
     def __init__(self, k: int) -> None:

@@ -21,6 +21,9 @@ from .topk import BLOCK_ENTRIES, keep_top
 
 Content = sp.csr_matrix | FloatArray
 
+# Up to 8,000 items all cosines of sparse content are kept: 256 MB.
+_DENSE_ENTRIES = 64_000_000
+
 
 @dataclass(frozen=True)
 class ProfileConfig:
@@ -44,8 +47,12 @@ class ProfileConfig:
 
 
 class ProfileModel(ABC):
-    """score(u, i) = cosine of item i's content and the sum of the contents of u's items (k = 0),
-    or the sum of the cosines of i with those of u's items that are among its k nearest (k > 0)."""
+    """The mean cosine of an item's content with the contents of the user's items.
+
+    score(u, i) = sum over u's items j of w_j cos(i, j) / sum of w_j, over all j or, with k > 0, with
+    cos = 0 for those not among the k nearest trained items of i. Sparse content of few items is
+    compared once, in `fit` (at most 256 MB); otherwise through each user's summed profile.
+    """
 
     name = "profile"
     serves_cold_items = True
@@ -55,7 +62,7 @@ class ProfileModel(ABC):
         self.config = config or ProfileConfig()
         self._history: sp.csr_matrix | None = None
         self._content: Content | None = None
-        self._near: sp.csr_matrix | None = None
+        self._cosines: Content | None = None
         self._known: BoolArray | None = None
 
     @abstractmethod
@@ -72,22 +79,23 @@ class ProfileModel(ABC):
         weight = np.maximum(data.item_degree, 1.0) ** -self.config.discount * self._known
         self._history = sp.csr_matrix(data.positives @ sp.diags(weight), dtype=np.float32)
         self._history.eliminate_zeros()
-        self._content = content
-        self._near = None
+        self._content, self._cosines = content, None
         if self.config.k:
-            self._near = nearest_items(content, data.item_degree > 0, self.config.k)
+            self._cosines = nearest_items(content, data.item_degree > 0, self.config.k)
+        elif sp.issparse(content) and content.shape[0] ** 2 <= _DENSE_ENTRIES:
+            self._cosines = (content @ content.T).toarray()
         return self
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items)."""
         history = fitted(self._history, self.name)
         rows = history[check_users(users, history.shape[0])]
-        if self._near is not None:
-            scores = (rows @ self._near).toarray()
-        else:
-            scores = _cosine(rows, fitted(self._content, self.name))
-        known = fitted(self._known, self.name)
-        return hide_unknown(scores.astype(np.float32, copy=False), np.diff(rows.indptr) > 0, known)
+        content = fitted(self._content, self.name)
+        scores = (rows @ content) @ content.T if self._cosines is None else rows @ self._cosines
+        dense = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+        weight = np.asarray(rows.sum(1)).reshape(-1)
+        dense = dense.astype(np.float32, copy=False) / np.maximum(weight, 1e-12)[:, None]
+        return hide_unknown(dense, weight > 0, fitted(self._known, self.name))
 
 
 class KGKNN(ProfileModel):
@@ -135,15 +143,3 @@ def nearest_items(content: Content, candidates: BoolArray, k: int) -> sp.csr_mat
         return sp.csr_matrix((n, n), dtype=np.float32)
     near = sp.coo_matrix(sp.vstack(blocks))
     return sp.csr_matrix((near.data, (targets[near.col], near.row)), (n, n), dtype=np.float32)
-
-
-def _cosine(rows: sp.csr_matrix, content: Content) -> FloatArray:
-    """Cosine of each user's summed content with each item's, (b, n_items)."""
-    profile = rows @ content
-    if sp.issparse(profile):
-        length = np.sqrt(np.asarray(profile.multiply(profile).sum(1)))
-        scores = (profile @ content.T).toarray()
-    else:
-        length = np.linalg.norm(profile, axis=1, keepdims=True)
-        scores = profile @ content.T
-    return np.asarray(scores / np.maximum(length, 1e-12), np.float32)

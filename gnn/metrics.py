@@ -121,7 +121,7 @@ def average_precision(ranking: Ranking, k: int) -> Float64:
     return ranking.total(values, ranking.within(k)) / ranking.relevant
 
 
-def auc(ranking: Ranking, k: int = 0) -> Float64:
+def auc(ranking: Ranking, k: int = 0) -> Float64:  # noqa: ARG001 - one signature for all
     """Chance that a relevant item stands before another candidate; ties one half. k is not used.
 
     NaN where every candidate is relevant. (Mann-Whitney: from the sum of mid-ranks.)
@@ -210,10 +210,16 @@ def diversity(lists: IntArray, profile: sp.csr_matrix) -> Float64:
         (np.ones(len(rows)), (rows, lists[present])), (len(lists), profile.shape[0])
     )
     summed = sp.csr_matrix(chosen @ profile.astype(np.float64))
-    square = np.asarray(summed.multiply(summed).sum(1)).reshape(-1)
-    own = np.asarray(chosen @ np.asarray(profile.multiply(profile).sum(1)).reshape(-1))
+    square = _row_squares(summed)
+    own = chosen @ _row_squares(profile)
     pairs = np.where(count > 1, count * (count - 1), np.nan)
     return 1.0 - (square - own) / pairs
+
+
+def _row_squares(matrix: sp.csr_matrix) -> Float64:
+    """(n,) squared length of each row."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.bincount(rows, np.square(matrix.data, dtype=np.float64), minlength=matrix.shape[0])
 
 
 # --- ratings and probabilities -----------------------------------------------------------------

@@ -50,9 +50,13 @@ def salts(users: IntArray, seed: int) -> U32:
 def order_bits(scores: FloatArray) -> U32:
     """32-bit words in the order of the scores, best first; NaN last. Any shape."""
     bits = (np.asarray(scores, np.float32) + np.float32(0.0)).view(np.uint32)
-    # Negative floats order backwards as integers: flip them; then reverse everything.
-    keys = np.where(bits >> np.uint32(31), bits, bits ^ np.uint32(0x7FFFFFFF))
-    return np.where(np.isnan(scores), np.uint32(0xFFFFFFFF), keys)
+    # Negative floats order backwards as integers already; the others are flipped, below the sign.
+    keys = bits >> np.uint32(31)
+    keys -= np.uint32(1)
+    keys &= np.uint32(0x7FFFFFFF)
+    keys ^= bits
+    np.putmask(keys, np.isnan(scores), np.uint32(0xFFFFFFFF))
+    return keys
 
 
 def rank_keys(scores: FloatArray, items: IntArray, salt: U32) -> U64:

@@ -146,21 +146,28 @@ def tune_blend(
 ) -> Tuned:
     """Choose the weights of a blend on validation data: the largest is 1, all combinations tried.
 
-    `parts` are fitted on `data`; they are fitted again here. Arguments as in `tune`.
+    `parts` are fitted on `data` and become the blend's own parts. Arguments as in `tune`.
     """
     test = _Validation.build(data, valid, metric, target, max_users, seed)
-    kept = {
-        part: standardise(scorer.fit(test.data).score(test.users)) for part, scorer in parts.items()
-    }
+    kept = [
+        standardise(_fit_on(test.data, part, data).score(test.users)) for part in parts.values()
+    ]
     rows: list[Row] = []
     for choice in itertools.product(sorted(weights), repeat=len(parts)):
         if max(choice) != max(weights):
             continue
-        trial = _Kept(test.users, combine(list(kept.values()), choice))
+        trial = _Kept(test.users, combine(kept, choice))
         rows.append({"weights": choice, metric: test.value(trial)})
     rows.sort(key=lambda row: -row[metric])
     _LOG.info("%s: %s, of %d tried", name, rows[0], len(rows))
-    return Tuned(Blend(parts, BlendConfig(rows[0]["weights"]), name=name).fit(data), tuple(rows))
+    for part in parts.values():
+        _fit_on(data, part, test.data)
+    return Tuned(Blend(parts, BlendConfig(rows[0]["weights"]), name=name), tuple(rows))
+
+
+def _fit_on(wanted: TrainingData, scorer: Scorer, present: TrainingData) -> Scorer:
+    """The scorer, fitted anew unless what it was fitted on is what is wanted."""
+    return scorer if wanted is present else scorer.fit(wanted)
 
 
 def tune_all(
@@ -171,7 +178,7 @@ def tune_all(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Tuned]:
-    """Every baseline that the data can serve, tuned; a blend reuses its tuned parts.
+    """Every baseline that the data can serve, tuned; a blend shares its parts with the others.
 
     Those without a KG profile or text, and EASE where its memory does not suffice, are left out
     with a warning.
@@ -187,9 +194,7 @@ def tune_all(
                 parts = {name: found[name].scorer for name in BLENDS[kind] if name in found}
                 if len(parts) < 2:
                     continue
-                # Parts are fitted again inside: a copy each, so that the tuned ones stay as they are.
-                fresh = {name: _copy(name, part) for name, part in parts.items()}
-                found[kind] = tune_blend(fresh, data, valid, metric, seed=seed, name=kind)
+                found[kind] = tune_blend(parts, data, valid, metric, seed=seed, name=kind)
             else:
                 found[kind] = tune(kind, data, valid, metric, seed=seed)
         except ResourceError as error:
@@ -207,10 +212,6 @@ def _lacking(data: TrainingData) -> set[str]:
     if not np.any(data.item_text):
         lacking.add("text-knn")
     return lacking
-
-
-def _copy(name: str, scorer: Scorer) -> Scorer:
-    return KINDS[name].make(getattr(scorer, "config", None))
 
 
 def _descend(

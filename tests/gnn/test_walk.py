@@ -1,0 +1,149 @@
+"""The collaborative scorers against their formulas, written out in dense matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from coldframe.gnn.data import TrainingData
+from coldframe.gnn.topk import keep_top, product_blocks, top_k_product
+from coldframe.gnn.walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+from coldframe.kg.errors import ResourceError, UsageError
+from coldframe.kg.graph import Graph, Interactions, NodeSet
+from coldframe.kg.vocabulary import Vocabulary
+
+
+def catalog(n_users: int, n_items: int, density: float, seed: int = 0) -> TrainingData:
+    """Random positives, at least one per user and item (n_users >= n_items); no attributes."""
+    liked = np.random.default_rng(seed).random((n_users, n_items)) < density
+    liked[np.arange(n_users), np.arange(n_users) % n_items] = True
+    user, item = np.nonzero(liked)
+    nodes = {
+        name: NodeSet(Vocabulary(f"https://example.org/{name}/{i}" for i in range(count)))
+        for name, count in (("user", n_users), ("item", n_items))
+    }
+    train = Interactions.build(user, item)
+    return TrainingData(Graph(nodes, {}, train), train)
+
+
+def dense(data: TrainingData) -> np.ndarray:
+    return np.asarray(data.positives.todense(), np.float64)
+
+
+def test_itemknn_is_shrunk_cosine() -> None:
+    data = catalog(30, 12, 0.3)
+    x = dense(data)
+    norm = np.sqrt(x.sum(0))
+    cosine = (x.T @ x / (np.outer(norm, norm) + 3.0)) ** 1.5
+    np.fill_diagonal(cosine, 0.0)
+    got = ItemKNN(ItemKNNConfig(k=12, shrink=3.0, power=1.5)).fit(data).score(np.arange(30))
+    np.testing.assert_allclose(got, x @ cosine, rtol=1e-5)
+
+
+def test_rp3beta_is_three_steps_of_a_walk() -> None:
+    data = catalog(30, 12, 0.3)
+    x = dense(data)
+    to_user = (x.T / x.sum(0)[:, None]) ** 0.7
+    to_item = (x / np.maximum(x.sum(1), 1)[:, None]) ** 0.7
+    walk = to_user @ to_item / x.sum(0) ** 0.4
+    np.fill_diagonal(walk, 0.0)
+    got = RP3Beta(RP3BetaConfig(alpha=0.7, beta=0.4, k=12)).fit(data).score(np.arange(30))
+    np.testing.assert_allclose(got, x @ walk, rtol=1e-5)
+
+
+def test_ease_solves_its_regression() -> None:
+    data = catalog(40, 10, 0.3)
+    x = dense(data)
+    inverse = np.linalg.inv(x.T @ x + 4.0 * np.eye(10))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    scorer = EASE(EASEConfig(penalty=4.0)).fit(data)
+    np.testing.assert_allclose(scorer.weights, weights, atol=1e-6)
+    np.testing.assert_allclose(scorer.score(np.arange(40)), x @ weights, atol=1e-5)
+
+
+def test_ease_in_float32_where_float64_does_not_fit() -> None:
+    data = catalog(200, 100, 0.1)
+    wide = EASE(EASEConfig(penalty=20.0)).fit(data).weights
+    narrow = EASE(EASEConfig(penalty=20.0, memory_gb=9e-5)).fit(data).weights
+    assert not np.array_equal(wide, narrow)
+    np.testing.assert_allclose(wide, narrow, atol=1e-4)
+
+
+def test_ease_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ResourceError, match=r"100 items needs .* GB"):
+        EASE(EASEConfig(memory_gb=1e-5)).fit(catalog(200, 100, 0.1))
+
+
+def test_weights_keep_k_neighbours() -> None:
+    data = catalog(60, 25, 0.3)
+    assert np.diff(RP3Beta(RP3BetaConfig(k=4)).fit(data).weights.indptr).max() == 4
+    by_target = ItemKNN(ItemKNNConfig(k=4)).fit(data).weights.tocsc()
+    assert np.diff(by_target.indptr).max() == 4
+
+
+@pytest.mark.parametrize("entries", [1, 50, 10_000])
+def test_blocks_do_not_change_the_product(entries: int) -> None:
+    x = catalog(40, 30, 0.2).positives
+    left, right = sp.csr_matrix(x.T), x
+    blocks = list(product_blocks(left, right, entries))
+    np.testing.assert_allclose(
+        sp.vstack([b for _, b in blocks]).todense(), (left @ right).todense()
+    )
+    assert all(b.nnz <= max(entries, 30) for _, b in blocks)
+    whole = top_k_product(left, right, 5)
+    parts = top_k_product(left, right, 5, entries=entries)
+    np.testing.assert_array_equal(whole.todense(), parts.todense())
+
+
+def test_keep_top_takes_the_largest_positive_entries() -> None:
+    matrix = sp.random(50, 40, 0.4, format="csr", random_state=4, dtype=np.float32)
+    matrix.data -= np.float32(0.2)
+    matrix = sp.csr_matrix(sp.vstack([matrix, sp.csr_matrix((2, 40), dtype=np.float32)]))
+    kept = keep_top(matrix, 6)
+    for row in range(matrix.shape[0]):
+        expected = np.sort(matrix[row].data[matrix[row].data > 0])[-6:]
+        np.testing.assert_array_equal(np.sort(kept[row].data), expected)
+
+
+def test_keep_top_breaks_ties_the_same_way_wherever_the_columns_stand() -> None:
+    ones = sp.csr_matrix(np.ones((1, 40), np.float32))
+    kept = keep_top(ones, 7)
+    assert kept.nnz == 7
+    assert kept.indices.tolist() != list(range(7))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: ItemKNNConfig(k=0),
+        lambda: ItemKNNConfig(shrink=-1),
+        lambda: RP3BetaConfig(alpha=0),
+        lambda: RP3BetaConfig(beta=-0.1),
+        lambda: EASEConfig(penalty=0),
+    ],
+)
+def test_impossible_settings_are_refused(wrong) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        wrong()
+
+
+def test_a_catalog_of_many_items_stays_sparse() -> None:
+    """20,000 items: a dense item-item matrix would take 1.6 GB; the walk keeps k per item."""
+    data = catalog_of_degree(3000, 20_000, 15)
+    scorer = RP3Beta(RP3BetaConfig(k=50)).fit(data)
+    assert scorer.weights.nnz <= 50 * 20_000
+    assert not np.isnan(scorer.score(np.array([0]))[:, data.item_degree > 0]).any()
+
+
+def catalog_of_degree(n_users: int, n_items: int, each: int) -> TrainingData:
+    """Every user has `each` random positives."""
+    rng = np.random.default_rng(0)
+    nodes = {
+        name: NodeSet(Vocabulary(f"https://example.org/{name}/{i}" for i in range(count)))
+        for name, count in (("user", n_users), ("item", n_items))
+    }
+    user = np.repeat(np.arange(n_users), each)
+    train = Interactions.build(user, rng.integers(n_items, size=len(user)))
+    return TrainingData(Graph(nodes, {}, train), train)
