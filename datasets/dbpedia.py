@@ -12,17 +12,13 @@ _CATEGORY = "Category:"
 
 
 def label_of(resource: str) -> str:
-    """A readable label.
+    """A readable label; "" for an IRI that is not DBpedia's.
 
     >>> label_of("http://dbpedia.org/resource/Category:Films_set_in_Rome")
     'Films set in Rome'
     """
-    local = (
-        resource.rsplit("/resource/", 1)[-1]
-        if "/resource/" in resource
-        else resource.rsplit("/", 1)[-1]
-    )
-    return unquote(local).removeprefix(_CATEGORY).replace("_", " ").strip()
+    _, found, local = resource.partition("dbpedia.org/resource/")
+    return unquote(local).removeprefix(_CATEGORY).replace("_", " ").strip() if found else ""
 
 
 def resource_tables(facts: pa.Table, subject: str) -> dict[str, pa.Table]:

@@ -103,12 +103,12 @@ def _concepts() -> Iterator[str]:
                 f"skos:broader taxon:{order} ."
             )
     for genus, family, _ in genera():
-        # Half of the tree is told from above, as such catalogues do.
+        yield (
+            f'taxon:{genus} a :Taxon ; skos:prefLabel "{genus}"@la ; skos:broader taxon:{family} .'
+        )
+        # Half of the tree is told from above as well, as such catalogues do.
         if len(genus) % 2:
-            link = f"taxon:{genus} skos:broader taxon:{family} ."
-        else:
-            link = f"taxon:{family} skos:narrower taxon:{genus} ."
-        yield f'taxon:{genus} a :Taxon ; skos:prefLabel "{genus}"@la .\n{link}'
+            yield f"taxon:{family} skos:narrower taxon:{genus} ."
     for prefix, words in (("colour", COLOURS), ("use", USES)):
         for english, german in words:
             name = f"{prefix}:{english.replace(' ', '-')}"

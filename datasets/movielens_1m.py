@@ -35,7 +35,8 @@ def load(folder: Path, *, freebase: bool = False) -> Loaded:
 
     Args:
         freebase: also the small Freebase graph (language, country and five more relations, without
-            names); off, as it says little that the other sources do not.
+            names; facts about films that no movie is linked to are left out); off, as it says little
+            that the other sources do not.
     """
     movies = read_records(locate(folder, "movies.dat"), 3, encoding="latin-1")
     facts = [_dbpedia_edges(folder)]
@@ -45,9 +46,9 @@ def load(folder: Path, *, freebase: bool = False) -> Loaded:
         "users": _users(folder),
         **_movies(movies, folder),
         "facts": pa.concat_tables(facts),
+        **resource_tables(pa.concat_tables(facts), "dct_subject"),
         "ratings": read_columns(locate(folder, "ratings.csv"), delimiter=","),
     }
-    tables |= resource_tables(facts[0], "dct_subject")
     return tables, bundled_schema("movielens-1m")
 
 
