@@ -16,10 +16,10 @@ from .errors import DataError
 from .files import atomic_write
 from .graph import Graph, Interactions, NodeSet, Texts
 from .minting import is_iri, mint
+from .nquads import ROWS, concat, iri_tokens, joined_bytes, repeat, string_tokens
 from .schema import RDF_TYPE, XSD, Event, Feature, PropertyPath, Schema
 from .vocabulary import TEXT, IntArray
 
-ROWS = 1 << 17
 MINTED = "urn:coldframe:"
 BoolArray = npt.NDArray[np.bool_]
 
@@ -60,8 +60,8 @@ class _Writer:
         for subject, predicate, obj in self.blocks():
             for start in range(0, len(subject), ROWS):
                 part = slice(start, start + ROWS)
-                lines = _concat(subject[part], f" <{predicate}> ", obj[part], self.end)
-                out.write(_bytes(lines))
+                lines = concat(subject[part], f" <{predicate}> ", obj[part], self.end)
+                out.write(joined_bytes(lines))
                 self.statements += len(lines)
 
     def blocks(self) -> Iterator[tuple[pa.Array, str, pa.Array]]:
@@ -84,10 +84,10 @@ class _Writer:
         if node_type is None:
             return
         if node_type.classes:
-            yield tokens, RDF_TYPE, _repeat(f"<{node_type.classes[0]}>", len(tokens))
+            yield tokens, RDF_TYPE, repeat(f"<{node_type.classes[0]}>", len(tokens))
         else:
             loose = tokens.filter(pa.array(self.loose(name)))
-            yield loose, RDF_TYPE, _repeat(f"<{implied_class(name)}>", len(loose))
+            yield loose, RDF_TYPE, repeat(f"<{implied_class(name)}>", len(loose))
         for feature in node_type.features:
             rows, literals = _literals(nodes, feature)
             inner = f"{quote(name, safe='')}-{quote(feature.name, safe='')}"
@@ -148,8 +148,8 @@ class _Writer:
             yield user, event.property, item
             return
         name = quote(event.name, safe="")
-        node = _concat(f"<{MINTED}event:{name}:", pa.array(numbers).cast(TEXT), ">")
-        yield node, RDF_TYPE, _repeat(f"<{event.classes[0]}>", len(node))
+        node = concat(f"<{MINTED}event:{name}:", pa.array(numbers).cast(TEXT), ">")
+        yield node, RDF_TYPE, repeat(f"<{event.classes[0]}>", len(node))
         names = pa.array(rows.split_names, TEXT)
         split = names.take(pa.array(np.asarray(rows.split, np.int64), mask=rows.split < 0))
         objects = {"user": user, "item": item}
@@ -226,16 +226,9 @@ def _along(
         there = obj
         if k < last:
             rows = pa.array(np.arange(len(subject))).cast(TEXT)
-            there = _concat(f"<{MINTED}path:{inner}:{k}:", rows, ">")
+            there = concat(f"<{MINTED}path:{inner}:{k}:", rows, ">")
         yield (there, hop.property, here) if hop.inverse else (here, hop.property, there)
         here = there
-
-
-def string_tokens(text: pa.Array) -> pa.Array:
-    """Plain literals as N-Quads tokens; null stays null."""
-    for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
-        text = pc.replace_substring(text, raw, escaped)
-    return _concat('"', text.cast(TEXT), '"')
 
 
 def number_tokens(numbers: npt.NDArray[Any]) -> pa.Array:
@@ -248,11 +241,11 @@ def number_tokens(numbers: npt.NDArray[Any]) -> pa.Array:
     power = pc.match_substring(short, "e")
     kind = pc.if_else(power, f'"^^<{XSD}double>', f'"^^<{XSD}decimal>').cast(TEXT)
     kind = pc.if_else(pa.array(whole), pa.scalar(f'"^^<{XSD}integer>', TEXT), kind)
-    return _concat('"', pc.if_else(pa.array(whole), digits, short), kind)
+    return concat('"', pc.if_else(pa.array(whole), digits, short), kind)
 
 
 def _date_tokens(days: npt.NDArray[Any]) -> pa.Array:
-    return _concat('"', iso_date(days), f'"^^<{XSD}date>')
+    return concat('"', iso_date(days), f'"^^<{XSD}date>')
 
 
 def _time_tokens(seconds: npt.NDArray[np.float64]) -> pa.Array:
@@ -262,7 +255,7 @@ def _time_tokens(seconds: npt.NDArray[np.float64]) -> pa.Array:
     whole = np.where(plain, seconds, 0).astype(np.int64)
     clock = pa.array(whole % 86_400 * 1_000_000).cast(pa.time64("us")).cast(TEXT)
     clock = pc.utf8_slice_codeunits(clock, 0, 8)
-    moment = _concat('"', iso_date(whole // 86_400), "T", clock, f'Z"^^<{XSD}dateTime>')
+    moment = concat('"', iso_date(whole // 86_400), "T", clock, f'Z"^^<{XSD}dateTime>')
     return pc.if_else(pa.array(plain), moment, number_tokens(seconds))
 
 
@@ -273,7 +266,7 @@ def iso_date(days: npt.NDArray[Any]) -> pa.Array:
     months = stamps.astype("datetime64[M]").astype(np.int64) % 12 + 1
     day = (stamps - stamps.astype("datetime64[M]")).astype(np.int64) + 1
     sign = pc.if_else(pa.array(years < 0), "-", "").cast(TEXT)
-    return _concat(sign, _padded(np.abs(years), 4), "-", _padded(months, 2), "-", _padded(day, 2))
+    return concat(sign, _padded(np.abs(years), 4), "-", _padded(months, 2), "-", _padded(day, 2))
 
 
 def _padded(numbers: IntArray, width: int) -> pa.Array:
@@ -285,20 +278,4 @@ def _iris(ids: pa.Array) -> pa.Array:
     if not pc.all(good).as_py():
         bad = ids.filter(pc.invert(good))[0].as_py()
         raise DataError(f"{bad!r} is not an IRI, so it cannot be written as RDF")
-    return _concat("<", ids, ">")
-
-
-def _repeat(text: str, n: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text, TEXT), n)
-
-
-def _concat(*parts: pa.Array | str) -> pa.Array:
-    columns = [pa.scalar(part, TEXT) if isinstance(part, str) else part for part in parts]
-    return pc.binary_join_element_wise(*columns, pa.scalar("", TEXT))
-
-
-def _bytes(lines: pa.Array) -> memoryview:
-    """The bytes of all values of a text array, one after the other."""
-    _, offsets, data = lines.buffers()
-    ends = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
-    return memoryview(data)[int(ends[0]) : int(ends[-1])]
+    return iri_tokens(ids)

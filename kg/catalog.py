@@ -1,0 +1,344 @@
+"""The catalog: a knowledge graph and its schema, in memory or in a folder.
+
+catalog.toml     the schema
+manifest.json    what was read: inputs with hashes, counts, problems
+store/           the statements in an Oxigraph store; one named graph per round comes beside them
+cache/quads/     the statements as Arrow columns (where the source was RDF)
+cache/<key>/     the graph as Arrow columns, keyed by the hashes of content and schema
+text/            text embeddings
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from .cache import (
+    cache_key,
+    graph_hash,
+    intact,
+    read_graph,
+    read_quads_cache,
+    write_graph,
+    write_quads,
+)
+from .errors import DataError, IntegrityError, StateError, UsageError
+from .export import write_nquads
+from .files import atomic_folder, atomic_write, read_json, write_json
+from .graph import Graph
+from .mapping import graph_from_quads
+from .nquads import write_statements
+from .quads import Quads
+from .report import Report
+from .schema import Schema
+from .table_inputs import find_tables, is_table
+from .tables import graph_from_tables
+
+if TYPE_CHECKING:
+    from .store import OxigraphStore
+
+_log = logging.getLogger(__name__)
+FORMAT = 1
+SCHEMA_FILE = "catalog.toml"
+MANIFEST = "manifest.json"
+ROUNDS = "urn:coldframe:run:"
+Advance = Callable[[float, float], None]
+Tables = dict[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A knowledge graph with its schema.
+
+    Attributes:
+        graph: nodes, edges and interactions.
+        schema: how they were read.
+        content_hash: sha256 of what was read; with the schema's hash it names the cache.
+        report: counts and problems of the reading; None for a catalog that was opened.
+        path: the folder; None for a catalog in memory.
+        statements: the RDF statements; None where the source was tables. Use `quads()`.
+    """
+
+    graph: Graph
+    schema: Schema
+    content_hash: str
+    report: Report | None = None
+    path: Path | None = None
+    statements: Quads | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name that the schema gives."""
+        return self.graph.name
+
+    def quads(self) -> Quads | None:
+        """The RDF statements, from memory or from the folder; None where there are none.
+
+        Raises:
+            IntegrityError: their files are damaged.
+        """
+        if self.statements is None and self.path is not None:
+            folder = self.path / "cache" / "quads"
+            return read_quads_cache(folder) if folder.exists() else None
+        return self.statements
+
+    def store(self) -> OxigraphStore:
+        """Open the folder's store, for writing; close it again.
+
+        Raises:
+            StateError: the catalog is in memory.
+            LockedError: another process has it open.
+        """
+        from .store import OxigraphStore
+
+        if self.path is None:
+            raise StateError("a catalog in memory has no store", hint="ingest it into a folder")
+        return OxigraphStore(self.path / "store")
+
+    @property
+    def text_folder(self) -> Path | None:
+        """Where text embeddings are kept; None in memory."""
+        return None if self.path is None else self.path / "text"
+
+    @classmethod
+    def open(cls, path: str | Path) -> Catalog:
+        """Open a catalog folder: from its cache, or where that is stale or damaged, rebuilt.
+
+        Raises:
+            StateError: there is no catalog.
+            IntegrityError: nothing intact is left to rebuild from.
+        """
+        folder = Path(path)
+        if not (folder / MANIFEST).is_file():
+            raise StateError(
+                "this is no catalog folder", where=str(folder), hint="make one: coldframe ingest"
+            )
+        manifest = read_json(folder / MANIFEST)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise IntegrityError("the manifest is not readable", where=str(folder / MANIFEST))
+        schema = Schema.load(folder / SCHEMA_FILE)
+        content = str(manifest["content"])
+        cache = folder / "cache" / cache_key(content, schema.content_hash)
+        graph = intact(read_graph, cache)
+        if graph is None:
+            _log.info("%s: the cache is stale or damaged and is built again", folder)
+            graph = _rebuilt(folder, schema, content)
+            write_graph(graph, cache)
+        return cls(graph, schema, content, path=folder)
+
+    @classmethod
+    def ingest(
+        cls,
+        inputs: str | Path | Sequence[str | Path] | Tables,
+        schema: str | Path | Schema,
+        out: str | Path,
+        *,
+        replace: bool = False,
+        store: bool = True,
+        progress: Advance | None = None,
+    ) -> tuple[Catalog, Report]:
+        """Read RDF or tables, or both, through a schema into a catalog folder; all or nothing.
+
+        Args:
+            inputs: files and folders, or Arrow tables by the names of the schema's sections.
+            schema: a schema, or the path of its file.
+            out: the folder to make.
+            replace: put it in the place of an existing catalog.
+            store: fill the embedded SPARQL store with the statements too. Without it the store
+                holds only the rounds that come later.
+            progress: called with (done, total) steps.
+        """
+        target = Path(out)
+        _refuse(target, replace)
+        advance = progress or _silent
+        source = read(inputs, schema)
+        assert source.report is not None
+        advance(2, 4)
+        with atomic_folder(target, replace=replace) as folder:
+            atomic_write(folder / SCHEMA_FILE, source.schema.text)
+            (folder / "text").mkdir()
+            (folder / "store").mkdir()
+            key = cache_key(source.content_hash, source.schema.content_hash)
+            write_graph(source.graph, folder / "cache" / key)
+            if source.statements is not None:
+                write_quads(source.statements, folder / "cache" / "quads")
+            advance(3, 4)
+            if store:
+                _fill_store(source, folder / "store")
+            write_json(folder / MANIFEST, _manifest(source, store))
+        advance(4, 4)
+        return cls.open(target), source.report
+
+
+def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
+    """Read a catalog folder, or RDF or tables through a schema into memory.
+
+    Args:
+        source: a catalog folder; RDF or table files, folders or globs; an rdflib graph; or Arrow
+            tables by the names of the schema's `[tables.*]` sections.
+        schema: the schema or its file. Without one, `schema.toml` beside the data is taken, or
+            else a draft is inferred from the data.
+
+    Raises:
+        SchemaError, ParseError, DataError: schema, syntax or content is wrong.
+    """
+    if isinstance(source, str | Path) and (Path(source) / MANIFEST).is_file() and schema is None:
+        return Catalog.open(source)
+    if isinstance(source, dict):
+        return _from_tables(source, _schema(schema, source))
+    if not isinstance(source, str | Path | Sequence):
+        return _from_rdf(source, schema)
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    rdf, tables, found = _sorted_out(paths)
+    if schema is None and len(found) == 1:
+        schema = found[0]
+    if not tables:
+        return _from_rdf(rdf, schema)
+    declared = _schema(schema, tables)
+    if not rdf:
+        return _from_tables(find_tables(tables, declared), declared)
+    return _from_both(rdf, tables, declared)
+
+
+def _silent(_done: float, _total: float) -> None:
+    """Nobody wants to know."""
+
+
+def _sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
+    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files."""
+    rdf: list[str | Path] = []
+    tables: list[Path] = []
+    schemas: list[Path] = []
+    for path in paths:
+        here = Path(path)
+        if not here.is_dir():
+            (tables if is_table(here) else rdf).append(here if is_table(here) else path)
+            continue
+        inside = sorted(child for child in here.rglob("*") if child.is_file())
+        tables += [child for child in inside if is_table(child)]
+        schemas += [child for child in inside if child.name == "schema.toml"]
+        if any(not is_table(child) and child.name != "schema.toml" for child in inside):
+            rdf.append(path)
+    return rdf, tables, schemas
+
+
+def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
+    if isinstance(schema, Schema):
+        return schema
+    if schema is not None:
+        return Schema.load(schema)
+    from .infer import infer_schema
+
+    _log.info("no schema given: a draft is inferred from the data")
+    return Schema.loads(infer_schema(data), source="inferred schema")
+
+
+def _from_rdf(source: Any, schema: str | Path | Schema | None) -> Catalog:
+    from .reader import read_quads
+
+    declared = None if schema is None else _schema(schema, None)
+    quads = read_quads(source)
+    if not len(quads):
+        raise DataError("the catalog is empty: no statement was read", where=str(source))
+    if declared is None:
+        declared = _schema(None, quads)
+    graph, report = graph_from_quads(quads, declared)
+    return Catalog(graph, declared, quads.content_hash, report, statements=quads)
+
+
+def _from_tables(tables: Any, schema: Schema) -> Catalog:
+    graph, report = graph_from_tables(tables, schema)
+    return Catalog(graph, schema, graph_hash(graph), report)
+
+
+def _from_both(rdf: list[str | Path], tables: list[Path], schema: Schema) -> Catalog:
+    """Tables are written as RDF first, so that both say the same thing in the same way."""
+    from .reader import read_quads
+
+    graph, first = graph_from_tables(find_tables(tables, schema), schema)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tables.nq"
+        write_nquads(graph, schema, path)
+        quads = read_quads([*rdf, path])
+    graph, report = graph_from_quads(quads, schema)
+    joined = Report(
+        report.triples,
+        report.duplicates + first.duplicates,
+        report.nodes,
+        report.edges,
+        first.problems + report.problems,
+        {**first.totals, **report.totals},
+        report.unused,
+        report.same_as,
+    )
+    return Catalog(graph, schema, quads.content_hash, joined, statements=quads)
+
+
+def _refuse(target: Path, replace: bool) -> None:
+    """Before any work: the folder must be free, or be a catalog that may be replaced."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not replace:
+        raise StateError(
+            "the folder exists already", where=str(target), hint="choose another, or replace it"
+        )
+    if not (target / MANIFEST).is_file():
+        raise UsageError("this is no catalog folder, so it is not replaced", where=str(target))
+
+
+def _fill_store(source: Catalog, folder: Path) -> None:
+    from .store import OxigraphStore
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        path = Path(scratch) / "all.nq"
+        if source.statements is not None:
+            write_statements(source.statements, path)
+        else:
+            write_nquads(source.graph, source.schema, path)
+        with OxigraphStore(folder) as store:
+            store.load_file(path)
+
+
+def _manifest(source: Catalog, stored: bool) -> dict[str, Any]:
+    assert source.report is not None
+    quads = source.statements
+    inputs = [] if quads is None else [[s.path, s.sha256, s.triples] for s in quads.sources]
+    return {
+        "format": FORMAT,
+        "name": source.name,
+        "content": source.content_hash,
+        "schema": source.schema.content_hash,
+        "stored": stored,
+        "inputs": inputs,
+        "report": source.report.as_dict(),
+    }
+
+
+def _rebuilt(folder: Path, schema: Schema, content: str) -> Graph:
+    """The graph from the statements in Arrow, or else from the store."""
+    quads = intact(read_quads_cache, folder / "cache" / "quads")
+    if quads is not None and quads.content_hash == content:
+        return graph_from_quads(quads, schema)[0]
+    from .reader import read_quads
+    from .store import OxigraphStore, statements
+
+    with tempfile.TemporaryDirectory() as scratch, OxigraphStore(folder / "store") as store:
+        path = Path(scratch) / "store.nq"
+        named = [graph for graph in store.graphs() if not graph.startswith(ROUNDS)]
+        lines = (
+            f"{quad} .\n".encode() for graph in (None, *named) for quad in statements(store, graph)
+        )
+        atomic_write(path, lambda out: out.writelines(lines))
+        if not path.stat().st_size:
+            raise IntegrityError(
+                "the cache is stale or damaged, and there are no statements to build it from",
+                where=str(folder),
+                hint="ingest the source again",
+            )
+        return graph_from_quads(read_quads(path), schema)[0]
