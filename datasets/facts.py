@@ -45,15 +45,13 @@ class Facts:
         ends = ends.combine_chunks().dictionary_encode()
         named = pc.utf8_trim_whitespace(relation).dictionary_encode()
         codes = np.asarray(ends.indices, np.int64)
-        rows = np.stack(
-            [codes[: len(head)], np.asarray(named.indices, np.int64), codes[len(head) :]]
-        )
-        first = np.sort(np.unique(rows, axis=1, return_index=True)[1])
         return cls(
-            *rows[:, first],
+            codes[: len(head)],
+            np.asarray(named.indices, np.int64),
+            codes[len(head) :],
             terms=tuple(ends.dictionary.to_pylist()),
             relations=tuple(named.dictionary.to_pylist()),
-        )
+        ).distinct()
 
     def __len__(self) -> int:
         return len(self.head)

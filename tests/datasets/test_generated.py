@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ Make = Callable[..., tuple[GeneratedCatalog, Graph]]
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     seen: dict[str, tuple[GeneratedCatalog, Graph]] = {}
 
-    def build(size: str, seed: int = 0, **options: object) -> tuple[GeneratedCatalog, Graph]:
+    def build(size: str, seed: int = 0, **options: Any) -> tuple[GeneratedCatalog, Graph]:
         key = f"{size} {seed} {options}"
         if key not in seen:
             made = generate_catalog(tmp_path_factory.mktemp("c") / "x", size, seed, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from coldframe.datasets.splits import PROTOCOLS, cold_start_open, default_protocol, make_split
 from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
-from coldframe.kg.split import Split
 from coldframe.kg.vocabulary import Vocabulary
 
 
@@ -167,7 +167,7 @@ def test_a_pair_that_was_once_positive_is_no_negative() -> None:
         ("thinned", {"most": 0}, "most is 0"),
     ],
 )
-def test_wrong_use_is_named(protocol: str, options: dict[str, object], words: str) -> None:
+def test_wrong_use_is_named(protocol: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as error:
         make_split(make_graph(), protocol, **options)
     assert words in str(error.value)
@@ -185,10 +185,6 @@ def test_no_positives_is_named() -> None:
         make_split(graph.with_interactions(Interactions.empty()), "warm")
     with pytest.raises(DataError, match="lower at_least"):
         cold_start_open(graph, at_least=1000)
-
-
-def leaking(graph: Graph, **changes: object) -> Split:
-    return replace(make_split(graph, "item-cold"), **changes)
 
 
 def test_check_finds_planted_leaks() -> None:
