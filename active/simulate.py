@@ -1,0 +1,296 @@
+"""Simulated rounds: learning curves of strategies on any catalog, against random, with intervals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from ..gnn.statistics import paired_t
+from ..kg.errors import UsageError
+from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, write_json
+from ..kg.graph import Graph
+from .auto import find_strategy
+from .world import METRICS, PROTOCOLS, build_world, play
+
+_log = logging.getLogger(__name__)
+CUTS = (100, 200, 350, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000)
+REACH = 32  # random's curve is followed up to so many times the largest budget
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """What is simulated.
+
+    Attributes:
+        protocol: a name of `PROTOCOLS`. strategies: names; random is always added.
+        budgets: cumulative questions at which is measured. seeds: one split each.
+        at_least: positives an item needs to be made cold.
+    """
+
+    protocol: str = "kg-coldstart-open"
+    strategies: tuple[str, ...] = ("predicted-popularity", "score-proportional", "auto")
+    budgets: tuple[int, ...] = (500, 1000, 2000)
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    at_least: int = 20
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            from ..kg.errors import nearest
+
+            raise UsageError(
+                f"unknown protocol {self.protocol!r}", hint=nearest(self.protocol, PROTOCOLS)
+            )
+        for name in self.strategies:
+            find_strategy(name)
+        if not self.budgets or min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
+            raise UsageError(f"budgets are {self.budgets}, expected distinct numbers above 0")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UsageError(f"seeds are {self.seeds}, expected distinct numbers")
+
+
+def simulate(
+    graph: Graph,
+    config: SimulationConfig | None = None,
+    *,
+    workers: int = 1,
+    folder: StrPath | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Play every strategy on every seed.
+
+    Args:
+        workers: processes; each plays whole seeds.
+        folder: where finished seeds are kept; started again, only the others are played.
+        progress: called with (done, all, what was finished).
+
+    Returns:
+        {"protocol", "budgets", "seeds", "ceiling": {metric: x}, "prior": {metric: x},
+        "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
+        {"mean", "low", "high"}}, "labels_saved": {budget: x}, "labels_saved_by": {metric: ...},
+        "saved_at_least": whether any of these is only a lower bound}}, "reference": random's longer
+        curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
+        against random, paired by seed, with 95 % t intervals.
+
+    Raises:
+        UsageError: a wrong configuration. DataError: no item can be made cold.
+    """
+    config = config or SimulationConfig()
+    names = list(dict.fromkeys(("random", *config.strategies)))
+    results: dict[int, dict[str, Any]] = {}
+    waiting = []
+    for seed in config.seeds:
+        found = _stored(folder, graph, config, names, seed)
+        if found is None:
+            waiting.append(seed)
+        else:
+            results[seed] = found
+    done = len(results)
+    if progress and done:
+        progress(done, len(config.seeds), f"{done} seeds were played before")
+    for seed, outcome in _outcomes(graph, config, names, waiting, workers):
+        results[seed] = outcome
+        _store(folder, graph, config, names, seed, outcome)
+        done += 1
+        if progress:
+            progress(done, len(config.seeds), f"seed {seed}")
+    return summarise(config, names, [results[seed] for seed in config.seeds])
+
+
+def play_seed(
+    graph: Graph, config: SimulationConfig, names: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """One seed: {"curves": {strategy: {metric: [...]}}, "ceiling", "prior", "reference"}."""
+    world = build_world(graph, config.protocol, seed, at_least=config.at_least)
+    budgets = sorted(config.budgets)
+    cuts = sorted({*budgets, *(cut for cut in CUTS if cut < budgets[-1])})
+    size = len(world.case.panel_users) * len(world.case.cold_items)
+    if world.rated_only:
+        size = len(world.case.answers)
+    if budgets[-1] > size // 2:
+        raise UsageError(
+            f"a budget of {budgets[-1]} is more than half of the pool of {size} pairs",
+            where="budgets",
+        )
+    curves = {name: play(world, find_strategy(name), cuts, budgets) for name in names}
+    far = _far_cuts(budgets[0], min(REACH * budgets[-1], size // 2))
+    reference = play(world, find_strategy("random"), far, far)
+    return {
+        "curves": curves,
+        "ceiling": world.ceiling(),
+        "prior": world.measure(world.posterior),
+        "reference": {"labels": far, **reference},
+    }
+
+
+def summarise(
+    config: SimulationConfig, names: Sequence[str], outcomes: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The figures of all seeds together."""
+    budgets = sorted(config.budgets)
+    labels = min((outcome["reference"]["labels"] for outcome in outcomes), key=len)
+    reference = {
+        metric: np.mean([o["reference"][metric][: len(labels)] for o in outcomes], axis=0).tolist()
+        for metric in METRICS
+    }
+    strategies: dict[str, Any] = {}
+    for name in names:
+        curve = {m: [outcome["curves"][name][m] for outcome in outcomes] for m in METRICS}
+        saved = {
+            metric: _labels_saved(
+                np.mean(curve[metric], axis=0), budgets, labels, reference[metric]
+            )
+            for metric in METRICS
+        }
+        strategies[name] = {
+            "curve": curve,
+            "aulc_gain": {
+                m: _aulc_gain(curve[m], [o["curves"]["random"][m] for o in outcomes], budgets)
+                for m in METRICS
+            },
+            "labels_saved": saved["ndcg@10"][0],
+            "labels_saved_by": {metric: saved[metric][0] for metric in METRICS},
+            "saved_at_least": {metric: saved[metric][1] for metric in METRICS},
+        }
+    result = {
+        "protocol": config.protocol,
+        "budgets": budgets,
+        "seeds": list(config.seeds),
+        "ceiling": {m: float(np.mean([o["ceiling"][m] for o in outcomes])) for m in METRICS},
+        "prior": {m: float(np.mean([o["prior"][m] for o in outcomes])) for m in METRICS},
+        "strategies": strategies,
+        "reference": {"labels": labels, **reference},
+    }
+    result["verdict"] = verdict(result)
+    return result
+
+
+def verdict(result: dict[str, Any]) -> list[str]:
+    """One plain sentence per strategy: whether it beats random, and the strong simple ones."""
+    sentences = []
+    found = result["strategies"]
+    for name, own in found.items():
+        if name == "random":
+            continue
+        gain = own["aulc_gain"]["ndcg@10"]
+        if gain["low"] > 0:
+            head = f"{name} beats random"
+        elif gain["high"] < 0:
+            head = f"{name} LOSES to random"
+        else:
+            head = f"{name} is not told apart from random"
+        text = f"{head} (area under NDCG@10 {100 * gain['mean']:+.1f} %, 95 % interval "
+        text += f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        for other in ("popularity", "predicted-popularity", "score-proportional"):
+            if other in found and other != name:
+                better = gain["mean"] > found[other]["aulc_gain"]["ndcg@10"]["mean"]
+                text += f"; {'ahead of' if better else 'behind'} {other}"
+        sentences.append(text + ".")
+    return sentences
+
+
+def area(values: Sequence[float], budgets: Sequence[int]) -> float:
+    """Area under a curve over log(budget), divided by the width; the value itself for one budget."""
+    if len(budgets) == 1:
+        return float(values[0])
+    x = np.log(np.asarray(budgets, np.float64))
+    return float(np.trapezoid(values, x) / (x[-1] - x[0]))
+
+
+def _aulc_gain(
+    curves: list[list[float]], random: list[list[float]], budgets: list[int]
+) -> dict[str, float]:
+    base = np.array([area(curve, budgets) for curve in random])
+    own = np.array([area(curve, budgets) for curve in curves])
+    gap = paired_t(own, base)
+    scale = max(float(base.mean()), 1e-12)
+    bounded = [float(np.clip(v / scale, -1e6, 1e6)) for v in (gap.mean, gap.low, gap.high)]
+    return dict(zip(("mean", "low", "high"), bounded, strict=True))
+
+
+def _labels_saved(
+    own: Any, budgets: list[int], labels: list[int], reference: list[float]
+) -> tuple[dict[str, float], dict[str, bool]]:
+    """Labels random needs for the same value / labels used, and whether it is only a lower bound.
+
+    Random's curve is made monotone (its running maximum) and read linearly over log(labels).
+    """
+    rising = np.maximum.accumulate(np.asarray(reference))
+    x = np.log(np.asarray(labels, np.float64))
+    saved, bound = {}, {}
+    for budget, value in zip(budgets, own, strict=True):
+        first = int(np.searchsorted(rising, value))
+        if first == 0:
+            needed = float(labels[0])
+        elif first == len(rising):
+            needed = float(labels[-1])
+        else:
+            low, high = rising[first - 1], rising[first]
+            share = (value - low) / max(high - low, 1e-12)
+            needed = float(np.exp(x[first - 1] + share * (x[first] - x[first - 1])))
+        saved[str(budget)] = needed / budget
+        bound[str(budget)] = first == len(rising)
+    return saved, bound
+
+
+def _far_cuts(first: int, last: int) -> list[int]:
+    count = max(2, round(np.log2(last / max(first / 4, 1)) * 2) + 1)
+    return sorted({round(v) for v in np.geomspace(max(first / 4, 1), last, count)})
+
+
+def _outcomes(
+    graph: Graph, config: SimulationConfig, names: list[str], seeds: list[int], workers: int
+) -> Any:
+    if workers <= 1 or len(seeds) <= 1:
+        for seed in seeds:
+            yield seed, play_seed(graph, config, names, seed)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(seeds)), mp_context=context) as executor:
+        jobs = {executor.submit(play_seed, graph, config, names, seed): seed for seed in seeds}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        except BaseException:
+            for job in jobs:
+                job.cancel()
+            raise
+
+
+def _place(
+    folder: StrPath, graph: Graph, config: SimulationConfig, names: list[str], seed: int
+) -> Any:
+    told = [config.protocol, names, sorted(config.budgets), config.at_least, graph.name]
+    told += [graph.users.vocabulary.content_hash, graph.items.vocabulary.content_hash]
+    key = sha256_bytes(repr(told).encode())[:16]
+    return safe_join(folder, f"seed-{seed}-{key}.json")
+
+
+def _stored(
+    folder: StrPath | None, graph: Graph, config: SimulationConfig, names: list[str], seed: int
+) -> dict[str, Any] | None:
+    if folder is None:
+        return None
+    path = _place(folder, graph, config, names, seed)
+    if not path.exists():
+        return None
+    found = read_json(path)
+    return found if isinstance(found, dict) else None
+
+
+def _store(
+    folder: StrPath | None,
+    graph: Graph,
+    config: SimulationConfig,
+    names: list[str],
+    seed: int,
+    outcome: dict[str, Any],
+) -> None:
+    if folder is not None:
+        write_json(_place(folder, graph, config, names, seed), outcome)

@@ -1,0 +1,176 @@
+"""One seed of a simulation: the split, the beliefs before any answer, the oracle, and the measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from ..gnn.data import TrainingData
+from ..gnn.kg_prior import KGPrior, KGPriorConfig
+from ..gnn.laplace import fit_dense, inverse
+from ..gnn.metrics import Ranking, mean, measure
+from ..gnn.posterior import Posterior
+from ..kg.coldstart import ColdStartOpen, cold_start_open
+from ..kg.errors import UsageError, nearest
+from ..kg.graph import Graph
+from ..kg.split import rng_for
+from ..kg.vocabulary import IntArray
+from .oracle import SimulatedOracle
+from .pool import Pool
+from .state import AskState
+from .strategies import Strategy
+
+Array = npt.NDArray[np.float64]
+METRICS = ("ndcg@10", "recall@20")
+_MEASURED = {"ndcg@10": "ndcg@10", "recall@20": "capped_recall@20"}
+PROTOCOLS = {
+    "kg-coldstart-open": {"cold_share": 0.2},
+    "kg-coldstart-open-80": {"cold_share": 0.8},
+    "rated-only": {"cold_share": 0.2},
+}
+TARGETS = 512
+
+
+@dataclass(frozen=True)
+class World:
+    """What is fixed for one seed, whatever the strategy.
+
+    Attributes:
+        case: panel, test users, cold items, hidden answers. posterior: beliefs before any answer.
+        profile: KG profile of all items. popularity: training positives per item.
+        truth: (test users, cold items) CSR of hidden positives. rated_only: pairs without a hidden
+        event cannot be asked.
+    """
+
+    case: ColdStartOpen
+    graph: Graph
+    posterior: Posterior
+    profile: sp.csr_matrix
+    popularity: Array
+    truth: sp.csr_matrix
+    seed: int
+    rated_only: bool = False
+
+    def measure(self, posterior: Posterior) -> dict[str, float]:
+        """Each metric's mean over the test users, every one ranking all cold items."""
+        scores = posterior.logits(self.case.test_users, self.case.cold_items)
+        return rank_metrics(scores, self.truth)
+
+    def ceiling(self) -> dict[str, float]:
+        """The same, trained on the answers to every pair of the pool."""
+        posterior, panel, cold = self.posterior, self.case.panel_users, self.case.cold_items
+        events = self.case.answers
+        if self.rated_only:
+            return self.measure(posterior.update(events.user, events.item, events.label))
+        answers = events.matrix(self.graph.n_users, self.graph.n_items)[panel][:, cold]
+        fitted = fit_dense(
+            posterior.user_vectors[panel],
+            sp.csc_matrix(answers),
+            posterior.prior_mean[cold],
+            inverse(np.ascontiguousarray(posterior.prior_covariance[cold])),
+        )
+        whole = posterior.mean.copy()
+        whole[cold] = fitted.mean
+        return self.measure(replace(posterior, mean=whole))
+
+    def pool(self, largest_budget: int) -> Pool:
+        """All pairs of panel and cold items, under the protocol's cap of questions per user."""
+        case, graph = self.case, self.graph
+        known = sp.csr_matrix((graph.n_users, graph.n_items), dtype=np.float32)
+        if self.rated_only:
+            known = _unrated(case, graph)
+        return Pool.build(
+            known,
+            users=case.panel_users,
+            items=case.cold_items,
+            user_keys=graph.users.vocabulary,
+            item_keys=graph.items.vocabulary,
+            user_cap=max(10, int(np.ceil(3 * largest_budget / len(case.panel_users)))),
+        )
+
+
+def build_world(
+    graph: Graph,
+    protocol: str,
+    seed: int,
+    *,
+    at_least: int = 20,
+    model: KGPriorConfig | None = None,
+) -> World:
+    """Split, fit the KG-prior model on what is warm, and prepare the measure.
+
+    Raises UsageError naming the nearest protocol where there is none of that name.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {protocol!r}", hint=nearest(protocol, PROTOCOLS))
+    case = cold_start_open(graph, seed, at_least=at_least, **PROTOCOLS[protocol])
+    data = TrainingData(graph, case.split.train)
+    posterior = KGPrior(model).fit(data).posterior
+    hidden = case.split.test.matrix(graph.n_users, graph.n_items)
+    return World(
+        case,
+        graph,
+        posterior,
+        data.profile,
+        data.item_degree.astype(np.float64),
+        sp.csr_matrix(hidden[case.test_users][:, case.cold_items]),
+        seed,
+        rated_only=protocol == "rated-only",
+    )
+
+
+def play(
+    world: World, strategy: Strategy, cuts: list[int], budgets: list[int]
+) -> dict[str, list[float]]:
+    """Ask, answer and update round by round; the metrics at each budget.
+
+    Args:
+        cuts: cumulative questions after each round, increasing. budgets: those that are measured,
+            some of the cuts.
+    """
+    graph, posterior = world.graph, world.posterior
+    pool = world.pool(cuts[-1])
+    oracle = SimulatedOracle(world.case.answers, graph.n_items)
+    everyone = rng_for(world.seed, "target users").permutation(graph.n_users)
+    targets = np.sort(everyone[:TARGETS])
+    labels, popularity = np.zeros(graph.n_items, np.int64), world.popularity.copy()
+    curve: dict[str, list[float]] = {name: [] for name in METRICS}
+    asked = 0
+    for turn, cut in enumerate(cuts):
+        state = AskState(posterior, pool, targets, world.profile, popularity, labels)
+        picks = strategy(state, cut - asked, rng_for(world.seed, f"simulated round {turn}"))
+        answers = oracle.answer(picks.user, picks.item)
+        posterior = posterior.update(picks.user, picks.item, answers)
+        pool = pool.after(picks.user, picks.item)
+        np.add.at(labels := labels.copy(), picks.item, 1)
+        np.add.at(popularity := popularity.copy(), picks.item, answers)
+        asked = cut
+        if cut in budgets:
+            for name, value in world.measure(posterior).items():
+                curve[name].append(value)
+    return curve
+
+
+def rank_metrics(scores: npt.NDArray[np.floating], truth: sp.csr_matrix) -> dict[str, float]:
+    """Metrics of dense scores (q, C) against relevant pairs (q, C); equal scores by position."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranks = np.empty(order.shape, np.int64)
+    np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1)[None], axis=1)
+    pairs = truth.tocoo()
+    rank = ranks[pairs.row, pairs.col]
+    count: IntArray = np.full(len(scores), scores.shape[1], np.int64)
+    ranking = Ranking(pairs.row.astype(np.int64), rank, rank.astype(np.float64), count)
+    return {name: mean(measure(ranking, _MEASURED[name])) for name in METRICS}
+
+
+def _unrated(case: ColdStartOpen, graph: Graph) -> sp.csr_matrix:
+    """Pairs of the pool without a hidden event: nobody could answer them."""
+    grid = np.ones((len(case.panel_users), len(case.cold_items)), bool)
+    rows = np.searchsorted(case.panel_users, case.answers.user)
+    grid[rows, np.searchsorted(case.cold_items, case.answers.item)] = False
+    users, items = np.nonzero(grid)
+    where = (case.panel_users[users], case.cold_items[items])
+    return sp.csr_matrix((np.ones(len(users), np.float32), where), (graph.n_users, graph.n_items))
