@@ -1,0 +1,201 @@
+"""Graph -> PyG HeteroData, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from .edges import edge_set
+from .errors import DataError
+from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
+from .vocabulary import TEXT, Vocabulary
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
+
+INTERACTS = "interacts"
+REVERSE = "rev_"
+
+
+def to_hetero(
+    graph: Graph, interactions: Interactions | None = None, *, inverses: bool = True
+) -> HeteroData:
+    """A graph as `torch_geometric.data.HeteroData`; nothing shares memory with the graph.
+
+    Shapes, for a node type of n nodes with f numeric features:
+        iri: object array (n,), the identifiers; position = node index.
+        x, x_mask: float32 and bool (n, f), numbers in the schema's order, 0 where the mask is False;
+            absent where f = 0.
+        category_<name>: int64 (n,), -1 = missing.
+        text_<name>: object array (n,) of strings, "" = missing.
+    Of an edge type: edge_index int64 (2, m). Of (user, "interacts", item) also edge_attr float32
+    (m, 1), the rating (NaN = none); label int64 (m,), 1 = positive; time float64 (m,), seconds since
+    1970 (NaN = unknown); round int64 (m,); split int64 (m,), -1 = none. `catalog` holds names: of the
+    graph, of the user and item types, of features, category values and splits.
+
+    Args:
+        interactions: the events to use; None = the graph's own.
+        inverses: add "rev_<relation>" for every edge type, interactions included (with the same
+            attributes).
+    """
+    from torch_geometric.data import HeteroData
+
+    data = HeteroData()
+    data.catalog = _about(graph)
+    for name, nodes in graph.nodes.items():
+        _put_nodes(data[name], nodes)
+    for (source, relation, target), edges in graph.edges.items():
+        _put_edges(data, (source, relation, target), edges.index, {}, inverses)
+    rows = graph.interactions if interactions is None else interactions
+    data.catalog["splits"] = list(rows.split_names)
+    key = (graph.user_type, INTERACTS, graph.item_type)
+    if key in graph.edges:
+        raise DataError(f"the schema has a relation {INTERACTS!r} from users to items; rename it")
+    attributes = {
+        "edge_attr": rows.rating.astype(np.float32).reshape(-1, 1),
+        "label": rows.label.astype(np.int64),
+        "time": rows.time.astype(np.float64),
+        "round": rows.round.astype(np.int64),
+        "split": rows.split.astype(np.int64),
+    }
+    _put_edges(data, key, np.stack([rows.user, rows.item]), attributes, inverses)
+    return data
+
+
+def from_hetero(data: HeteroData) -> Graph:
+    """The graph that `to_hetero` was given; "rev_" edge types are left out.
+
+    Edges and nodes may have been added since; features of the names in `catalog` are read.
+
+    Raises:
+        DataError: there is no `catalog`, or a node type has no `iri`.
+    """
+    about = getattr(data, "catalog", None)
+    if not isinstance(about, dict):
+        raise DataError("this HeteroData was not made by to_hetero: it has no `catalog`")
+    nodes = {
+        name: _take_nodes(data[name], name, about["features"].get(name, {}))
+        for name in data.node_types
+    }
+    events: EdgeType = (about["users"], INTERACTS, about["items"])
+    edges: dict[EdgeType, EdgeSet] = {}
+    for key in data.edge_types:
+        if key == events or _is_reverse(key, data.edge_types):
+            continue
+        source, target = data[key].edge_index.cpu().numpy().astype(np.int64)
+        edges[key] = edge_set(source, target, len(nodes[key[2]]))
+    return Graph(
+        nodes,
+        edges,
+        _take_events(data, events, about),
+        about["users"],
+        about["items"],
+        about["name"],
+    )
+
+
+def _about(graph: Graph) -> dict[str, Any]:
+    features = {
+        name: {
+            "numbers": list(nodes.numbers),
+            "categories": {key: list(c.names) for key, c in nodes.categories.items()},
+            "texts": list(nodes.texts),
+        }
+        for name, nodes in graph.nodes.items()
+    }
+    return {
+        "name": graph.name,
+        "users": graph.user_type,
+        "items": graph.item_type,
+        "features": features,
+    }
+
+
+def _put_nodes(store: Any, nodes: NodeSet) -> None:
+    import torch
+
+    store.num_nodes = len(nodes)
+    store.iri = _objects(nodes.vocabulary)
+    if nodes.numbers:
+        numbers = np.stack(list(nodes.numbers.values()), axis=1)
+        known = ~np.isnan(numbers)
+        store.x = torch.from_numpy(np.where(known, numbers, np.float32(0)))
+        store.x_mask = torch.from_numpy(known)
+    for name, category in nodes.categories.items():
+        store[f"category_{name}"] = torch.from_numpy(category.codes.astype(np.int64))
+    for name, texts in nodes.texts.items():
+        store[f"text_{name}"] = _objects(texts)
+
+
+def _put_edges(
+    data: Any,
+    key: EdgeType,
+    index: npt.NDArray[np.int64],
+    attributes: dict[str, npt.NDArray[Any]],
+    inverses: bool,
+) -> None:
+    import torch
+
+    source, relation, target = key
+    index = np.array(index, np.int64)
+    data[key].edge_index = torch.from_numpy(index)
+    if inverses:
+        reverse = (target, REVERSE + relation, source)
+        data[reverse].edge_index = torch.from_numpy(np.ascontiguousarray(index[::-1]))
+    for name, values in attributes.items():
+        data[key][name] = torch.from_numpy(values.copy())
+        if inverses:
+            data[reverse][name] = data[key][name]
+
+
+def _take_nodes(store: Any, name: str, about: dict[str, Any]) -> NodeSet:
+    if "iri" not in store:
+        raise DataError(f"node type {name!r} has no `iri`")
+    numbers = {}
+    for column, feature in enumerate(about.get("numbers", ())):
+        values = store.x[:, column].cpu().numpy().astype(np.float32)
+        numbers[feature] = np.where(
+            store.x_mask[:, column].cpu().numpy(), values, np.float32("nan")
+        )
+    categories = {
+        feature: Category(store[f"category_{feature}"].cpu().numpy().astype(np.int32), tuple(names))
+        for feature, names in about.get("categories", {}).items()
+    }
+    texts = {
+        feature: pa.array(list(store[f"text_{feature}"]), TEXT)
+        for feature in about.get("texts", ())
+    }
+    return NodeSet(Vocabulary(store.iri.tolist()), numbers, categories, Texts(texts))
+
+
+def _take_events(data: Any, key: EdgeType, about: dict[str, Any]) -> Interactions:
+    if key not in data.edge_types:
+        return Interactions.empty()
+    store = data[key]
+    user, item = store.edge_index.cpu().numpy()
+    return Interactions.build(
+        user,
+        item,
+        label=store.label.cpu().numpy(),
+        rating=store.edge_attr[:, 0].cpu().numpy(),
+        time=store.time.cpu().numpy(),
+        round=store["round"].cpu().numpy(),
+        split=store["split"].cpu().numpy(),
+        split_names=tuple(about["splits"]),
+    )
+
+
+def _is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:
+    source, relation, target = key
+    forward = (target, relation.removeprefix(REVERSE), source)
+    return relation.startswith(REVERSE) and forward in known
+
+
+def _objects(texts: Any) -> npt.NDArray[np.object_]:
+    """Strings as an object array, which loaders can index and devices leave alone."""
+    out = np.empty(len(texts), object)
+    out[:] = list(texts)
+    return out
