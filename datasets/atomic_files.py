@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ..kg.errors import DataError, ParseError, UsageError
 from ..kg.schema import Schema
-from .base import Loaded, toml_string
+from .base import Loaded, encoded, toml_string
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import matching, plain_name, read_columns
 
@@ -155,7 +155,7 @@ def _nodes(folder: Path, kind: str, seen: pa.ChunkedArray) -> tuple[pa.Table, _S
             section.relations.append(column)
         else:
             section.columns.append(f"{key} = {key}")
-            section.features.append(f"{kind_of}.{key} = {toml_string(f'this:{_local(column)}')}")
+            section.features.append(f"{kind_of}.{key} = {toml_string(f'this:{encoded(column)}')}")
     known = set(table[names[0]].to_pylist())
     others = [value for value in pc.unique(seen).to_pylist() if value not in known]
     rest = pa.table({names[0]: pa.array(others, pa.string())})
@@ -203,7 +203,7 @@ def _graph(folder: Path, item_base: str, base: str) -> dict[str, pa.Table]:
         raise DataError("the folder has a *.kg file but no *.link file", where=str(folder))
     links, _ = _read(link[0])
     items = {
-        entity: item_base + _local(item)
+        entity: item_base + encoded(item)
         for item, entity in zip(
             links.column(0).to_pylist(), links.column(1).to_pylist(), strict=True
         )
@@ -215,14 +215,7 @@ def _graph(folder: Path, item_base: str, base: str) -> dict[str, pa.Table]:
 def _entity_iri(entity: str, base: str) -> str:
     if _FREEBASE_ID.fullmatch(entity):
         return f"http://rdf.freebase.com/ns/{entity}"
-    return entity if "://" in entity else f"{base}entity/{_local(entity)}"
-
-
-def _local(text: str) -> str:
-    """Percent-encoded as the schema's templates do."""
-    from urllib.parse import quote
-
-    return quote(text.strip(), safe="")
+    return entity if "://" in entity else f"{base}entity/{encoded(entity)}"
 
 
 def _toml(
@@ -250,9 +243,9 @@ def _toml(
         for column in section.relations:
             key = toml_string(_relation_name(kind, column))
             lines += [
-                "", f"[nodes.{key}]", f"iri = {toml_string(f'this:{_local(column)}/{{}}')}",
+                "", f"[nodes.{key}]", f"iri = {toml_string(f'this:{encoded(column)}/{{}}')}",
                 'label = "rdfs:label"', "", f"[relations.{key}]",
-                f"property = {toml_string(f'this:has-{_local(column)}')}", f'from = "{kind}"', f"to = {key}",
+                f"property = {toml_string(f'this:has-{encoded(column)}')}", f'from = "{kind}"', f"to = {key}",
             ]  # fmt: skip
     if "facts" in tables:
         lines += ["", "[nodes.entity]", 'class = "this:Entity"', 'iri = "{}"']

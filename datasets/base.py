@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -43,6 +44,11 @@ def bundled_schema(name: str) -> Schema:
 def string_table(**columns: list[str] | list[str | None]) -> pa.Table:
     """A table of text columns; None = missing."""
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def encoded(text: str) -> str:
+    """An id as it stands in an IRI: trimmed and percent-encoded, as the schema's templates do."""
+    return quote(text.strip(), safe="")
 
 
 def toml_string(text: str) -> str:

@@ -53,6 +53,20 @@ class Facts:
             relations=tuple(named.dictionary.to_pylist()),
         ).distinct()
 
+    @classmethod
+    def from_numbers(cls, head: IntArray, relation: IntArray, tail: IntArray) -> Facts:
+        """From integer ids, which become the names."""
+        terms, ends = np.unique(np.concatenate([head, tail]), return_inverse=True)
+        relations, named = np.unique(relation, return_inverse=True)
+        ends = ends.reshape(-1)
+        return cls(
+            ends[: len(head)],
+            named.reshape(-1),
+            ends[len(head) :],
+            terms=tuple(map(str, terms.tolist())),
+            relations=tuple(map(str, relations.tolist())),
+        ).distinct()
+
     def __len__(self) -> int:
         return len(self.head)
 

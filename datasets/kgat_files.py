@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ import pyarrow as pa
 from ..kg.errors import DataError, ParseError
 from ..kg.schema import Schema
 from ..kg.vocabulary import IntArray, local_name
-from .base import Loaded, toml_string
+from .base import Loaded, encoded, toml_string
 from .facts import Facts, fact_tables, merge_inverses
-from .raw_files import find, locate, read_bytes, read_columns, read_text
+from .raw_files import find, locate, read_bytes, read_text
 
 _LOG = logging.getLogger(__name__)
 _FREEBASE = "http://rdf.freebase.com/ns/"
@@ -42,7 +43,9 @@ def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
         _originals(folder, "item_list.txt"),
     )
     n_items = max(int(item.max(initial=-1)) + 1, 1 + max(map(int, item_names), default=-1))
-    items = {str(i): f"{base}item/{item_names.get(str(i), i)}" for i in range(n_items)}
+    items = {
+        str(i): f"{base}item/{encoded(item_names.get(str(i), str(i)))}" for i in range(n_items)
+    }
     facts = _without_copies(_facts(folder), user, item)
     facts, _ = merge_inverses(facts, items)
     entities = _originals(folder, "entity_list.txt")
@@ -74,31 +77,40 @@ def _interactions(folder: Path) -> tuple[IntArray, IntArray, pa.Array]:
 
 def _pairs(path: Path) -> tuple[IntArray, IntArray]:
     """Users and items of the lines `user item item ...`; one row per pair, repeats kept."""
-    data = read_bytes(path)
-    if stray := re.search(rb"[^0-9 \t\r\n]|[0-9]{16}", data):
-        line = data.count(b"\n", 0, stray.start()) + 1
-        raise ParseError("expected integers: user item item ...", where=f"{path}:{line}")
-    lines = data.splitlines()
-    sizes = np.fromiter((len(line.split()) for line in lines), np.int64, len(lines))
-    numbers = np.fromstring(data.decode("ascii"), np.int64, sep=" ")
-    sizes = sizes[sizes > 0]
+    numbers, sizes = _integers(path, "user item item ...")
     first = np.cumsum(sizes) - sizes
     items = np.ones(len(numbers), bool)
     items[first] = False
     return np.repeat(numbers[first], sizes - 1), numbers[items]
 
 
+def _integers(path: Path, expected: str) -> tuple[IntArray, IntArray]:
+    """All numbers of a file, and how many each line that is not blank has."""
+    data = read_bytes(path)
+    if stray := re.search(rb"[^0-9 \t\r\n]|[0-9]{16}", data):
+        line = data.count(b"\n", 0, stray.start()) + 1
+        raise ParseError(f"expected integers: {expected}", where=f"{path}:{line}")
+    lines = data.split(b"\n")
+    sizes = np.fromiter((len(line.split()) for line in lines), np.int64, len(lines))
+    if not sizes.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return np.fromstring(data.decode("ascii"), np.int64, sep=" "), sizes[sizes > 0]
+
+
 def _facts(folder: Path) -> Facts:
-    path = locate(folder, "kg_final.txt")
-    first = read_text(path)[:200].split("\n", 1)[0]
-    delimiter = "\t" if "\t" in first else " "
-    names = ("head", "relation", "tail")
-    facts = Facts.from_table(read_columns(path, names, delimiter=delimiter))
+    path = locate(folder, "kg_final.txt", "kg.txt")
+    numbers, sizes = _integers(path, "head relation tail")
+    if (wrong := sizes != 3).any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ParseError(
+            f"expected head relation tail, got {sizes[row]} numbers", where=f"{path}: row {row + 1}"
+        )
+    facts = Facts.from_numbers(*numbers.reshape(-1, 3).T)
     relations = _originals(folder, "relation_list.txt")
     named = tuple(local_name(relations.get(r, f"relation-{r}")) for r in facts.relations)
     if len(set(named)) < len(named):
         raise DataError("two relations share one name", where=str(folder / "relation_list.txt"))
-    return Facts(facts.head, facts.relation, facts.tail, facts.terms, named)
+    return replace(facts, relations=named)
 
 
 def _originals(folder: Path, file: str) -> dict[str, str]:
@@ -113,14 +125,17 @@ def _originals(folder: Path, file: str) -> dict[str, str]:
             f"expected a header with org_id and remap_id, got {header}", where=f"{path}:1"
         )
     org, remap = header.index("org_id"), header.index("remap_id")
+    if remap < org:
+        raise ParseError("expected org_id before remap_id", where=f"{path}:1")
     out: dict[str, str] = {}
     for number, line in enumerate(lines[1:], 2):
         fields = line.split()
         if not fields:
             continue
-        if len(fields) <= max(org, remap) or not fields[remap].isdecimal():
+        more = len(fields) - len(header)  # an original id may hold blanks
+        if more < 0 or not fields[remap + more].isdecimal():
             raise ParseError(f"expected {' '.join(header)}", where=f"{path}:{number}")
-        out[fields[remap]] = fields[org]
+        out[fields[remap + more]] = " ".join(fields[org : org + more + 1])
     if len(set(out.values())) < len(out):
         _LOG.warning("%s: original ids repeat; the integers are used instead", path)
         return {}
@@ -134,7 +149,7 @@ def _names(codes: IntArray, originals: dict[str, str]) -> pa.Array:
 
 
 def _entity_iri(name: str, base: str) -> str:
-    return _FREEBASE + name if re.fullmatch(r"[mg]\.\w+", name) else f"{base}entity/{name}"
+    return _FREEBASE + name if re.fullmatch(r"[mg]\.\w+", name) else f"{base}entity/{encoded(name)}"
 
 
 def _without_copies(facts: Facts, user: IntArray, item: IntArray) -> Facts:

@@ -39,7 +39,7 @@ def load(folder: Path, *, freebase: bool = False) -> Loaded:
             that the other sources do not.
     """
     movies = read_records(locate(folder, "movies.dat"), 3, encoding="latin-1")
-    facts = [_dbpedia_edges(folder)]
+    facts = [_dbpedia_edges(folder / "dbpedia")]
     if freebase:
         facts.append(_freebase_edges(folder))
     tables = {
@@ -47,7 +47,7 @@ def load(folder: Path, *, freebase: bool = False) -> Loaded:
         **_movies(movies, folder),
         "facts": pa.concat_tables(facts),
         **resource_tables(pa.concat_tables(facts), "dct_subject"),
-        "ratings": read_columns(locate(folder, "ratings.csv"), delimiter=","),
+        "ratings": _ratings(folder),
     }
     return tables, bundled_schema("movielens-1m")
 
@@ -102,15 +102,26 @@ def _known(field: str) -> str:
     return "" if field == "N/A" else field.strip()
 
 
+def _ratings(folder: Path) -> pa.Table:
+    """ratings.csv (cold-start columns, no times), or else GroupLens' ratings.dat (times only)."""
+    path = locate(folder, "ratings.csv", "ratings.dat")
+    if plain_name(path) == "ratings.csv":
+        table = read_columns(path, delimiter=",")
+        return table.append_column("time", pa.nulls(len(table), pa.string()))
+    rows = read_records(path, 4)
+    names = ("user", "movie", "rating", "time")
+    table = string_table(**{name: [row[k] for row in rows] for k, name in enumerate(names)})
+    return table.append_column("cold_split", pa.nulls(len(table), pa.string()))
+
+
 def _dbpedia_edges(folder: Path) -> pa.Table:
-    """movie, relation, resource IRI; the relation is the name of the edge list."""
+    """movie, relation, resource IRI; the relation is the name of the edge list. Empty without it."""
     movies: dict[str, list[str]] = {}
-    for movie, _, resource in read_records(
-        locate(folder / "dbpedia", "mappings.tsv"), 3, separator="\t"
-    ):
+    path = find(folder, "mappings.tsv")
+    for movie, _, resource in read_records(path, 3, separator="\t") if path else ():
         movies.setdefault(resource, []).append(movie)
     rows: list[tuple[str, str, str]] = []
-    for path in matching(folder / "dbpedia", "*.edgelist"):
+    for path in matching(folder, "*.edgelist"):
         relation = plain_name(path).removesuffix(".edgelist")
         for resource, target in read_records(path, 2, separator=" "):
             rows += [(movie, relation, target) for movie in movies.get(resource, ())]

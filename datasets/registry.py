@@ -28,8 +28,9 @@ DATASETS: dict[str, DatasetSpec] = {
             "movielens-1m",
             "1,000,196 ratings with cold-start columns, plots, credits, DBpedia edges",
             movielens_1m.load,
-            ("ratings.csv", "movies.dat", "users.dat", "movies_extrainfos.dat (optional)",
-             "dbpedia/mappings.tsv", "dbpedia/*.edgelist"),
+            ("ratings.csv or ratings.dat", "movies.dat", "users.dat",
+             "movies_extrainfos.dat (optional)",
+             "dbpedia/mappings.tsv, dbpedia/*.edgelist (optional)"),
             f"MetaHIN, MeLU, entity2rec. {_MOVIELENS}; DBpedia: CC BY-SA 3.0",
         ),
         DatasetSpec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import gzip
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldframe.datasets import dbpedia, titles
 from coldframe.datasets.facts import Facts, merge_inverses
 from coldframe.datasets.raw_files import locate, read_bytes, read_columns, read_records
 from coldframe.datasets.registry import DATASETS, load_dataset, options_of
@@ -91,6 +93,15 @@ class TestKgat:
             graph = graph_of("kgat", folder)
             assert {name for _, name, _ in graph.edges} == {"relation-0"}
             assert "copies the interactions" in caplog.text
+
+    def test_blanks_in_ids_and_at_the_ends_of_lines(self, tmp_path: Path) -> None:
+        files = KGAT | {
+            "kg_final__txt": "0\t0 4 \n1 0 4\r\n\n2 1 5\n",
+            "entity_list__txt": "org_id remap_id\nLas Vegas, NV 4\nB 5\n",
+        }
+        graph = graph_of("kgat", write(tmp_path, **files), base="https://x.org/")
+        assert "https://x.org/entity/Las%20Vegas%2C%20NV" in graph.nodes["entity"].vocabulary
+        assert sum(len(e) for e in graph.edges.values()) == 3
 
     @pytest.mark.parametrize(
         ("files", "words"),
@@ -179,6 +190,20 @@ class TestAtomic:
             load_dataset("atomic", write(tmp_path, **files))
 
 
+class TestMovieLens1M:
+    def test_the_original_files_alone(self, tmp_path: Path) -> None:
+        files = {
+            "users__dat": "1::F::1::10::48067\n2::M::56::16::70072\n",
+            "movies__dat": "1::Toy Story (1995)::Animation|Comedy\n2::Heat::Action\n",
+            "ratings__dat": "1::1::5::978300760\n2::2::3::978302109\n",
+        }
+        graph = graph_of("movielens-1m", write(tmp_path, **files))
+        assert (graph.n_users, graph.n_items, len(graph.interactions)) == (2, 2, 2)
+        assert sorted(graph.interactions.time) == [978300760, 978302109]
+        assert set(graph.interactions.split) == {-1}
+        assert graph.items.numbers["year"][graph.items.vocabulary.find("1")] == 1995
+
+
 class TestRetail:
     def test_reads(self, tmp_path: Path) -> None:
         text = (
@@ -259,6 +284,8 @@ class TestRawFiles:
 
 
 def test_titles() -> None:
+    for module in (titles, dbpedia):
+        assert doctest.testmod(module).failed == 0
     assert readable_title("Usual Suspects, The (1995)") == "The Usual Suspects (1995)"
     assert readable_title("Enfer, L' (1994)") == "L'Enfer (1994)"
     assert readable_title("Me, Myself, I") == "Me, Myself, I"
