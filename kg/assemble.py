@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,39 +19,60 @@ from .quads import CodeArray, Literals, Quads, Source
 
 _QUOTE = 34
 _KEY_BITS = 64
+_STEP = 1 << 18  # rows handled at a time where a whole temporary array would cost memory
 
 
 @dataclass(frozen=True)
-class Block:
-    """Statements of one piece of one file.
+class Rows:
+    """Statements as codes.
 
     Attributes:
-        tokens: `<iri>`, or `"value"` followed by nothing, `@language` or `^^<datatype>`; the value is
-            unescaped, which stays unambiguous because no suffix holds a quote. large_string; a token
-            may stand twice.
-        s, p, o: codes into `tokens`, int32, shape (n,).
+        s, p, o: codes of tokens, int32, shape (n,).
         g: the same with -1 for the default graph; None if every row is in the default graph.
         source: index of the file.
     """
 
-    tokens: pa.LargeStringArray
     s: CodeArray
     p: CodeArray
     o: CodeArray
     g: CodeArray | None
     source: int
 
+    def __len__(self) -> int:
+        return len(self.s)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The statements of one piece of one file, with a dictionary of their own.
+
+    Attributes:
+        tokens: large_string (see the module `tokens`); a token may stand twice.
+        rows: codes of `tokens`.
+    """
+
+    tokens: pa.LargeStringArray
+    rows: Rows
+
 
 def assemble(blocks: list[Block], sources: Sequence[Source], *, key_bits: int = _KEY_BITS) -> Quads:
     """One canonical `Quads` from `blocks`, which are used up (emptied) on the way to save memory."""
-    tokens, codes = _unify([block.tokens for block in blocks])
+    parts = [block.tokens for block in blocks]
+    rows = [block.rows for block in blocks]
+    blocks.clear()
+    pa.default_memory_pool().release_unused()  # most memory below is NumPy's, none of Arrow's use
+    tokens, codes = _unify(parts)
+    del parts
+    pa.default_memory_pool().release_unused()
     terms, literals, rank = _split(tokens)
     del tokens
+    pa.default_memory_pool().release_unused()
     ranks = [rank[part] for part in codes]
-    del codes
-    sizes = (len(terms), len(literals), len(sources))
-    (s, p, o, g, origin), repeats = _Rows(blocks, ranks, sizes).sorted_distinct(key_bits)
+    del codes, rank
+    table = _Table(rows, ranks, (len(terms), len(literals), len(sources)))
+    s, p, o, g, origin = table.sorted_distinct(key_bits)
     kept_origin = origin if len(sources) > 1 else None
+    repeats = table.total - len(s)
     return Quads(terms, s, p, o, g, literals, repeats, tuple(sources), kept_origin)
 
 
@@ -73,13 +93,16 @@ def _split(tokens: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Literals, 
     quoted = tokens.filter(pa.array(is_literal))
     order, position = _sort(quoted)
     rank[is_literal] = -1 - position
-    value, suffix = split_literals(quoted.take(order))
+    quoted = quoted.take(order)
+    value, suffix = split_literals(quoted)
+    del quoted, order, position
     iris = pc.binary_slice(tokens.filter(pa.array(~is_literal)).cast(pa.large_binary()), 1, -1)
     iris = iris.cast(pa.large_string())
+    pa.default_memory_pool().release_unused()
     names: list[str] = suffix.dictionary.to_pylist()
     datatypes = pa.array([name[3:-1] for name in names if name[:1] == "^"], pa.large_string())
     unstated = datatypes.filter(pc.invert(pc.is_in(datatypes, value_set=iris)))
-    every = pa.concat_arrays([iris, unstated])
+    every = pa.concat_arrays([iris, unstated]) if len(unstated) else iris
     order, position = _sort(every)
     rank[~is_literal] = position[: len(iris)]
     terms = every.take(order)
@@ -133,7 +156,7 @@ def _literals(
     )
 
 
-class _Rows:
+class _Table:
     """Sorts and deduplicates rows through packed keys (p, s, o, g, source).
 
     Every field takes as many bits as it needs. Where all fit into 64 bits (they do up to tens of
@@ -141,76 +164,71 @@ class _Rows:
     """
 
     def __init__(
-        self, blocks: list[Block], ranks: list[CodeArray], sizes: tuple[int, int, int]
+        self, rows: list[Rows], ranks: list[CodeArray], sizes: tuple[int, int, int]
     ) -> None:
-        self._blocks, self._ranks = blocks, ranks
+        self._rows, self._ranks = rows, ranks
+        self.total = sum(len(part) for part in rows)
         n_terms, self._n_literals, n_sources = sizes
-        pairs = list(zip(blocks, ranks, strict=True))
-        self._predicates = _used((rank[block.p] for block, rank in pairs), n_terms)
-        graphs = (rank[block.g[block.g >= 0]] for block, rank in pairs if block.g is not None)
+        pairs = list(zip(rows, ranks, strict=True))
+        self._predicates = _used((rank[part.p] for part, rank in pairs), n_terms)
+        graphs = (rank[part.g[part.g >= 0]] for part, rank in pairs if part.g is not None)
         self._graphs = np.append(np.int32(-1), _used(graphs, n_terms))
-        self._place = np.empty(n_terms, np.int32)
-        self._place[self._predicates] = np.arange(len(self._predicates))
-        self._graph_place = np.zeros(n_terms + 1, np.int32)
+        self._predicate_place = np.zeros(n_terms, np.int32)
+        self._predicate_place[self._predicates] = np.arange(len(self._predicates))
+        self._graph_place = np.zeros(n_terms + 1, np.int32)  # the last entry is that of code -1
         self._graph_place[self._graphs] = np.arange(len(self._graphs))
         ranges = (len(self._predicates), n_terms, n_terms + self._n_literals, len(self._graphs))
         self._bits = [max(0, size - 1).bit_length() for size in (*ranges, n_sources)]
-        self._total = sum(len(block.s) for block in blocks)
 
-    def sorted_distinct(self, key_bits: int) -> tuple[list[CodeArray], int]:
-        """Columns s, p, o, g, source of the distinct rows in canonical order, and the repeats."""
+    def sorted_distinct(self, key_bits: int) -> list[CodeArray]:
+        """Columns s, p, o, g, source of the distinct rows in canonical order; uses up the rows."""
         packed = sum(self._bits) <= key_bits
         p, s, o, g, source = self._packed() if packed else self._wide()
-        default = len(self._graphs) == 1
-        columns = [
-            s.astype(np.int32),
-            self._predicates[p.astype(np.int32)],
-            o.astype(np.int32) - np.int32(self._n_literals),
-            np.broadcast_to(np.int32(-1), len(s)) if default else self._graphs[g.astype(np.int32)],
-            source.astype(np.int32),
-        ]
-        return columns, self._total - len(s)
+        o -= np.int32(self._n_literals)
+        graphs = self._graphs[g] if len(self._graphs) > 1 else np.broadcast_to(np.int32(-1), len(s))
+        return [s, self._predicates[p], o, graphs, source]
 
     def _fields(self) -> Iterator[list[CodeArray]]:
-        """The five fields of each block, in the order of the key; blocks are dropped once read."""
-        while self._blocks:
-            block, rank = self._blocks.pop(), self._ranks.pop()
-            n = len(block.s)
-            graphs = np.full(n, -1, np.int32) if block.g is None else block.g
-            graphs = np.where(graphs < 0, np.int32(-1), rank[graphs])
+        """The five fields of each part, in the order of the key."""
+        while self._rows:
+            part, rank = self._rows.pop(), self._ranks.pop()
+            graph = np.int32(0)
+            if part.g is not None:
+                graph = self._graph_place[np.where(part.g < 0, np.int32(-1), rank[part.g])]
             yield [
-                self._place[rank[block.p]],
-                rank[block.s],
-                rank[block.o] + np.int32(self._n_literals),
-                self._graph_place[graphs],
-                np.full(n, block.source, np.int32),
+                self._predicate_place[rank[part.p]],
+                rank[part.s],
+                rank[part.o] + np.int32(self._n_literals),
+                np.broadcast_to(graph, len(part)),
+                np.broadcast_to(np.int32(part.source), len(part)),
             ]
 
-    def _packed(self) -> list[npt.NDArray[np.uint64]]:
-        keys = np.empty(self._total, np.uint64)
+    def _packed(self) -> list[CodeArray]:
+        keys = np.zeros(self.total, np.uint64)
         shifts = [np.uint64(sum(self._bits[i + 1 :])) for i in range(5)]
         at = 0
         for fields in self._fields():
             part = keys[at : at + len(fields[0])]
-            part[:] = 0
-            for codes, shift in zip(fields, shifts, strict=True):
-                part |= codes.astype(np.uint64) << shift
+            for codes, shift, bits in zip(fields, shifts, self._bits, strict=True):
+                if bits:
+                    part |= codes.astype(np.uint64) << shift
             at += len(part)
         keys.sort()
-        statement = keys >> shifts[3]
-        keys = keys[_first_of_run(statement)]
-        del statement
-        masks = [np.uint64((1 << bits) - 1) for bits in self._bits]
-        return [(keys >> shift) & mask for shift, mask in zip(shifts, masks, strict=True)]
+        keys = _distinct(keys, self._bits[4])
+        return [_field(keys, int(at), bits) for at, bits in zip(shifts, self._bits, strict=True)]
 
     def _wide(self) -> list[CodeArray]:
         parts = list(self._fields())
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        columns = (
+            [np.concatenate(column) for column in zip(*parts, strict=True)]
+            if parts
+            else [np.empty(0, np.int32)] * 5
+        )
         order = np.lexsort(columns[::-1])
         columns = [column[order] for column in columns]
         first = np.zeros(len(order), bool)
         for column in columns[:4]:
-            first |= _first_of_run(column)
+            first |= np.append(True, column[1:] != column[:-1])[: len(order)]
         return [column[first] for column in columns]
 
 
@@ -222,7 +240,28 @@ def _used(parts: Iterable[CodeArray], n: int) -> CodeArray:
     return np.flatnonzero(seen).astype(np.int32)
 
 
-def _first_of_run(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    first = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=first[1:])
-    return first
+def _distinct(keys: npt.NDArray[np.uint64], ignored_bits: int) -> npt.NDArray[np.uint64]:
+    """The first of each run of sorted keys that differ in no more than their lowest bits.
+
+    Moves them to the front of `keys`, in steps, so that no second array of its length is needed.
+    """
+    shift, kept, before = np.uint64(ignored_bits), 0, None
+    for start in range(0, len(keys), _STEP):
+        part = keys[start : start + _STEP] >> shift
+        first = np.empty(len(part), bool)
+        first[0] = part[0] != before
+        np.not_equal(part[1:], part[:-1], out=first[1:])
+        before = part[-1]
+        chosen = keys[start : start + _STEP][first]
+        keys[kept : kept + len(chosen)] = chosen
+        kept += len(chosen)
+    return keys[:kept]
+
+
+def _field(keys: npt.NDArray[np.uint64], shift: int, bits: int) -> CodeArray:
+    """One field of every key."""
+    values = np.empty(len(keys), np.int32)
+    mask = np.uint64((1 << bits) - 1)
+    for start in range(0, len(keys), _STEP):
+        values[start : start + _STEP] = (keys[start : start + _STEP] >> np.uint64(shift)) & mask
+    return values

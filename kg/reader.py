@@ -112,7 +112,7 @@ def _read(
         with item.open() as content:
             for block in _blocks(content, syntax, number, base_iri, limits):
                 blocks.append(block)
-                statements += len(block.s)
+                statements += len(block.rows)
                 if statements > limits.statements:
                     raise RefusedError(f"more than {limits.statements:,} statements")
                 if progress is not None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyoxigraph as ox
 
-from .assemble import Block
+from .assemble import Block, Rows
 from .guarded import Limits, from_syntax_error, too_deep, too_long
 from .quads import XSD_STRING, CodeArray
 from .tokens import rows, token
@@ -158,7 +158,7 @@ def _joined(columns: list[_Column], source: int) -> Block:
         offset += len(column.tokens)
     graph = codes[3] if len(codes) == 4 and len(columns[3].tokens) else None
     tokens = pa.concat_arrays([column.tokens for column in columns])
-    return Block(tokens, codes[0], codes[1], codes[2], graph, source)
+    return Block(tokens, Rows(codes[0], codes[1], codes[2], graph, source))
 
 
 def _odd_lines(
@@ -188,7 +188,7 @@ def block_of(quads: Iterable[ox.Quad], source: int) -> Block:
         for row in rows(quad)
     ]
     s, p, o, g = np.array(codes, np.int32).reshape(-1, 4).T.copy()
-    return Block(pa.array(table, pa.large_string()), s, p, o, g, source)
+    return Block(pa.array(table, pa.large_string()), Rows(s, p, o, g, source))
 
 
 def _lay_out(data: bytes, *, named: bool) -> _Layout:
