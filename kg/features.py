@@ -119,6 +119,14 @@ def _joined(node: IntArray, text: pa.Array) -> pa.Array:
             pc.fill_null(pc.equal(text, pa.concat_arrays([text[:1], text[:-1]])), False)
         )
         node, text = node[~same], text.filter(pa.array(~same))
-    starts = np.flatnonzero(np.r_[True, np.diff(node) != 0])
-    offsets = pa.array(np.r_[starts, len(node)].astype(np.int32))
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, text), ". ")
+    last = np.r_[np.diff(node) != 0, True]
+    pieces = pc.binary_join_element_wise(
+        text,
+        pc.if_else(pa.array(last), pa.scalar("", TEXT), pa.scalar(". ", TEXT)),
+        pa.scalar("", TEXT),
+    )
+    # The pieces lie one after the other: whole texts come from keeping fewer of their borders.
+    borders = np.r_[0, np.cumsum(np.asarray(pc.binary_length(pieces), np.int64))]
+    kept = borders[np.r_[0, np.flatnonzero(last) + 1]]
+    buffers = [None, pa.py_buffer(kept), pieces.buffers()[2]]
+    return pa.LargeStringArray.from_buffers(len(kept) - 1, buffers[1], buffers[2])
