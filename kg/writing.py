@@ -198,21 +198,43 @@ def append_record(path: StrPath, lines: Iterable[bytes]) -> None:
         raise DataError("a record of a log must be one line", where=str(path))
     if not records:
         return
-    target = Path(path)
+    target, data = Path(path), b"".join(record + b"\n" for record in records)
     with naming(target, "append"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(target, flags, 0o666)
+        while not _append_once(target, data):
+            pass
+
+
+def _append_once(target: Path, data: bytes) -> bool:
+    """Append under the file's lock; False if the file was replaced or removed before we had it."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(target, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _is_file_at(descriptor, target):
+            return False
+        size = os.fstat(descriptor).st_size
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _append(descriptor, b"".join(record + b"\n" for record in records))
-            _sync_folder(target.parent)
-        finally:
-            os.close(descriptor)
+            if size == 0:
+                _sync_folder(target.parent)
+            _append(descriptor, size, data)
+        except BaseException:
+            if size == 0:
+                target.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(descriptor)
+    return True
 
 
-def _append(descriptor: int, data: bytes) -> None:
-    size = os.fstat(descriptor).st_size
+def _is_file_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _append(descriptor: int, size: int, data: bytes) -> None:
     torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
     view = memoryview(b"\n" + data if torn else data)
     try:
