@@ -35,7 +35,9 @@ class _Section:
     columns: list[str] = field(default_factory=list)
 
 
-def load(folder: Path, *, name: str = "", base: str = "", positive: float | str = "auto") -> Loaded:
+def load(
+    folder: Path, *, name: str = "", base: str = "", positive: int | float | str = "auto"
+) -> Loaded:
     """Interactions with rating, time and split where there are, item and user features, KG.
 
     Args:
@@ -112,7 +114,7 @@ def _interactions(folder: Path) -> pa.Table:
     return pa.concat_tables(chosen)
 
 
-def _threshold(inter: pa.Table, rating: str | None, positive: float | str) -> float | None:
+def _threshold(inter: pa.Table, rating: str | None, positive: int | float | str) -> float | None:
     if isinstance(positive, str):
         if positive not in ("auto", "none"):
             try:

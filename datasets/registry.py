@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.files import StrPath
@@ -93,10 +94,16 @@ def load_dataset(name: str, folder: StrPath, **options: object) -> Loaded:
     if not path.is_dir():
         raise DataError("no such folder", where=str(path), hint=f"it holds {', '.join(spec.files)}")
     valid = options_of(name)
-    for option in options:
+    hints = get_type_hints(spec.load)
+    for option, value in options.items():
         if option not in valid:
             hint = nearest(option, valid) if valid else "it has none"
             raise UsageError(f"data set {name!r} has no option {option!r}", hint=hint)
+        kind = hints[option]
+        number = kind is not bool and not isinstance(value, bool)
+        if not (isinstance(value, kind) and (number or kind is bool)):
+            expected = getattr(kind, "__name__", str(kind))
+            raise UsageError(f"option {option!r} is {value!r}, expected {expected}", where=name)
     return spec.load(path, **options)
 
 

@@ -239,6 +239,10 @@ class TestRegistry:
             load_dataset("retail", tmp_path, positive=3)
         with pytest.raises(DataError, match="no such folder"):
             load_dataset("kgat", tmp_path / "nowhere")
+        for name, options in [("movielens-100k", {"cast": "5"}), ("movielens-100k", {"cast": True}),
+                              ("movielens-1m", {"freebase": 1}), ("atomic", {"positive": None})]:  # fmt: skip
+            with pytest.raises(UsageError, match="expected"):
+                load_dataset(name, tmp_path, **options)
         assert options_of("lastfm-hetrec") == {"artists": "linked"}
 
     @pytest.mark.parametrize("name", sorted(DATASETS))
