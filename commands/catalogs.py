@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..kg.errors import StateError, UsageError, nearest
 from .console import Output
+from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
 
 if TYPE_CHECKING:
-    pass
+    from ..kg.catalog import Catalog
+    from ..kg.problems import Problem
 
 TITLE = "Data in"
 COMMANDS = ("ingest", "dataset", "schema", "check")
@@ -33,48 +36,119 @@ def register(app: typer.Typer) -> None:
 
 def ingest(
     inputs: Annotated[
-        list[Path], typer.Argument(help="RDF files, tables (CSV, TSV, Parquet) or folders of them.")
+        list[Path],
+        typer.Argument(
+            exists=True, help="RDF files, tables (CSV, TSV, Parquet), archives, or folders."
+        ),
     ],
-    schema: Annotated[Path, typer.Option("--schema", "-s", help="The schema, a TOML file.")],
+    schema: Annotated[
+        Path, typer.Option("--schema", "-s", exists=True, dir_okay=False, help="A TOML file.")
+    ],
     out: Out,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Read RDF or tables through a schema into a catalog folder."""
-    from ..kg.catalog import Catalog
-
-    output = Output(as_json)
-    with output.progress("ingest") as advance:
-        catalog, report = Catalog.ingest(inputs, schema, out, replace=replace, progress=advance)
-    _show_report(output, report.as_dict(), f"{catalog.name}: catalog in {out}")
+    _ingest(Output(as_json), inputs, schema, out, replace)
 
 
 def dataset(
-    name: Annotated[str, typer.Argument(help="Name of the data set, or `list`.")],
+    name: Annotated[str, typer.Argument(help="Its name; `list` shows them all.")],
     source: Annotated[
         Path | None, typer.Option("--from", help="The folder with its files, as downloaded.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The catalog folder.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Of this data set; repeatable."),
+    ] = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Turn a public data set, or a folder in the KGAT or RecBole layout, into a catalog."""
+    from ..datasets.registry import DATASETS, load_dataset
+
+    output = Output(as_json)
+    if name == "list":
+        rows = [{"name": each.name, "about": each.about} for each in DATASETS.values()]
+        output.result({"datasets": rows}, lambda out: out.table(rows))
+        return
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    if source is None or out is None:
+        files = ", ".join(DATASETS[name].files)
+        raise UsageError("give --from FOLDER and --out CATALOG", hint=f"the folder holds {files}")
+    options = {key: value for key, (_, value) in settings(option or ()).items()}
+    with output.progress(f"read {name}"):
+        tables, schema = load_dataset(name, source, **options)
+    _ingest(output, tables, schema, out, replace)
 
 
 def infer(
-    inputs: Annotated[list[Path], typer.Argument(help="RDF files or tables.")],
+    inputs: Annotated[list[Path], typer.Argument(exists=True, help="RDF files or tables.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the draft here.")] = None,
     as_json: Json = False,
 ) -> None:
     """Draft a schema from data; a person then trims it."""
+    from ..kg.catalog import draft_schema
+    from ..kg.files import atomic_write
+
+    output = Output(as_json)
+    with output.progress("look at the data"):
+        text = draft_schema(inputs)
+    if out is None:
+        output.result({"schema": text}, lambda o: o.say(text.rstrip()))
+        return
+    if out.exists():
+        raise StateError("the file exists already", where=str(out), hint="choose another name")
+    atomic_write(out, text)
+    output.result({"schema": text, "path": str(out)}, lambda o: o.say(f"draft written to {out}"))
 
 
 def check(
     catalog: CatalogFolder,
+    shapes: Annotated[
+        Path | None,
+        typer.Option("--shapes", exists=True, dir_okay=False, help="SHACL shapes, an RDF file."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any finding.")] = False,
     as_json: Json = False,
 ) -> None:
     """Look for dangling links, bad numbers, leaks and cold items that nothing connects."""
+    from ..kg.catalog import MANIFEST, Catalog
+    from ..kg.files import read_json
+    from ..kg.validate import check as find_problems
+
+    output = Output(as_json)
+    with output.progress("check"):
+        opened = Catalog.open(catalog)
+        report = read_json(catalog / MANIFEST)["report"]
+        found = find_problems(opened.graph, opened.schema, opened.quads())
+        if shapes is not None:
+            found += _shape_problems(opened, shapes)
+    # What ingest found stays found; the same finding is not told twice.
+    told = [*report["problems"], *(problem.as_dict() for problem in found)]
+    report["problems"] = list({tuple(sorted(one.items())): one for one in told}.values())
+    _show_report(output, report, f"{opened.name}: {catalog}")
+    if strict and report["problems"]:
+        raise typer.Exit(3)
+
+
+def _shape_problems(catalog: Catalog, shapes: Path) -> list[Problem]:
+    from ..kg.shapes import check_shapes
+
+    quads = catalog.quads()
+    if quads is None:
+        raise UsageError("a catalog made from tables has no statements to hold against shapes")
+    return check_shapes(quads, shapes)
+
+
+def _ingest(output: Output, inputs: Any, schema: Any, out: Path, replace: bool) -> None:
+    from ..kg.catalog import Catalog
+
+    with output.progress(f"ingest into {out}") as advance:
+        catalog, report = Catalog.ingest(inputs, schema, out, replace=replace, progress=advance)
+    _show_report(output, report.as_dict(), f"{catalog.name}: catalog in {out}")
 
 
 def _show_report(output: Output, report: dict[str, Any], headline: str) -> None:
