@@ -1,0 +1,221 @@
+"""Steps of training: which users, which of their pairs are targets, which items are hidden.
+
+Everything random comes from a generator derived from (seed, purpose, epoch), so that an epoch is the
+same whether or not training was interrupted before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data import TrainingData
+from .encoder import Encoded, Hidden
+from .losses import Batch
+from .view import GraphView
+
+
+def generator_for(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
+    """A CPU generator that depends on these three and on nothing else."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs that may be targets, sorted by user then item.
+
+    Attributes:
+        start: int64 (n_users + 1,), pairs of user u are start[u] .. start[u + 1] - 1.
+        user, item: int64 (n,).
+        rating: float32 (n,), NaN = none.
+        liked: int64 (n,), position among the liked pairs of the view, -1 = not liked.
+        disliked: int64 (n,), the same among the disliked ones.
+    """
+
+    start: Tensor
+    user: Tensor
+    item: Tensor
+    rating: Tensor
+    liked: Tensor
+    disliked: Tensor
+
+    @classmethod
+    def build(cls, data: TrainingData, *, rated: bool) -> Pairs:
+        """Liked pairs, or, with `rated`, all pairs that have a rating."""
+        n_items = data.n_items
+        codes = [_codes(matrix) for matrix in (data.positives, data.negatives)]
+        if rated:
+            rows = np.isfinite(data.train.rating)
+            pairs = data.train.user[rows] * n_items + data.train.item[rows]
+            code, inverse, count = np.unique(pairs, return_inverse=True, return_counts=True)
+            rating = np.bincount(inverse, data.train.rating[rows], len(code)) / count
+        else:
+            code, rating = codes[0], np.full(len(codes[0]), np.nan)
+        user, item = divmod(code, n_items)
+        places = [_positions(code, known) for known in codes]
+        start = np.searchsorted(user, np.arange(data.n_users + 1))
+        return cls(*map(torch.from_numpy, (start, user, item, rating.astype(np.float32), *places)))
+
+    def of_users(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the users' pairs, and for each the user's position in `users`: int64 (P,) both."""
+        counts = self.start[users + 1] - self.start[users]
+        owner = torch.arange(len(users)).repeat_interleave(counts)
+        first = self.start[users].repeat_interleave(counts)
+        offset = torch.arange(len(owner)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return first + offset, owner
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what the encoder must not see, and what the loss asks of it (CPU tensors)."""
+
+    hidden: Hidden
+    users: Tensor
+    owner: Tensor
+    target: Tensor
+    rating: Tensor
+    weight: Tensor
+    candidates: Tensor
+    log_q: Tensor | None
+    known: Tensor
+
+    def batch(self, encoded: Encoded, generator: torch.Generator) -> Batch:
+        """The loss's view of the encoder's output, on its device."""
+        device = encoded.users.device
+        return Batch(
+            users=encoded.users[self.users.to(device)],
+            items=encoded.items,
+            bias=encoded.bias,
+            owner=self.owner.to(device),
+            target=self.target.to(device),
+            weight=self.weight.to(device),
+            candidates=self.candidates.to(device),
+            log_q=None if self.log_q is None else self.log_q.to(device),
+            known=self.known.to(device),
+            rating=self.rating.to(device),
+            generator=generator,
+        )
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws the steps of an epoch.
+
+    Attributes:
+        pairs: what may be a target.
+        degree: float32 (n_items,), liked pairs per item.
+        n_liked, n_disliked: edges of the view's two interaction matrices.
+        batch_size: users per step.
+        item_dropout: share of items hidden in a step.
+        history_dropout: share of a user's pairs that pass no message in a step; these, and pairs with
+            hidden items, are the step's targets. A pair is never both, which keeps the encoder from
+            learning to repeat its input.
+        negatives: candidates per step; all trained items where they are no more.
+        popularity_power: candidates are drawn in proportion to degree to this power.
+    """
+
+    pairs: Pairs
+    degree: Tensor
+    n_liked: int
+    n_disliked: int
+    batch_size: int
+    item_dropout: float
+    history_dropout: float
+    negatives: int
+    popularity_power: float = 0.75
+
+    @classmethod
+    def build(
+        cls, data: TrainingData, view: GraphView, *, rated: bool, batch_size: int,
+        item_dropout: float, history_dropout: float, negatives: int,
+    ) -> Sampler:  # fmt: skip
+        """A sampler of the training pairs of `data`, whose tensors are `view`."""
+        return cls(
+            Pairs.build(data, rated=rated),
+            torch.from_numpy(data.item_degree.astype(np.float32)),
+            len(view.liked.order),
+            len(view.disliked.order),
+            batch_size,
+            item_dropout,
+            history_dropout,
+            negatives,
+        )
+
+    def steps(self, generator: torch.Generator) -> Iterator[Step]:
+        """Every user with pairs once, in a random order, `batch_size` at a time."""
+        active = torch.nonzero(self.pairs.start.diff() > 0).squeeze(1)
+        order = active[torch.randperm(len(active), generator=generator)]
+        for users in order.split(self.batch_size):
+            yield self._step(users, generator)
+
+    def _step(self, users: Tensor, generator: torch.Generator) -> Step:
+        pairs = self.pairs
+        hidden_items = torch.rand(len(self.degree), generator=generator) < self.item_dropout
+        held_out = torch.rand(len(pairs.item), generator=generator) < self.history_dropout
+        rows, owner = pairs.of_users(users)
+        aim = held_out[rows] | hidden_items[pairs.item[rows]]
+        candidates, log_q = self._candidates(generator)
+        targets = owner[aim]
+        sizes = torch.bincount(targets, minlength=len(users)).clamp(min=1)
+        return Step(
+            Hidden(
+                hidden_items,
+                self._keep(held_out, pairs.liked, self.n_liked),
+                self._keep(held_out, pairs.disliked, self.n_disliked),
+            ),
+            users,
+            targets,
+            pairs.item[rows[aim]],
+            pairs.rating[rows[aim]],
+            # Between a user and a pair as the unit that counts: long histories weigh more, not all.
+            sizes[targets].float() ** -0.5,
+            candidates,
+            log_q,
+            self._known(rows, owner, len(users), candidates),
+        )
+
+    def _keep(self, held_out: Tensor, position: Tensor, n: int) -> Tensor:
+        """float32 (n,): 0 at the edges of held-out pairs."""
+        keep = torch.ones(n)
+        chosen = position[held_out]
+        keep[chosen[chosen >= 0]] = 0.0
+        return keep
+
+    def _candidates(self, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        trained = torch.nonzero(self.degree > 0).squeeze(1)
+        if len(trained) <= self.negatives:
+            return trained, None
+        chance = self.degree[trained] ** self.popularity_power
+        chance = chance / chance.sum()
+        drawn = torch.multinomial(chance, self.negatives, replacement=True, generator=generator)
+        chosen = drawn.unique()
+        present = -torch.expm1(self.negatives * torch.log1p(-chance[chosen].double()))
+        return trained[chosen], present.log().float()
+
+    def _known(self, rows: Tensor, owner: Tensor, n_users: int, candidates: Tensor) -> Tensor:
+        place = torch.full((len(self.degree),), -1)
+        place[candidates] = torch.arange(len(candidates))
+        column = place[self.pairs.item[rows]]
+        known = torch.zeros(n_users, len(candidates), dtype=torch.bool)
+        known[owner[column >= 0], column[column >= 0]] = True
+        return known
+
+
+def _codes(matrix) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
+    """user * n_items + item of every entry, in CSR order."""
+    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return np.asarray(users * matrix.shape[1] + matrix.indices)
+
+
+def _positions(code: np.ndarray, known: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Position of each code in the sorted `known`, -1 where it is not there."""
+    if not len(known):
+        return np.full(len(code), -1)
+    place = np.searchsorted(known, code).clip(max=len(known) - 1)
+    return np.where(known[place] == code, place, -1)

@@ -1,0 +1,352 @@
+"""The encoder as a scorer: fit it, score with it, let it meet new nodes, save it and load it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..kg.errors import IntegrityError, StateError
+from ..kg.graph import FloatArray, Interactions
+from ..kg.vocabulary import IntArray
+from .batches import Sampler
+from .checkpoint import Checkpoint, latest
+from .data import TrainingData
+from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
+from .encoder_state import EncoderState, grown, vocabularies_of
+from .inputs import InputSpace
+from .scorer_base import BoolArray, check_users, fitted, hide_unknown
+from .training import Progress, Training, TrainingConfig, TrainingState, Validate, seeded
+from .view import GraphView
+
+__all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
+
+_FOLDS = 4  # parts in which items are hidden to see what their content alone says
+
+
+class EncoderScorer:
+    """Scorer of the graph encoder: score(u, i) = user_vectors[u] @ item_vectors[i] + item_bias[i].
+
+    Args:
+        config: shape of the encoder. training: how it is trained.
+        seed: everything random is derived from it.
+        device: "cpu", "cuda", ...
+        progress: called after each epoch with (epoch, epochs, figures).
+        checkpoints: folder to which every epoch is saved; None = nowhere.
+        resume: go on from the latest checkpoint there, if there is one.
+        initial: start from this earlier state; its vocabularies may have grown since.
+
+    Attributes (after `fit`, `refresh` or `load`), NumPy float32:
+        user_vectors: (n_users, d). item_vectors: (n_items, d). item_bias: (n_items,).
+        content_item_vectors, content_item_bias: the same of items as if each had neither id nor
+            interactions: what the graph and the text alone say of it.
+        history: one row per look at the validation data: epoch, loss, valid (NDCG@10).
+        state: EncoderState.
+    """
+
+    name = "encoder"
+    serves_cold_items = True
+    serves_cold_users = True
+
+    def __init__(
+        self,
+        config: EncoderConfig | None = None,
+        training: TrainingConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
+        resume: bool = False,
+        initial: EncoderState | None = None,
+    ) -> None:
+        self.config = config or (initial.config if initial else EncoderConfig())
+        self.training = training or (initial.training if initial else TrainingConfig())
+        self.seed, self.device, self.progress = seed, torch.device(device), progress
+        self.checkpoints, self.resume, self.initial = checkpoints, resume, initial
+        self.history: list[dict[str, float]] = []
+        self._state: EncoderState | None = None
+        self._encoded: Encoded | None = None
+        self._known: BoolArray | None = None
+
+    def fit(self, data: TrainingData, valid: Interactions | None = None) -> Self:
+        """Train; with `valid`, stop early and keep the epoch of the best NDCG@10 there.
+
+        Raises:
+            IntegrityError: `initial` or a checkpoint belongs to another graph.
+            StateError: the checkpoint to resume was trained with another configuration or data.
+            DataError: the loss is no longer a number.
+        """
+        if self.initial is not None:
+            self.initial.check(data.graph)
+            space = self.initial.space
+        else:
+            space = InputSpace.fit(data.graph, data.text, self.config.profile_dimensions, self.seed)
+        view = GraphView.build(data, space).to(self.device)
+        run = self._training(data, view)
+        self._state = EncoderState(
+            self.config, self.training, self.seed, space, {}, vocabularies_of(data.graph)
+        )
+        marks = {"data": _data_hash(data, valid)}
+        if self.resume and self.checkpoints is not None and latest(self.checkpoints) is not None:
+            run.restore(self._resumed(marks))
+        done = run.run(
+            _validation(data, valid) if valid is not None and len(valid) else None,
+            progress=self.progress,
+            keep=lambda state: self._keep(state, marks) if self.checkpoints else None,
+        )
+        self.history = done.history
+        self._state = replace(self._state, weights=done.best or done.average)
+        return self._encode(run.mean, view)
+
+    def refresh(self, data: TrainingData) -> Self:
+        """Encode again, untrained: new nodes, new attribute edges, new interactions count at once.
+
+        Raises:
+            IntegrityError: `data.graph` is not the graph of the training or that one grown.
+        """
+        state = self.state
+        state.check(data.graph)
+        view = GraphView.build(data, state.space).to(self.device)
+        model = GraphEncoder(state.config, view).to(self.device)
+        model.load_state_dict(_without_new_ids(state, model))
+        return self._encode(model, view)
+
+    def score(self, users: IntArray) -> FloatArray:
+        """(len(users), n_items); NaN for an item of which nothing is known."""
+        encoded = fitted(self._encoded, self.name)
+        known = fitted(self._known, self.name)
+        rows = check_users(users, len(encoded.users))
+        scores = self.user_vectors[rows] @ self.item_vectors.T + self.item_bias
+        return hide_unknown(scores, np.ones(len(rows), bool), known)
+
+    @property
+    def state(self) -> EncoderState:
+        """The trained state; StateError before `fit`."""
+        return fitted(self._state, self.name)
+
+    @property
+    def user_vectors(self) -> FloatArray:
+        """float32 (n_users, d)."""
+        return _array(fitted(self._encoded, self.name).users)
+
+    @property
+    def item_vectors(self) -> FloatArray:
+        """float32 (n_items, d)."""
+        return _array(fitted(self._encoded, self.name).items)
+
+    @property
+    def item_bias(self) -> FloatArray:
+        """float32 (n_items,)."""
+        return _array(fitted(self._encoded, self.name).bias)
+
+    def save(self, folder: Path) -> Path:
+        """Write the trained state as a checkpoint under `folder`; returns the checkpoint's path."""
+        epoch = int(self.history[-1]["epoch"]) if self.history else 0
+        return self.state.save(folder, epoch, history=self.history)
+
+    @classmethod
+    def load(cls, path: Path, data: TrainingData, *, device: str = "cpu") -> Self:
+        """A scorer from a checkpoint (or a folder's latest), encoding `data`.
+
+        Raises:
+            StateError: there is none. IntegrityError: it is damaged, or of another graph.
+        """
+        state, checkpoint = EncoderState.load(path)
+        scorer = cls(state.config, state.training, seed=state.seed, device=device)
+        scorer._state = state
+        scorer.history = list(checkpoint.meta.get("history", []))
+        return scorer.refresh(data)
+
+    def _training(self, data: TrainingData, view: GraphView) -> Training:
+        with seeded(self.seed, "weights", 0, self.device):
+            model = GraphEncoder(self.config, view)
+        if self.initial is not None:
+            weights = grown(self.initial.weights, model.state_dict())
+            for name in ("trained_items", "trained_users"):
+                weights[name] = weights[name] | model.state_dict()[name]
+            model.load_state_dict(weights)
+        config = self.training
+        sampler = Sampler.build(
+            data,
+            view,
+            rated=config.loss == "mse",
+            batch_size=config.batch_size,
+            item_dropout=config.item_dropout,
+            history_dropout=config.history_dropout,
+            negatives=config.negatives,
+        )
+        epochs = config.epochs if self.initial is None else config.warm_epochs
+        return Training(model.to(self.device), view, sampler, config, self.seed, epochs)
+
+    def _encode(self, model: GraphEncoder, view: GraphView) -> Self:
+        model.eval()
+        with torch.no_grad():
+            self._encoded = _on_cpu(model(view))
+            self._content = _content(model, view)
+        self._known = _known_items(view, model)
+        return self
+
+    @property
+    def content_item_vectors(self) -> FloatArray:
+        """float32 (n_items, d), without ids and interactions."""
+        fitted(self._encoded, self.name)
+        return _array(self._content[0])
+
+    @property
+    def content_item_bias(self) -> FloatArray:
+        """float32 (n_items,), without ids and interactions."""
+        fitted(self._encoded, self.name)
+        return _array(self._content[1])
+
+    def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
+        if self.checkpoints is None or self._state is None:
+            return
+        replace(self._state, weights=state.best or state.average).save(
+            self.checkpoints,
+            state.epoch,
+            groups={
+                "weights": state.weights,
+                "average": state.average,
+                "best": state.best,
+                "optimizer": state.optimizer,
+            },
+            progress={
+                "epoch": state.epoch,
+                "steps": state.steps,
+                "best_value": state.best_value,
+                "best_epoch": state.best_epoch,
+            },
+            history=state.history,
+            marks=marks,
+        )
+
+    def _resumed(self, marks: dict[str, str]) -> TrainingState:
+        state, checkpoint = EncoderState.load(self.checkpoints or Path())
+        ours = self.state
+        same = {
+            "encoder configuration": state.config == ours.config,
+            "training configuration": state.training == ours.training,
+            "seed": state.seed == ours.seed,
+            "graph": state.vocabularies == ours.vocabularies,
+            "interactions": checkpoint.meta.get("marks") == marks,
+        }
+        for what, agrees in same.items():
+            if not agrees:
+                raise StateError(
+                    f"the checkpoint was trained with another {what}",
+                    where=str(checkpoint.path),
+                    hint="resume with the old settings, or train anew in another folder",
+                )
+        return _training_state(checkpoint)
+
+
+def _training_state(checkpoint: Checkpoint) -> TrainingState:
+    groups, meta = checkpoint.groups, checkpoint.meta
+    try:
+        best = meta["progress"]["best_value"]
+        return TrainingState(
+            int(meta["progress"]["epoch"]),
+            groups["weights"],
+            groups["average"],
+            groups["best"],
+            groups["optimizer"],
+            int(meta["progress"]["steps"]),
+            -np.inf if best is None else float(best),
+            int(meta["progress"]["best_epoch"]),
+            list(meta["history"]),
+        )
+    except KeyError as error:
+        raise IntegrityError(
+            f"the checkpoint cannot be resumed: {error} is missing", where=str(checkpoint.path)
+        ) from error
+
+
+def _validation(data: TrainingData, valid: Interactions) -> Validate:
+    """Mean NDCG@10 of the valid pairs, ranked among items that are trained or valid themselves."""
+    wanted = valid.matrix(data.n_users, data.n_items)
+    users = np.flatnonzero(np.diff(wanted.indptr) > 0)
+    items = (data.item_degree > 0) | (np.bincount(wanted.indices, minlength=data.n_items) > 0)
+    top = min(10, int(items.sum()))
+    discount = 1.0 / np.log2(np.arange(top) + 2.0)
+    closed = torch.from_numpy(~items)
+
+    def ndcg(encoded: Encoded) -> float:
+        total = 0.0
+        for block in np.array_split(users, max(1, len(users) // 1024)):
+            rows = torch.from_numpy(block)
+            scores = (encoded.users[rows] @ encoded.items.T + encoded.bias).cpu()
+            scores[torch.from_numpy(data.positives[block].toarray() > 0) | closed] = -torch.inf
+            best = scores.topk(top, dim=1).indices.numpy()
+            relevant = wanted[block].toarray() > 0
+            gains = np.take_along_axis(relevant, best, 1) @ discount
+            ideal = np.cumsum(discount)[np.minimum(relevant.sum(1), top) - 1]
+            total += float((gains / ideal).sum())
+        return total / max(len(users), 1)
+
+    return ndcg
+
+
+def _content(model: GraphEncoder, view: GraphView) -> tuple[Tensor, Tensor]:
+    """Vectors and biases of all items, a quarter of them hidden at a time, as in training."""
+    n = view.counts[view.item_type]
+    fold = torch.arange(n, device=view.liked.forward.device) % _FOLDS
+    vectors, bias = None, None
+    for number in range(_FOLDS):
+        hidden = fold == number
+        encoded = _on_cpu(model(view, Hidden(items=hidden)))
+        if vectors is None or bias is None:
+            vectors, bias = torch.empty_like(encoded.items), torch.empty_like(encoded.bias)
+        chosen = hidden.cpu()
+        vectors[chosen], bias[chosen] = encoded.items[chosen], encoded.bias[chosen]
+    if vectors is None or bias is None:  # cannot be: there is at least one fold
+        raise StateError("no items")
+    return vectors, bias
+
+
+def _known_items(view: GraphView, model: GraphEncoder) -> BoolArray:
+    """Items that have an id, a feature or an attribute: bool (n_items,)."""
+    known = model.trained_items.clone()
+    for rows in view.features[view.item_type].values():
+        if rows.shape[1]:
+            known |= rows.abs().sum(1) > 0
+    for relation in view.relations.get(view.item_type, ()):
+        known |= relation.matrix.row_sums() > 0
+    return known.cpu().numpy()
+
+
+def _without_new_ids(state: EncoderState, model: GraphEncoder) -> dict[str, Tensor]:
+    """Trained weights; nodes that came later have no id, whatever interactions they have by now."""
+    fresh = {name: torch.zeros_like(value).cpu() for name, value in model.state_dict().items()}
+    return grown(state.weights, fresh)
+
+
+def _data_hash(data: TrainingData, valid: Interactions | None) -> str:
+    digest = hashlib.sha256()
+    for rows in (data.train, valid or Interactions.empty()):
+        for column in (rows.user, rows.item, rows.label, rows.rating):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    for kind, text in sorted(data.text.items()):
+        digest.update(kind.encode())
+        digest.update(np.ascontiguousarray(text).tobytes())
+    return digest.hexdigest()
+
+
+def _on_cpu(encoded: Encoded) -> Encoded:
+    return Encoded(
+        encoded.users.float().cpu(),
+        encoded.items.float().cpu(),
+        encoded.bias.float().cpu(),
+        {kind: rows.float().cpu() for kind, rows in encoded.nodes.items()},
+        encoded.graph.float().cpu(),
+        encoded.text.float().cpu(),
+    )
+
+
+def _array(values: Tensor) -> FloatArray:
+    return np.asarray(values.numpy(), np.float32)

@@ -1,0 +1,308 @@
+"""The training loop: epochs of steps, weight averaging, early stopping, and a state to resume from."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..kg.errors import DataError, UsageError, nearest
+from .auxiliary import Auxiliary
+from .batches import Sampler, generator_for
+from .distributed import global_mean_scale, share, sum_gradients
+from .encoder import Encoded, GraphEncoder, Hidden
+from .losses import LOSSES
+from .view import GraphView
+
+log = logging.getLogger(__name__)
+
+Tensors = dict[str, Tensor]
+Validate = Callable[[Encoded], float]
+Progress = Callable[[int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the encoder is trained.
+
+    Attributes:
+        loss: "softmax", "bpr", "bce", or "mse" (on ratings).
+        epochs: at most this many passes over the users.
+        warm_epochs: the same when training starts from an earlier state.
+        evaluate_every: epochs between two looks at the validation data.
+        patience: looks without a better NDCG@10 after which training stops.
+        learning_rate: of Adam, falling to zero along a half cosine.
+        weight_decay: decoupled, on all weights.
+        batch_size: users per step.
+        negatives: items a target is ranked against; all trained items where they are no more.
+        item_dropout: share of items whose id and interactions are hidden in a step.
+        history_dropout: share of a user's pairs that are targets and no input in a step.
+        clip: largest norm of the gradient.
+        average: decay of the running mean of the weights that is validated and kept; 0 = none.
+        kg_completion, view_contrast, text_contrast: weights of the auxiliary losses, 0 = off.
+        precision: "auto" = bfloat16 autocast on CUDA and float32 elsewhere, or "float32".
+    """
+
+    loss: str = "softmax"
+    epochs: int = field(default=40, metadata={"search": (20, 40, 80)})
+    warm_epochs: int = 10
+    evaluate_every: int = 2
+    patience: int = 5
+    learning_rate: float = field(default=0.01, metadata={"search": (0.003, 0.03)})
+    weight_decay: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
+    batch_size: int = 1024
+    negatives: int = 8192
+    item_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.5)})
+    history_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.7)})
+    clip: float = 1.0
+    average: float = 0.98
+    kg_completion: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
+    view_contrast: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
+    text_contrast: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UsageError(
+                f"unknown loss {self.loss!r}", where="loss", hint=nearest(self.loss, LOSSES)
+            )
+        if self.precision not in ("auto", "float32"):
+            raise UsageError(f"{self.precision!r} is neither auto nor float32", where="precision")
+        for name in (
+            "epochs",
+            "warm_epochs",
+            "evaluate_every",
+            "patience",
+            "batch_size",
+            "negatives",
+        ):
+            if getattr(self, name) < 1:
+                raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
+        for name in ("item_dropout", "history_dropout", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)
+
+
+@dataclass
+class TrainingState:
+    """All that training needs to go on after an epoch, bit for bit.
+
+    Attributes:
+        epoch: epochs done.
+        weights, average, best: the model's tensors now, their running mean, and the best mean seen.
+        optimizer: "name/exp_avg", "name/exp_avg_sq", "name/step".
+        steps: steps done, for the running mean.
+        best_value: validation value of `best`; -inf before the first look.
+        best_epoch: its epoch.
+        history: one row per look.
+    """
+
+    epoch: int
+    weights: Tensors
+    average: Tensors
+    best: Tensors
+    optimizer: Tensors
+    steps: int = 0
+    best_value: float = -math.inf
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """One run of training.
+
+    Args:
+        model: the encoder, on the device of `view`.
+        view: the graph it is trained on.
+        sampler: draws the steps.
+        config: how.
+        seed: everything random is derived from it, by purpose and epoch.
+        epochs: how many at most.
+    """
+
+    def __init__(
+        self,
+        model: GraphEncoder,
+        view: GraphView,
+        sampler: Sampler,
+        config: TrainingConfig,
+        seed: int,
+        epochs: int,
+    ) -> None:
+        self.model, self.view, self.sampler = model, view, sampler
+        self.config, self.seed, self.epochs = config, seed, epochs
+        self.device = view.liked.forward.device
+        self.mean = copy.deepcopy(model)
+        self.auxiliary = Auxiliary(config.kg_completion, config.view_contrast, config.text_contrast)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.state = TrainingState(0, {}, {}, {}, {})
+
+    def run(
+        self,
+        validate: Validate | None = None,
+        *,
+        progress: Progress | None = None,
+        keep: Callable[[TrainingState], None] | None = None,
+    ) -> TrainingState:
+        """Train until the epochs are over or validation no longer improves; returns the state.
+
+        Args:
+            validate: value to maximise; None trains all epochs and keeps the last mean.
+            progress: called after each epoch with (epoch, epochs, figures).
+            keep: called after each epoch with the state, for checkpoints.
+
+        Raises:
+            DataError: the loss is no longer a number.
+        """
+        state = self.state
+        while state.epoch < self.epochs and not self._stopped(validate):
+            loss = self._epoch(state.epoch)
+            state.epoch += 1
+            figures = {"epoch": float(state.epoch), "loss": loss}
+            due = state.epoch % self.config.evaluate_every == 0 or state.epoch == self.epochs
+            if due:
+                self._look(validate, figures)
+            if progress is not None:
+                progress(state.epoch, self.epochs, figures)
+            if keep is not None:
+                keep(self.snapshot())
+        self.mean.load_state_dict(state.best or self.mean.state_dict())
+        return self.snapshot()
+
+    def encode(self, hidden: Hidden | None = None) -> Encoded:
+        """The graph under the averaged weights, without gradients."""
+        self.mean.eval()
+        with torch.no_grad():
+            return self.mean(self.view, hidden)
+
+    def snapshot(self) -> TrainingState:
+        """A copy of the state that later steps do not change, on the CPU."""
+        names = {id(weight): name for name, weight in self.model.named_parameters()}
+        moments = {
+            f"{names[id(weight)]}/{key}": value
+            for weight, values in self.optimizer.state.items()
+            for key, value in values.items()
+        }
+        return replace(
+            self.state,
+            weights=_copied(self.model.state_dict()),
+            average=_copied(self.mean.state_dict()),
+            best=_copied(self.state.best),
+            optimizer=_copied(moments),
+            history=[dict(row) for row in self.state.history],
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on where `state` was taken."""
+        self.model.load_state_dict(state.weights)
+        self.mean.load_state_dict(state.average)
+        for name, weight in self.model.named_parameters():
+            moments = {
+                key.rpartition("/")[2]: value.clone()
+                for key, value in state.optimizer.items()
+                if key.rpartition("/")[0] == name
+            }
+            if moments:
+                on_device = {k: v if k == "step" else v.to(self.device) for k, v in moments.items()}
+                self.optimizer.state[weight] = on_device
+        self.state = replace(state, history=[dict(row) for row in state.history])
+
+    def _stopped(self, validate: Validate | None) -> bool:
+        looks = (self.state.epoch - self.state.best_epoch) // self.config.evaluate_every
+        return validate is not None and self.state.best_epoch > 0 and looks >= self.config.patience
+
+    def _look(self, validate: Validate | None, figures: dict[str, float]) -> None:
+        state = self.state
+        value = validate(self.encode()) if validate is not None else math.inf
+        if validate is not None:
+            figures["valid"] = value
+        state.history.append(dict(figures))
+        if value > state.best_value or validate is None:
+            state.best_value, state.best_epoch = value, state.epoch
+            state.best = _copied(self.mean.state_dict())
+
+    def _epoch(self, epoch: int) -> float:
+        rate = self.config.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        generator = generator_for(self.seed, "steps", epoch)
+        noise = torch.Generator(self.device).manual_seed(
+            generator_for(self.seed, "noise", epoch).initial_seed()
+        )
+        total, count = 0.0, 0
+        with seeded(self.seed, "dropout", epoch, self.device):
+            for step in self.sampler.steps(generator):
+                total, count = total + self._step(step, noise), count + 1
+        if not math.isfinite(total):
+            raise DataError(
+                f"the loss is {total} in epoch {epoch + 1}",
+                where="training",
+                hint="lower learning_rate, or look for absurd numbers among the features",
+            )
+        return total / max(count, 1)
+
+    def _step(self, step: Any, noise: torch.Generator) -> float:
+        step = share(step)
+        hidden = _moved(step.hidden, self.device)
+        with autocast(self.device, self.config.precision):
+            encoded = self.model(self.view, hidden)
+            batch = step.batch(encoded, noise)
+            loss = LOSSES[self.config.loss](batch) * global_mean_scale(batch.weight)
+            loss = loss + self.auxiliary(self.model, self.view, encoded, hidden, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        sum_gradients(self.model)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.state.steps += 1
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Running mean of the weights; a short memory at first, when they move fast."""
+        decay = min(self.config.average, self.state.steps / (self.state.steps + 10))
+        decay = decay if self.config.average else 0.0
+        for mean, now in zip(self.mean.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, purpose: str, epoch: int, device: torch.device | str) -> Iterator[None]:
+    """torch's own generators seeded for what takes no generator (dropout, initialisation), then put back."""
+    device = torch.device(device)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(generator_for(seed, purpose, epoch).initial_seed())
+        yield
+
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """bfloat16 autocast on CUDA; nothing elsewhere, where CSR products know float32 alone."""
+    if device.type == "cuda" and precision == "auto":
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+
+def _moved(hidden: Hidden, device: torch.device) -> Hidden:
+    moved = {
+        name: None if value is None else value.to(device)
+        for name, value in (
+            ("items", hidden.items), ("liked", hidden.liked), ("disliked", hidden.disliked)
+        )
+    }  # fmt: skip
+    return replace(hidden, **moved)

@@ -1,0 +1,116 @@
+"""A graph as the tensors an encoder reads: inputs, attribute relations and training interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from .data import TrainingData
+from .inputs import BlockName, InputSpace
+from .propagation import Propagation
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One attribute relation in one direction.
+
+    Attributes:
+        name: of its profile block: source, relation and target types, and "out" or "in".
+        source: node type the messages come from.
+        matrix: tf-idf weights, shape (nodes that receive, nodes of `source`).
+    """
+
+    name: BlockName
+    source: str
+    matrix: Propagation
+
+    @property
+    def key(self) -> str:
+        """A name that may stand in a parameter's name: no dots."""
+        return "/".join(self.name).replace(".", "%2E")
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """Everything the encoder reads of one graph, on one device.
+
+    Attributes:
+        user_type, item_type: which node types are scored.
+        counts: node type -> number of nodes.
+        features: node type -> "text" | "profile" | "numbers" -> float32 (n, width).
+        relations: node type that receives -> its attribute relations.
+        liked, disliked: binary (n_users, n_items) training interactions.
+    """
+
+    user_type: str
+    item_type: str
+    counts: Mapping[str, int]
+    features: Mapping[str, Mapping[str, Tensor]]
+    relations: Mapping[str, tuple[Relation, ...]]
+    liked: Propagation
+    disliked: Propagation
+
+    @classmethod
+    def build(cls, data: TrainingData, space: InputSpace) -> GraphView:
+        """Tensors of a graph that `space` was fitted on, or of that graph grown since."""
+        graph = data.graph
+        inputs = space.transform(graph, data.text)
+        scored = (graph.user_type, graph.item_type)
+        return cls(
+            graph.user_type,
+            graph.item_type,
+            {kind: len(nodes) for kind, nodes in graph.nodes.items()},
+            {
+                kind: {name: torch.from_numpy(np.array(rows)) for name, rows in blocks.items()}
+                for kind, blocks in inputs.features.items()
+            },
+            {
+                kind: tuple(
+                    Relation(name, _source(name), _weights(block, kind in scored))
+                    for name, block in blocks.items()
+                    if len(name) == 4  # values of a category are no nodes
+                )
+                for kind, blocks in inputs.blocks.items()
+            },
+            Propagation.from_scipy(data.positives),
+            Propagation.from_scipy(data.negatives),
+        )
+
+    def to(self, device: torch.device | str) -> GraphView:
+        """On another device."""
+        return replace(
+            self,
+            features={
+                kind: {name: rows.to(device) for name, rows in blocks.items()}
+                for kind, blocks in self.features.items()
+            },
+            relations={
+                kind: tuple(replace(one, matrix=one.matrix.to(device)) for one in relations)
+                for kind, relations in self.relations.items()
+            },
+            liked=self.liked.to(device),
+            disliked=self.disliked.to(device),
+        )
+
+
+def widths(view: GraphView) -> dict[str, dict[str, int]]:
+    """node type -> feature block -> columns."""
+    return {
+        kind: {name: int(rows.shape[1]) for name, rows in blocks.items()}
+        for kind, blocks in view.features.items()
+    }
+
+
+def _source(name: BlockName) -> str:
+    return name[2] if name[3] == "out" else name[0]
+
+
+def _weights(block: sp.csr_matrix, scored: bool) -> Propagation:
+    """tf-idf weights; the mean for attributes, whose degrees range from one to all items."""
+    matrix = Propagation.from_scipy(block)
+    return matrix if scored else matrix.normalised(1, 0)
