@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -44,13 +45,11 @@ def test_help_imports_nothing_heavy():
 
 
 def test_help_is_fast():
-    """Best of five: the machine may be busy, the command must not be slow."""
-    took = []
-    for _ in range(5):
-        start = time.perf_counter()
-        subprocess.run(command("--help"), capture_output=True, check=True)
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.5
+    """Under half a second of processor time: the wall clock also counts what else is running."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command("--help"), capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 def test_every_command_has_help_and_is_listed():
