@@ -42,7 +42,7 @@ class PlantedConfig:
     breeders: int = 40
     cold_share: float = 0.3
     attributes: float = 1.0
-    hidden: float = 0.6
+    hidden: float = 0.9
     traits: float = 0.6
     popularity: float = 0.8
     noise: float = 0.5
@@ -177,7 +177,7 @@ def _utility(
     traits = _unit(wishes @ (plants.traits - 0.3).T)
     skill = np.clip(np.round(1 + rng.normal(size=config.users) * 0.5 + 0.5 * wishes[:, 0]), 0, 2)
     utility = config.attributes * known + config.hidden * hidden + config.traits * traits
-    popularity = _unit(0.7 * fame + 0.7 * rng.normal(size=config.items))
+    popularity = _unit(0.4 * fame + 0.8 * rng.normal(size=config.items))
     return utility, popularity, skill.astype(np.int64)
 
 
