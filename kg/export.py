@@ -275,7 +275,7 @@ def _padded(numbers: IntArray, width: int) -> pa.Array:
 
 def _iris(ids: pa.Array) -> pa.Array:
     good = is_iri(ids)
-    if not pc.all(good).as_py():
+    if not pc.all(good, min_count=0).as_py():
         bad = ids.filter(pc.invert(good))[0].as_py()
         raise DataError(f"{bad!r} is not an IRI, so it cannot be written as RDF")
     return iri_tokens(ids)

@@ -1,0 +1,116 @@
+"""The schema file: the documented example, strict keys, and one clear error for each mistake."""
+
+from __future__ import annotations
+
+import pickle
+import textwrap
+
+import pytest
+
+import coldframe.kg.schema as schema_module
+from coldframe.kg.errors import SchemaError
+from coldframe.kg.schema import RDF_TYPE, Hop, Schema
+
+SMALL = """
+items = "item"
+[prefixes]
+ex = "https://example.org/"
+[nodes.item]
+class = "ex:Item"
+iri = "ex:item/{}"
+number.price = "ex:price"
+[nodes.user]
+iri = "ex:user/{}"
+[relations.like]
+property = "ex:like"
+from = "item"
+to = "item"
+[events.rating]
+class = "ex:Rating"
+user = "ex:by"
+item = "ex:of"
+rating = "ex:stars"
+[tables.items]
+nodes = "item"
+id = "id"
+columns.price = "price"
+"""
+
+
+def documented_example() -> str:
+    """The example in the module's docstring."""
+    doc = schema_module.__doc__ or ""
+    return textwrap.dedent(doc.split("comments included:\n")[1].split("Ids from tables")[0])
+
+
+def test_the_documented_example_is_a_schema() -> None:
+    schema = Schema.loads(documented_example())
+    assert schema.user_type == "user"
+    assert schema.item_type == "movie"
+    assert [hop.inverse for hop in schema.relations["maker"].path.hops] == [False, True, False]
+    assert schema.nodes["genre"].features[0].name == "label"
+    assert schema.events["rating"].positive == 4.0
+    assert schema.tables["facts"].delimiter == "\t"
+    assert RDF_TYPE in schema.spoken_of
+
+
+def test_prefixes_paths_and_full_iris_mean_the_same() -> None:
+    text = SMALL.replace('property = "ex:like"', 'path = "ex:a/^<https://example.org/b>"')
+    hops = Schema.loads(text).relations["like"].path.hops
+    assert hops == (Hop("https://example.org/a"), Hop("https://example.org/b", True))
+    full = SMALL.replace('"ex:like"', '"https://example.org/like"')
+    assert Schema.loads(full).relations == Schema.loads(SMALL).relations
+
+
+def test_a_schema_survives_pickling_and_names_its_text() -> None:
+    schema = Schema.loads(SMALL)
+    assert pickle.loads(pickle.dumps(schema)) == schema  # noqa: S301  # our own bytes
+    assert schema.content_hash != Schema.loads(SMALL + "\n").content_hash
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "hint"),
+    [
+        ("number.price", "numbr.price", "nodes.item.numbr", "number"),
+        ('items = "item"', 'itms = "item"', "itms", "items"),
+        ('items = "item"', 'items = "itm"', "items", "item"),
+        ('to = "item"', 'to = "itme"', "relations.like.to", "item"),
+        ('"ex:like"', '"exx:like"', "relations.like.property", "ex"),
+        ('"ex:like"', '"ex:li ke"', "relations.like.property", ""),
+        ('"ex:like"', "3", "relations.like.property", ""),
+        ('from = "item"\n', "", "relations.like.from", ""),
+        ('property = "ex:like"', 'property = "ex:a"\npath = "ex:b"', "relations.like", ""),
+        ('to = "item"', 'to = "user"\nclosure = true', "relations.like.closure", ""),
+        ('user = "ex:by"\n', "", "events.rating.user", ""),
+        ('rating = "ex:stars"', 'rating = "ex:stars"\npositive = "4"', "events.rating.positive", ""),
+        ('rating = "ex:stars"', "positive = 4", "events.rating.positive", ""),
+        ('"ex:item/{}"', '"ex:item/"', "nodes.item.iri", ""),
+        ('id = "id"\n', "", "tables.items.id", ""),
+        ('columns.price = "price"', 'columns.prise = "price"', "tables.items.columns", "price"),
+        ('nodes = "item"', 'nodes = "itm"', "tables.items.nodes", "item"),
+        ('nodes = "item"', 'nodes = "item"\ndelimiter = "::"', "tables.items.delimiter", ""),
+        ("[nodes.item]", "[nodes.item", "", "TOML"),
+    ],
+)
+def test_every_mistake_is_one_error_with_its_place(
+    old: str, new: str, where: str, hint: str
+) -> None:
+    assert old in SMALL
+    with pytest.raises(SchemaError) as caught:
+        Schema.loads(SMALL.replace(old, new, 1), source="s.toml")
+    assert caught.value.where.startswith("s.toml")
+    assert caught.value.where.removeprefix("s.toml").removeprefix(":") == where
+    assert hint in caught.value.hint
+    assert "\n" not in str(caught.value).split("TOML")[0]
+
+
+def test_no_nodes_no_items_and_no_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for text, where in [("", "nodes"), ("[nodes.a]\n[nodes.b]\n", "items")]:
+        with pytest.raises(SchemaError) as caught:
+            Schema.loads(text, source="s.toml")
+        assert caught.value.where == f"s.toml:{where}"
+    with pytest.raises(SchemaError, match="no such schema"):
+        Schema.load(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
+    with pytest.raises(SchemaError, match="UTF-8"):
+        Schema.load(tmp_path / "latin.toml")
