@@ -6,15 +6,17 @@ import os
 import platform
 import sys
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from ..kg.errors import IntegrityError
 from .console import Output
 from .options import Json
 
 TITLE = "Care"
-COMMANDS: tuple[str, ...] = ("doctor",)
+COMMANDS: tuple[str, ...] = ("doctor", "verify")
 
 # package -> (what is lost without it, how to get it)
 OPTIONAL = {
@@ -28,6 +30,7 @@ OPTIONAL = {
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(doctor)
+    app.command()(verify)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -36,6 +39,32 @@ def doctor(as_json: Json = False) -> None:
     Output(as_json).result(found, lambda out: _show(out, found))
     if found["broken"]:
         raise typer.Exit(5)
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A catalog, run, checkpoint or journal.")],
+    as_json: Json = False,
+) -> None:
+    """Check an artefact, byte by byte, against the hashes it was written with."""
+    from .verification import verify_path
+
+    output = Output(as_json)
+    with output.progress("verify"):
+        kind, checks = verify_path(path)
+    found: dict[str, Any] = {"path": str(path), "kind": kind, "checks": checks}
+    bad = [check for check in checks if not check["ok"]]
+    if not bad:
+        output.result({**found, "ok": True}, lambda out: out.table(checks))
+        return
+    error = IntegrityError(
+        f"{len(bad)} of {len(checks)} parts are damaged: {bad[0]['part']}: {bad[0]['reason']}",
+        where=str(path),
+        hint="restore it from a copy, or make it again",
+    )
+    if not as_json:
+        raise error
+    output.result({"error": error.as_dict(), **found, "ok": False})
+    raise typer.Exit(error.exit_code)
 
 
 def examine() -> dict[str, Any]:

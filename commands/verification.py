@@ -1,0 +1,98 @@
+"""What `verify` looks at: each part of a catalog, run or checkpoint against its hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..kg.errors import ColdframeError, IntegrityError, UsageError
+
+Check = tuple[str, Callable[[], object]]
+
+
+def verify_path(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Kind of the artefact, and one row per part: "part", "ok", "reason" ("" where it is sound).
+
+    Raises:
+        UsageError: the path is none of a catalog, a run, a checkpoint or a journal.
+    """
+    kind, checks = _parts(path)
+    return kind, [_outcome(*check) for check in checks]
+
+
+def _outcome(part: str, look: Callable[[], object]) -> dict[str, Any]:
+    try:
+        look()
+    except ColdframeError as error:
+        return {"part": part, "ok": False, "reason": error.message}
+    return {"part": part, "ok": True, "reason": ""}
+
+
+def _parts(path: Path) -> tuple[str, Iterator[Check]]:
+    if (path / "catalog.toml").is_file():
+        return "catalog", _catalog(path)
+    if (path / "checkpoints").is_dir():
+        return "run", _run(path)
+    if path.name.startswith("step-") and path.is_dir():
+        return "checkpoint", _checkpoint(path)
+    if path.suffix == ".jsonl" and path.is_file():
+        return "journal", _journal(path)
+    raise UsageError(
+        "this is no catalog, run, checkpoint or journal",
+        where=str(path),
+        hint="give a folder that ingest or train made",
+    )
+
+
+def _catalog(folder: Path) -> Iterator[Check]:
+    from ..kg.cache import cache_key, read_graph, read_quads_cache
+    from ..kg.catalog import MANIFEST
+    from ..kg.files import read_json
+    from ..kg.schema import Schema
+
+    manifest: dict[str, Any] = {}
+
+    def read_manifest() -> None:
+        found = read_json(folder / MANIFEST)
+        if not isinstance(found, dict) or not {"content", "schema"} <= found.keys():
+            raise IntegrityError("the manifest lacks its hashes")
+        manifest.update(found)
+
+    def schema() -> None:
+        if Schema.load(folder / "catalog.toml").content_hash != manifest.get("schema"):
+            raise IntegrityError("the schema was changed after the catalog was made")
+
+    def statements() -> None:
+        quads = read_quads_cache(folder / "cache" / "quads")
+        if quads.content_hash != manifest.get("content"):
+            raise IntegrityError("the statements are not those that were ingested")
+
+    def graph() -> None:
+        key = cache_key(str(manifest.get("content")), str(manifest.get("schema")))
+        read_graph(folder / "cache" / key)
+
+    yield "manifest", read_manifest
+    yield "schema", schema
+    if (folder / "cache" / "quads").exists():
+        yield "statements", statements
+    yield "graph", graph
+
+
+def _run(folder: Path) -> Iterator[Check]:
+    for path in sorted((folder / "checkpoints").glob("step-*")):
+        yield from _checkpoint(path, f"checkpoints/{path.name}")
+    if (folder / "journal.jsonl").exists():
+        yield from _journal(folder / "journal.jsonl")
+
+
+def _checkpoint(path: Path, name: str = "checkpoint") -> Iterator[Check]:
+    from ..gnn.checkpoint import load_checkpoint
+
+    yield name, lambda: load_checkpoint(path)
+
+
+def _journal(path: Path) -> Iterator[Check]:
+    from ..active.journal import Journal
+
+    yield "journal", Journal(path).records
