@@ -7,6 +7,7 @@ import doctest
 import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -239,8 +240,13 @@ class TestRegistry:
             load_dataset("retail", tmp_path, positive=3)
         with pytest.raises(DataError, match="no such folder"):
             load_dataset("kgat", tmp_path / "nowhere")
-        for name, options in [("movielens-100k", {"cast": "5"}), ("movielens-100k", {"cast": True}),
-                              ("movielens-1m", {"freebase": 1}), ("atomic", {"positive": None})]:  # fmt: skip
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            ("movielens-100k", {"cast": "5"}),
+            ("movielens-100k", {"cast": True}),
+            ("movielens-1m", {"freebase": 1}),
+            ("atomic", {"positive": None}),
+        ]
+        for name, options in wrong:
             with pytest.raises(UsageError, match="expected"):
                 load_dataset(name, tmp_path, **options)
         assert options_of("lastfm-hetrec") == {"artists": "linked"}
