@@ -170,9 +170,9 @@ def _encode(array: pa.Array) -> tuple[IntArray, pa.Array]:
 
 def _encode_integers(array: pa.Array) -> tuple[IntArray, pa.Array]:
     """Like a dictionary, by a look-up table where the range allows it."""
-    null = np.asarray(array.is_null()) if array.null_count else None
-    numbers = np.asarray(pc.fill_null(array, 0) if array.null_count else array)
-    numbers = numbers.astype(np.int64, copy=False) if array.type != pa.uint64() else numbers
+    there = np.asarray(array.is_valid(), bool)
+    numbers = np.asarray(array.drop_null())
+    numbers = numbers if array.type == pa.uint64() else numbers.astype(np.int64, copy=False)
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < 4 * len(numbers) + 1024:
         offset = numbers - low
@@ -183,9 +183,9 @@ def _encode_integers(array: pa.Array) -> tuple[IntArray, pa.Array]:
     else:
         distinct, codes = np.unique(numbers, return_inverse=True)
         codes = codes.reshape(-1)
-    if null is not None:
-        codes = np.where(null, -1, codes)
-    return codes, pa.array(distinct).cast(TEXT)
+    out = np.full(len(there), -1, np.int64)
+    out[there] = codes
+    return out, pa.array(distinct).cast(TEXT)
 
 
 def _split(
