@@ -25,7 +25,7 @@ from .data import TrainingData
 from .metrics import Float64, Ranking
 from .scorer_base import BoolArray, Scorer
 from .segments import cold_candidates, pair_segments
-from .ties import U32, UNRANKED, items_of, rank_keys, salts
+from .ties import U32, U64, UNRANKED, items_of, rank_keys, salts
 
 _LOG = logging.getLogger(__name__)
 
@@ -326,10 +326,11 @@ class Collector:
         return Ranked(Ranking(owner, rank, midrank, candidates), lists)
 
 
-def _past(keys: np.ndarray, owner: IntArray, upper: np.ndarray, place: IntArray) -> IntArray:
+def _past(keys: U64, owner: IntArray, upper: U64, place: IntArray) -> IntArray:
     """How many keys of the owner's row are <= upper, given how many are < upper."""
     inside = np.minimum(place, keys.shape[1] - 1)
-    return place + ((place < keys.shape[1]) & (keys[owner, inside] == upper))
+    found: IntArray = place + ((place < keys.shape[1]) & (keys[owner, inside] == upper))
+    return found
 
 
 def _json(value: float) -> float | None:

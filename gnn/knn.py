@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,7 @@ from .data import TrainingData
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
 from .topk import BLOCK_ENTRIES, keep_top
 
-Content = sp.csr_matrix | FloatArray
+Content: TypeAlias = "sp.csr_matrix | FloatArray"
 
 # Up to 8,000 items all cosines of sparse content are kept: 256 MB.
 _DENSE_ENTRIES = 64_000_000
@@ -71,11 +71,8 @@ class ProfileModel(ABC):
 
     def fit(self, data: TrainingData) -> Self:
         """Take the items' content and, with k > 0, find each item's nearest trained items."""
-        content = self._describe(data)
-        if sp.issparse(content):
-            self._known = np.diff(content.indptr) > 0
-        else:
-            self._known = np.abs(content).max(axis=1, initial=0.0) > 0
+        content: Any = self._describe(data)
+        self._known = _present(content)
         weight = np.maximum(data.item_degree, 1.0) ** -self.config.discount * self._known
         self._history = sp.csr_matrix(data.positives @ sp.diags(weight), dtype=np.float32)
         self._history.eliminate_zeros()
@@ -90,9 +87,11 @@ class ProfileModel(ABC):
         """(len(users), n_items)."""
         history = fitted(self._history, self.name)
         rows = history[check_users(users, history.shape[0])]
-        content = fitted(self._content, self.name)
-        scores = (rows @ content) @ content.T if self._cosines is None else rows @ self._cosines
-        dense = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+        content: Any = fitted(self._content, self.name)
+        scores: Any = rows @ (content if self._cosines is None else self._cosines)
+        if self._cosines is None:
+            scores = scores @ content.T
+        dense: FloatArray = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
         weight = np.asarray(rows.sum(1)).reshape(-1)
         dense = dense.astype(np.float32, copy=False) / np.maximum(weight, 1e-12)[:, None]
         return hide_unknown(dense, weight > 0, fitted(self._known, self.name))
@@ -119,7 +118,14 @@ class TextKNN(ProfileModel):
             # A language model gives all texts of a catalog a large common part; it tells nothing.
             text = np.where(present[:, None], text - text[present].mean(0), 0.0)
         length = np.linalg.norm(text, axis=1, keepdims=True)
-        return np.divide(text, length, out=np.zeros_like(text), where=length > 1e-6)
+        unit: FloatArray = np.divide(text, length, out=np.zeros_like(text), where=length > 1e-6)
+        return unit
+
+
+def _present(content: Any) -> BoolArray:
+    """(n_items,) which rows are not zero."""
+    squares = content.multiply(content) if sp.issparse(content) else np.square(content)
+    return np.asarray(np.asarray(squares.sum(1)).reshape(-1) > 0)
 
 
 def nearest_items(content: Content, candidates: BoolArray, k: int) -> sp.csr_matrix:

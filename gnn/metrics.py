@@ -56,7 +56,7 @@ class Ranking:
     def total(self, values: npt.ArrayLike, pairs: BoolArray) -> Float64:
         """(q,) sums of per-pair values over the chosen relevant items."""
         chosen = np.broadcast_to(np.asarray(values, np.float64), self.rank.shape)[pairs]
-        return np.bincount(self.owner[pairs], chosen, minlength=len(self))
+        return np.bincount(self.owner[pairs], chosen, minlength=len(self)).astype(np.float64)
 
     def within(self, k: int) -> BoolArray:
         """(n,) the relevant items in the first k; k = 0 is no limit."""
@@ -107,7 +107,8 @@ def ndcg(ranking: Ranking, k: int) -> Float64:
     most = int(np.nanmax(count, initial=1.0))
     ideal = np.cumsum(1.0 / np.log2(np.arange(min(k or most, most)) + 2.0))
     position = np.minimum(np.nan_to_num(count, nan=1.0), len(ideal)).astype(np.int64) - 1
-    return ranking.total(gain, inside) / ideal[position] + 0.0 * count
+    value: Float64 = ranking.total(gain, inside) / ideal[position]
+    return np.where(np.isnan(count), np.nan, value)
 
 
 def average_precision(ranking: Ranking, k: int) -> Float64:
@@ -213,13 +214,15 @@ def diversity(lists: IntArray, profile: sp.csr_matrix) -> Float64:
     square = _row_squares(summed)
     own = chosen @ _row_squares(profile)
     pairs = np.where(count > 1, count * (count - 1), np.nan)
-    return 1.0 - (square - own) / pairs
+    value: Float64 = 1.0 - (square - own) / pairs
+    return value
 
 
 def _row_squares(matrix: sp.csr_matrix) -> Float64:
     """(n,) squared length of each row."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.bincount(rows, np.square(matrix.data, dtype=np.float64), minlength=matrix.shape[0])
+    squares = np.square(matrix.data, dtype=np.float64)
+    return np.bincount(rows, squares, minlength=matrix.shape[0]).astype(np.float64)
 
 
 # --- ratings and probabilities -----------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -47,14 +46,14 @@ KINDS: dict[str, Kind] = {
     "itemknn": Kind(
         ItemKNN,
         ItemKNNConfig(),
-        {"shrink": (0.0, 5.0, 10.0, 30.0, 100.0), "k": (30, 100, 300, 1000), "power": (0.5, 1.0, 1.5, 2.0)},
+        {"shrink": (0.0, 5.0, 10.0, 30.0, 100.0), "k": (30, 100, 300, 1000), "power": (0.5, 1.0, 2.0)},
     ),
     "rp3beta": Kind(
         RP3Beta,
         RP3BetaConfig(),
-        {"beta": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
+        {"beta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
     ),
-    "ease": Kind(EASE, EASEConfig(), {"penalty": (20.0, 50.0, 100.0, 200.0, 400.0, 800.0)}),
+    "ease": Kind(EASE, EASEConfig(), {"penalty": (50.0, 100.0, 200.0, 400.0, 800.0)}),
     "kg-knn": Kind(
         KGKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
     ),
@@ -65,7 +64,7 @@ KINDS: dict[str, Kind] = {
 
 BLENDS: dict[str, tuple[str, ...]] = {
     "rp3beta+kg-knn": ("rp3beta", "kg-knn"),
-    "linear-blend": ("ease", "rp3beta", "itemknn"),
+    "linear-blend": ("ease", "itemknn", "rp3beta", "kg-knn"),
 }
 
 
@@ -138,13 +137,13 @@ def tune_blend(
     valid: Interactions,
     metric: str = "ndcg@10",
     *,
-    weights: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
+    weights: Sequence[float] = (0.0, 0.05, 0.1, 0.3, 0.6, 1.0),
     target: Target = "all",
     max_users: int = 2000,
     seed: int = 0,
     name: str = "",
 ) -> Tuned:
-    """Choose the weights of a blend on validation data: the largest is 1, all combinations tried.
+    """Choose the weights of a blend on validation data: from the best part alone, one at a time.
 
     `parts` are fitted on `data` and become the blend's own parts. Arguments as in `tune`.
     """
@@ -152,17 +151,17 @@ def tune_blend(
     kept = [
         standardise(_fit_on(test.data, part, data).score(test.users)) for part in parts.values()
     ]
-    rows: list[Row] = []
-    for choice in itertools.product(sorted(weights), repeat=len(parts)):
-        if max(choice) != max(weights):
-            continue
-        trial = _Kept(test.users, combine(kept, choice))
-        rows.append({"weights": choice, metric: test.value(trial)})
+
+    def score(choice: tuple[float, ...]) -> float:
+        return test.value(_Kept(test.users, combine(kept, choice)))
+
+    best, tried = _weigh(len(kept), weights, score)
+    rows: list[Row] = [{"weights": choice, metric: value} for choice, value in tried.items()]
     rows.sort(key=lambda row: -row[metric])
     _LOG.info("%s: %s, of %d tried", name, rows[0], len(rows))
     for part in parts.values():
         _fit_on(data, part, test.data)
-    return Tuned(Blend(parts, BlendConfig(rows[0]["weights"]), name=name), tuple(rows))
+    return Tuned(Blend(parts, BlendConfig(best), name=name), tuple(rows))
 
 
 def _fit_on(wanted: TrainingData, scorer: Scorer, present: TrainingData) -> Scorer:
@@ -212,6 +211,24 @@ def _lacking(data: TrainingData) -> set[str]:
     if not np.any(data.item_text):
         lacking.add("text-knn")
     return lacking
+
+
+def _weigh(
+    n: int, weights: Sequence[float], score: Callable[[tuple[float, ...]], float]
+) -> tuple[tuple[float, ...], dict[tuple[float, ...], float]]:
+    """Coordinate-wise search over n weights; starts from the best part alone, at weight 1."""
+    alone = [tuple(float(part == chosen) for part in range(n)) for chosen in range(n)]
+    tried = {choice: score(choice) for choice in alone}
+    best, previous = max(tried, key=lambda choice: tried[choice]), None
+    while best != previous:
+        previous = best
+        for part in range(n):
+            for weight in weights:
+                choice = (*best[:part], float(weight), *best[part + 1 :])
+                if any(choice) and choice not in tried:
+                    tried[choice] = score(choice)
+            best = max(tried, key=lambda choice: tried[choice])
+    return best, tried
 
 
 def _descend(

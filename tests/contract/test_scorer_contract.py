@@ -251,3 +251,11 @@ def test_item_without_content_is_unknown(scorer: Scorer) -> None:
     scores = scorer.fit(bare).score(np.arange(3))
     assert np.isnan(scores[:, 4]).all()
     assert not np.isnan(np.delete(scores, 4, axis=1)).any()
+
+
+@pytest.mark.parametrize("make", [KGKNN, TextKNN, lambda: KGKNN(ProfileConfig(k=2))])
+def test_a_catalog_without_any_content_is_all_unknown(make) -> None:
+    data = planted()
+    bare = TrainingData(replace(data.graph, edges={}), data.train)
+    assert np.isnan(make().fit(bare).score(np.arange(3))).all()
+    assert not np.isnan(KGPopularity().fit(bare).score(np.arange(3))).any()
