@@ -1,0 +1,222 @@
+"""Catalog folders: whole or absent, opened from a cache that is never believed when it is damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from coldframe.kg import catalog as catalog_module
+from coldframe.kg.cache import graph_hash, read_graph, write_graph
+from coldframe.kg.catalog import Catalog, read
+from coldframe.kg.errors import (
+    DataError,
+    IntegrityError,
+    ParseError,
+    SchemaError,
+    StateError,
+    UsageError,
+)
+from coldframe.kg.graph import Graph
+
+SCHEMA = """
+name = "garden"
+items = "item"
+[prefixes]
+ex = "https://example.org/"
+[nodes.item]
+class = "ex:Item"
+iri = "ex:item/{}"
+text.title = "ex:title"
+number.size = "ex:size"
+[nodes.user]
+class = "ex:User"
+iri = "ex:user/{}"
+[events.rating]
+class = "ex:Rating"
+user = "ex:by"
+item = "ex:of"
+rating = "ex:stars"
+[tables.items]
+nodes = "item"
+id = "id"
+columns.title = "title"
+[tables.ratings]
+events = "rating"
+columns = { user = "u", item = "i", rating = "r" }
+"""
+TURTLE = """@prefix : <https://example.org/> .
+<https://example.org/item/1> a :Item ; :title "Rose" ; :size 3 .
+<https://example.org/item/2> a :Item ; :size "big" .
+<https://example.org/user/1> a :User .
+:e a :Rating ; :by <https://example.org/user/1> ; :of <https://example.org/item/1> ; :stars 5 .
+"""
+
+
+@pytest.fixture
+def garden(tmp_path: Path) -> Path:
+    """A folder with garden.ttl and schema.toml."""
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    (folder / "garden.ttl").write_text(TURTLE, "utf-8")
+    (folder / "schema.toml").write_text(SCHEMA, "utf-8")
+    return folder
+
+
+def cache_folder(out: Path) -> Path:
+    """The folder of the cached graph."""
+    return next(p for p in (out / "cache").iterdir() if p.name != "quads")
+
+
+def test_ingest_and_open_give_the_same_graph(garden: Path, tmp_path: Path) -> None:
+    steps: list[tuple[float, float]] = []
+    made, report = Catalog.ingest(
+        garden / "garden.ttl",
+        garden / "schema.toml",
+        tmp_path / "out",
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    again = Catalog.open(tmp_path / "out")
+    assert graph_hash(made.graph) == graph_hash(again.graph)
+    assert made.content_hash == again.content_hash
+    assert (report.triples, report.nodes) == (10, {"item": 2, "user": 1})
+    assert [p.kind for p in report.problems] == ["bad-number"]
+    assert report.problems[0].where.endswith("garden.ttl")
+    assert steps[-1] == (4, 4)
+    with again.store() as store:
+        assert store.count() == 10
+    statements = again.quads()
+    assert statements is not None
+    assert len(statements) == 10
+    assert again.name == "garden"
+    assert read(tmp_path / "out").content_hash == made.content_hash
+
+
+def test_a_folder_with_a_schema_needs_no_other(garden: Path) -> None:
+    catalog = read(garden)
+    assert catalog.graph.n_items == 2
+    assert catalog.path is None
+    with pytest.raises(StateError, match="memory"):
+        catalog.store()
+
+
+def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "items.csv").write_text("id,title\n1,Rose\n2,\n", "utf-8")
+    (folder / "ratings.csv").write_text("u,i,r\n1,1,5\n", "utf-8")
+    schema = garden / "schema.toml"
+    tables = read([folder], schema)
+    both = read([folder, garden / "garden.ttl"], schema)
+    assert list(tables.graph.items.vocabulary) == list(both.graph.items.vocabulary)
+    assert tables.graph.items.titles == both.graph.items.titles
+    assert both.graph.items.numbers["size"][0] == 3
+    assert len(tables.graph.interactions) == 1
+    assert len(both.graph.interactions) == 2  # two event nodes
+    out, _ = Catalog.ingest([folder], schema, tmp_path / "out")
+    assert graph_hash(out.graph) == graph_hash(tables.graph)
+    with out.store() as store:
+        assert store.count() == 2 + 1 + 1 + 4
+    arrow = {
+        "items": pa.table({"id": [1, 2], "title": ["Rose", ""]}),
+        "ratings": pa.table({"u": [1], "i": [1], "r": [5]}),
+    }
+    assert read(arrow, schema).content_hash == tables.content_hash
+
+
+def test_a_damaged_cache_is_rebuilt_whatever_is_damaged(garden: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made, _ = Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    want = graph_hash(made.graph)
+    rng = np.random.default_rng(0)
+    files = sorted(p for p in cache_folder(out).iterdir() if p.is_file())
+    for turn in range(40):
+        path = files[turn % len(files)]
+        raw = bytearray(path.read_bytes())
+        if turn % 3 == 0:
+            raw = raw[: int(rng.integers(0, len(raw)))]
+        else:
+            raw[int(rng.integers(0, len(raw)))] ^= 1 << int(rng.integers(0, 8))
+        path.write_bytes(bytes(raw))
+        assert graph_hash(Catalog.open(out).graph) == want
+
+
+def test_what_cannot_be_rebuilt_from_statements_comes_from_the_store(
+    garden: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made, _ = Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    shutil.rmtree(out / "cache")
+    assert graph_hash(Catalog.open(out).graph) == graph_hash(made.graph)
+    bare, _ = Catalog.ingest(
+        garden / "garden.ttl", garden / "schema.toml", tmp_path / "bare", store=False
+    )
+    assert bare.path is not None
+    shutil.rmtree(bare.path / "cache")
+    with pytest.raises(IntegrityError) as caught:
+        Catalog.open(bare.path)
+    assert "ingest" in caught.value.hint
+
+
+def test_a_changed_schema_makes_the_cache_stale(garden: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    text = (out / "catalog.toml").read_text("utf-8")
+    (out / "catalog.toml").write_text(text.replace('number.size = "ex:size"\n', ""), "utf-8")
+    assert Catalog.open(out).graph.items.numbers == {}
+    assert len([p for p in (out / "cache").iterdir() if p.name != "quads"]) == 2
+
+
+def test_an_opened_catalog_does_not_read_its_sources(
+    garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    monkeypatch.setattr(catalog_module, "_rebuilt", lambda *_: pytest.fail("it was rebuilt"))
+    assert Catalog.open(out).graph.n_items == 2
+
+
+def test_a_failed_ingest_leaves_nothing_and_keeps_the_old(garden: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    before = sorted(str(p) for p in tmp_path.rglob("*"))
+    (garden / "bad.ttl").write_text(TURTLE + ":x :y ", "utf-8")
+    before.append(str(garden / "bad.ttl"))
+    with pytest.raises(ParseError):
+        Catalog.ingest(garden / "bad.ttl", garden / "schema.toml", out, replace=True)
+    with pytest.raises(StateError, match="exists"):
+        Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    with pytest.raises(UsageError, match="no catalog"):
+        Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", garden, replace=True)
+    assert sorted(str(p) for p in tmp_path.rglob("*")) == sorted(before)
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out, replace=True)
+    assert Catalog.open(out).graph.n_items == 2
+
+
+def test_bad_folders_and_inputs_are_one_error(garden: Path, tmp_path: Path) -> None:
+    with pytest.raises(StateError) as caught:
+        Catalog.open(tmp_path / "nowhere")
+    assert "ingest" in caught.value.hint
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    (out / "manifest.json").write_text(json.dumps({"format": 99}), "utf-8")
+    with pytest.raises(IntegrityError):
+        Catalog.open(out)
+    with pytest.raises(SchemaError):
+        read(garden / "garden.ttl", tmp_path / "none.toml")
+    (tmp_path / "empty.nt").write_text("", "utf-8")
+    with pytest.raises(DataError, match="empty"):
+        read(tmp_path / "empty.nt", garden / "schema.toml")
+
+
+def test_any_graph_survives_the_cache(tiny_graph: Graph, tmp_path: Path) -> None:
+    write_graph(tiny_graph, tmp_path / "g")
+    again = read_graph(tmp_path / "g")
+    assert graph_hash(again) == graph_hash(tiny_graph)
+    assert again.nodes["item"].documents == tiny_graph.nodes["item"].documents
+    assert list(again.edges) == list(tiny_graph.edges)
+    assert again.interactions.split_names == tiny_graph.interactions.split_names

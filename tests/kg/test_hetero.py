@@ -1,0 +1,124 @@
+"""HeteroData: shapes, inverses, masks, loaders, the way back, and torch only when asked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import RandomLinkSplit
+
+from coldframe.kg.append import append
+from coldframe.kg.cache import graph_hash
+from coldframe.kg.errors import DataError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.hetero import from_hetero, to_hetero
+from coldframe.kg.vocabulary import Vocabulary
+
+
+def test_torch_is_not_imported_before_it_is_needed() -> None:
+    code = (
+        "import sys; from coldframe.kg import read, to_hetero, infer_schema, Catalog; "
+        "print('torch' in sys.modules, 'rdflib' in sys.modules, 'networkx' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout.split() == ["False", "False", "False"]
+
+
+def test_shapes_ids_masks_and_inverses(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph)
+    data.validate(raise_on_error=True)
+    item = data["item"]
+    assert item.num_nodes == len(item.iri) == 8
+    assert item.iri[7] == tiny_graph.items.vocabulary[7]
+    assert item.x.shape == item.x_mask.shape == (8, 1)
+    assert item.x_mask[:, 0].tolist() == [True, True, False, *[True] * 5]
+    assert item.x[2, 0] == 0
+    assert data["user"].category_city.tolist() == [0, 0, 1, 1, -1, 0]
+    assert list(item.text_title) == list(tiny_graph.items.texts["title"])
+    for source, relation, target in tiny_graph.edges:
+        forward = data[source, relation, target].edge_index
+        backward = data[target, "rev_" + relation, source].edge_index
+        assert torch.equal(forward.flip(0), backward)
+    events = data["user", "interacts", "item"]
+    assert events.edge_attr.shape == (len(tiny_graph.interactions), 1)
+    assert events.edge_index.dtype == torch.int64
+    assert torch.equal(events.time, data["item", "rev_interacts", "user"].time)
+    bare = to_hetero(tiny_graph, Interactions.empty(), inverses=False)
+    assert bare["user", "interacts", "item"].edge_index.shape == (2, 0)
+    assert not any(relation.startswith("rev_") for _, relation, _ in bare.edge_types)
+
+
+def test_there_and_back_again(tiny_graph: Graph) -> None:
+    assert graph_hash(from_hetero(to_hetero(tiny_graph))) == graph_hash(tiny_graph)
+    assert graph_hash(from_hetero(to_hetero(tiny_graph, inverses=False))) == graph_hash(tiny_graph)
+
+
+def test_nothing_is_shared_with_the_graph(tiny_graph: Graph) -> None:
+    before = graph_hash(tiny_graph)
+    data = to_hetero(tiny_graph)
+    data["item"].x += 1
+    data["user", "interacts", "item"].edge_attr *= 0
+    data["item", "genre", "genre"].edge_index += 1
+    assert graph_hash(tiny_graph) == before
+
+
+def test_pyg_transforms_and_devices_accept_it(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph, inverses=False).to("cpu")
+    split = RandomLinkSplit(num_val=0.1, num_test=0.2, edge_types=("user", "interacts", "item"))
+    train, valid, test = split(data)
+    n = len(tiny_graph.interactions)
+    assert train["user", "interacts", "item"].edge_index.shape[1] < n
+    assert valid is not None
+    assert test["item"].iri[0] == tiny_graph.items.vocabulary[0]
+    part = data.subgraph({"item": torch.tensor([6, 7])})
+    assert list(part["item"].iri) == [tiny_graph.items.vocabulary[k] for k in (6, 7)]
+
+
+def test_a_foreign_heterodata_is_an_error(tiny_graph: Graph) -> None:
+    with pytest.raises(DataError, match="to_hetero"):
+        from_hetero(HeteroData())
+    clash = dict(tiny_graph.edges)
+    clash["user", "interacts", "item"] = EdgeSet(np.zeros((2, 0), np.int64))
+    with pytest.raises(DataError, match="interacts"):
+        to_hetero(Graph(tiny_graph.nodes, clash, tiny_graph.interactions))
+
+
+def test_appending_renumbers_nothing_and_fills_only_what_was_missing(tiny_graph: Graph) -> None:
+    base = "https://example.org/"
+    more = Graph(
+        {
+            "item": NodeSet(
+                Vocabulary([base + "item/99", base + "item/2"]),
+                numbers={"price": np.float32([9, 3]), "depth": np.float32([1, np.nan])},
+                texts={"title": ("New", "Other name")},
+            ),
+            "user": NodeSet(Vocabulary([base + "user/77"])),
+            "genre": NodeSet(Vocabulary([base + "genre/1"])),
+        },
+        {("item", "genre", "genre"): EdgeSet(np.array([[0, 1], [0, 0]]))},
+        Interactions.build([0], [1], rating=[4.0], round=3, split=[0], split_names=("later",)),
+    )
+    graph = append(tiny_graph, more)
+    items = graph.items
+    assert items.vocabulary[:8] == tiny_graph.items.vocabulary[:8]
+    assert items.vocabulary[8] == base + "item/99"
+    assert items.numbers["price"][[2, 8]].tolist() == [3, 9]
+    assert items.texts["title"][2] == tiny_graph.items.texts["title"][2]
+    assert items.texts["title"][8] == "New"
+    assert items.numbers["depth"][8] == 1
+    assert np.isnan(items.numbers["depth"][:8]).all()
+    added = {tuple(e) for e in graph.edges["item", "genre", "genre"].index.T.tolist()}
+    old = {tuple(e) for e in tiny_graph.edges["item", "genre", "genre"].index.T.tolist()}
+    assert added == old | {(8, 1), (2, 1)}
+    last = graph.interactions.select(np.array([len(graph.interactions) - 1]))
+    assert (last.user[0], last.item[0], last.round[0]) == (6, 2, 3)
+    assert graph.interactions.split_names[last.split[0]] == "later"
+    assert graph_hash(append(tiny_graph, tiny_graph.with_interactions(Interactions.empty()))) == (
+        graph_hash(tiny_graph)
+    )
