@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .distributed import processes
-from .encoder import Encoded, GraphEncoder, Hidden, slot
+from .encoder import Encoded, GraphEncoder, Hidden
 from .losses import completion_loss, contrastive_loss
-from .view import GraphView
+from .view import GraphView, slot
 
 _SAMPLE = 1024  # nodes or edges per step: enough negatives, and no n x n matrix
 _HELD_OUT = 0.1

@@ -74,7 +74,7 @@ def save_checkpoint(
             files[file] = {"bytes": len(data), "sha256": sha256_bytes(data)}
         manifest = {"format": FORMAT, "step": step, "files": files, "meta": plain(meta)}
         manifest["versions"] = _versions()
-        body = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False)
+        body = json.dumps(manifest, indent=1, allow_nan=False)
         # The manifest vouches for the files, and its last line for the manifest.
         atomic_write(temporary / MANIFEST, f"{body}\n{sha256_bytes(body.encode())}\n")
     atomic_write(folder / LATEST, f"{name}\n")

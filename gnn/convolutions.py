@@ -6,12 +6,12 @@ A layer takes the vectors of every node type and gives those of the types that r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .view import GraphView, Relation
+from .view import GraphView, Relation, slot
 
 State = dict[str, Tensor]
 Masks = Mapping[str, Mapping[str, Tensor]]
@@ -86,7 +86,8 @@ class SageLayer(Layer):
             _edge_type(one, kind): _edge_index(one, mask)
             for kind, one, mask in self.relations(view, state, masks)
         }
-        return cast(State, self.convolution(state, edges))
+        out = self.convolution(_slots(state), edges)
+        return {kind: out[slot(kind)] for kind in self.kinds if slot(kind) in out}
 
 
 class HGTLayer(Layer):
@@ -98,7 +99,7 @@ class HGTLayer(Layer):
         super().__init__(view, d, last=last)
         types = [_edge_type(one, kind) for kind in self.kinds for one in view.relations[kind]]
         heads = next(heads for heads in (4, 2, 1) if d % heads == 0)
-        self.convolution = HGTConv(d, d, (list(view.counts), types), heads)
+        self.convolution = HGTConv(d, d, ([slot(kind) for kind in view.counts], types), heads)
 
     def forward(self, state: State, view: GraphView, masks: Masks) -> State:
         """Messages of one layer; shapes (n, d) per node type."""
@@ -106,8 +107,8 @@ class HGTLayer(Layer):
             _edge_type(one, kind): _edge_index(one, mask)
             for kind, one, mask in self.relations(view, state, masks)
         }
-        out = self.convolution(state, edges)
-        return {kind: out[kind] for kind in self.kinds if out.get(kind) is not None}
+        out = self.convolution(_slots(state), edges)
+        return {kind: out[slot(kind)] for kind in self.kinds if out.get(slot(kind)) is not None}
 
 
 class RGCNLayer(Layer):
@@ -158,7 +159,11 @@ def make_layer(name: str, view: GraphView, d: int, *, last: bool) -> Layer:
 
 
 def _edge_type(relation: Relation, kind: str) -> tuple[str, str, str]:
-    return relation.source, relation.key, kind
+    return slot(relation.source), relation.key, slot(kind)
+
+
+def _slots(state: State) -> State:
+    return {slot(kind): rows for kind, rows in state.items()}
 
 
 def _edge_index(relation: Relation, mask: Tensor | None) -> Tensor:

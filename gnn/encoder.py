@@ -23,7 +23,7 @@ from torch.nn import functional
 from ..kg.errors import UsageError, nearest
 from .convolutions import CONVOLUTIONS, make_layer
 from .propagation import Propagation
-from .view import GraphView, widths
+from .view import GraphView, slot, widths
 
 
 @dataclass(frozen=True)
@@ -248,11 +248,6 @@ class Aggregate(nn.Module):
         return cast(
             Tensor, self.linear(self.scale * functional.normalize(matrix @ x, dim=1, eps=1e-6))
         )
-
-
-def slot(kind: str) -> str:
-    """A node type as a key of torch's containers, which take no dots and no names of their own."""
-    return "of:" + kind.replace(".", "%2E")
 
 
 def _masked(matrix: Propagation, keep: Tensor | None) -> Propagation:

@@ -51,7 +51,7 @@ class ProfileSpace:
         idf = {name: _idf(n, np.asarray(block.sum(0)).ravel()) for name, block in blocks.items()}
         values = {key: one.names for key, one in graph.nodes[node_type].categories.items()}
         empty = cls(node_type, n, idf, values, np.zeros((0, 0), np.float32))
-        k = min(dimensions, n - 1, sum(map(len, idf.values())) - 1)
+        k = min(dimensions, n, sum(map(len, idf.values())))
         if k < 1:
             return empty
         profile = sp.csr_matrix(sp.hstack(list(empty.blocks(graph).values()), format="csr"))

@@ -54,17 +54,19 @@ class Batch:
 
 
 def softmax_loss(batch: Batch) -> Tensor:
-    """-log of a target's share among itself and the negatives.
+    """-log of a target's share among its user's targets of the step and the negatives.
 
-    With sampled negatives, log q is taken from their scores, so that popular items, sampled more
+    The multinomial likelihood of a user's targets (Liang et al. 2018, section 2.2): a user with many
+    of them spreads the same mass over more, which keeps long histories from overfitting. With sampled negatives, log q is taken from their scores, so that popular items, sampled more
     often, are not pushed down for it (Bengio and Senecal 2008; Yi et al. 2019, section 4.1).
     """
     scores = batch.candidate_scores()
     if batch.log_q is not None:
         scores = scores - batch.log_q
-    rest = scores.masked_fill(batch.known, -torch.inf).logsumexp(1)[batch.owner]
+    rest = scores.masked_fill(batch.known, -torch.inf).logsumexp(1)
     target = batch.target_scores()
-    return batch.mean(torch.logaddexp(target, rest) - target)
+    own = _logsumexp(target, batch.owner, len(rest))
+    return batch.mean(torch.logaddexp(own, rest)[batch.owner] - target)
 
 
 def bpr_loss(batch: Batch) -> Tensor:
@@ -97,6 +99,15 @@ def mse_loss(batch: Batch) -> Tensor:
     return (error.square() * given * batch.weight).sum() / (given * batch.weight).sum().clamp(
         min=1e-12
     )
+
+
+def _logsumexp(values: Tensor, owner: Tensor, n: int) -> Tensor:
+    """log sum exp over the values of each owner, (n,); -inf for an owner of none."""
+    top = torch.full((n,), -torch.inf, device=values.device, dtype=values.dtype)
+    top = top.scatter_reduce(0, owner, values.detach(), "amax")
+    safe = torch.where(torch.isfinite(top), top, 0.0)
+    sums = torch.zeros_like(top).index_add(0, owner, (values - safe[owner]).exp())
+    return torch.where(torch.isfinite(top), sums.clamp(min=1e-30).log() + safe, -torch.inf)
 
 
 LOSSES: dict[str, Callable[[Batch], Tensor]] = {

@@ -98,6 +98,11 @@ class GraphView:
         )
 
 
+def slot(kind: str) -> str:
+    """A node type as a key of torch's containers, which take no dots and no names of their own."""
+    return "of:" + kind.replace(".", "%2E")
+
+
 def widths(view: GraphView) -> dict[str, dict[str, int]]:
     """node type -> feature block -> columns."""
     return {

@@ -1,0 +1,273 @@
+"""Training: resumable bit for bit, cold items from content, growth, warm starts, named refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.gnn.data import TrainingData
+from coldframe.gnn.encoder import EncoderConfig
+from coldframe.gnn.scorer_base import Scorer
+from coldframe.gnn.trainer import EncoderScorer
+from coldframe.gnn.training import TrainingConfig
+from coldframe.kg.errors import DataError, IntegrityError, StateError, UsageError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.vocabulary import Vocabulary
+
+SHAPE = EncoderConfig(dimensions=8, profile_dimensions=4)
+SHORT = TrainingConfig(epochs=4, batch_size=16, evaluate_every=1)
+
+
+def catalog(
+    seed: int = 0, n_users: int = 60, n_items: int = 40, n_tags: int = 8, cold: int = 8
+) -> tuple[TrainingData, Interactions, Interactions]:
+    """Users like the items of two tags. Returns data without the last `cold` items, valid, cold test."""
+    rng = np.random.default_rng(seed)
+    tag = np.arange(n_items) % n_tags
+    taste = np.arange(n_users) % n_tags
+    chance = np.where((tag == taste[:, None]) | (tag == (taste[:, None] + 1) % n_tags), 0.8, 0.04)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < chance)
+    rows = Interactions.build(users, items, rating=4.0 + rng.random(len(users)))
+    hidden = items >= n_items - cold
+    held = ~hidden & (rng.random(len(items)) < 0.15)
+    nodes = {
+        "user": NodeSet(Vocabulary(f"u{k}" for k in range(n_users))),
+        "item": NodeSet(Vocabulary(f"i{k}" for k in range(n_items))),
+        "tag": NodeSet(Vocabulary(f"t{k}" for k in range(n_tags))),
+    }
+    edges = {("item", "has", "tag"): EdgeSet(np.stack([np.arange(n_items), tag]))}
+    data = TrainingData(Graph(nodes, edges, Interactions.empty()), rows.select(~hidden & ~held))
+    return data, rows.select(held), rows.select(hidden)
+
+
+def with_item(data: TrainingData, tag: int) -> TrainingData:
+    """One more item, of that tag."""
+    graph = data.graph
+    items = NodeSet(graph.items.vocabulary.extend(["new"]))
+    key = ("item", "has", "tag")
+    ends = np.concatenate([graph.edges[key].index, [[len(items) - 1], [tag]]], 1)
+    grown = replace(graph, nodes={**graph.nodes, "item": items}, edges={key: EdgeSet(ends)})
+    return TrainingData(grown, data.train)
+
+
+def auc(scores: np.ndarray, liked: np.ndarray) -> float:
+    return float((scores[liked][:, None] > scores[~liked][None]).mean())
+
+
+def everybody(data: TrainingData) -> np.ndarray:
+    return np.arange(data.n_users)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
+def test_ranks_planted_cold_items_by_content_and_warm_ones_too(loss: str) -> None:
+    data, valid, test = catalog()
+    training = TrainingConfig(loss=loss, epochs=30, batch_size=16)
+    scorer = EncoderScorer(SHAPE, training).fit(data, valid)
+    assert isinstance(scorer, Scorer)
+    got = scorer.score(everybody(data))
+    liked = test.matrix(data.n_users, data.n_items).toarray() > 0
+    assert auc(got[:, 32:], liked[:, 32:]) > 0.8
+    held = valid.matrix(data.n_users, data.n_items).toarray() > 0
+    open_ = (data.positives.toarray() == 0)[:, :32]
+    assert auc(got[:, :32][open_], held[:, :32][open_]) > 0.8
+    assert len(scorer.history) >= 2
+    assert {"epoch", "loss", "valid"} <= scorer.history[0].keys()
+
+
+def test_ratings_are_fitted_on_their_own_scale() -> None:
+    data, _, _ = catalog()
+    tag = data.train.item % 8
+    rated = replace(data.train, rating=(1.0 + tag / 2).astype(np.float32))
+    training = TrainingConfig(loss="mse", epochs=60, batch_size=16, learning_rate=0.02)
+    scorer = EncoderScorer(SHAPE, training).fit(data.with_train(rated))
+    errors = scorer.score(everybody(data))[rated.user, rated.item] - rated.rating
+    assert np.sqrt(np.mean(errors**2)) < 0.6 < rated.rating.std()
+
+
+@pytest.mark.R(13)
+def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path) -> None:
+    data, valid, _ = catalog()
+    config = replace(SHAPE, dropout=0.1)
+    whole = EncoderScorer(config, SHORT, seed=3).fit(data, valid)
+    for stop in range(1, SHORT.epochs):
+        folder = tmp_path / str(stop)
+
+        def interrupt(*call: object, stop: int = stop) -> None:
+            if call[0] == stop + 1:  # before its checkpoint: `stop` is the last one there
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            EncoderScorer(config, SHORT, seed=3, progress=interrupt, checkpoints=folder).fit(
+                data, valid
+            )
+        seen: list[object] = []
+        again = EncoderScorer(
+            config, SHORT, seed=3, checkpoints=folder, resume=True,
+            progress=lambda *call, seen=seen: seen.append(call[0]),
+        ).fit(data, valid)  # fmt: skip
+        assert seen == list(range(stop + 1, SHORT.epochs + 1))
+        np.testing.assert_array_equal(again.score(everybody(data)), whole.score(everybody(data)))
+        assert again.history == whole.history
+
+
+@pytest.mark.parametrize("change", ["config", "training", "seed", "data"])
+def test_resuming_something_else_is_refused(tmp_path: Path, change: str) -> None:
+    data, valid, _ = catalog()
+    EncoderScorer(SHAPE, SHORT, checkpoints=tmp_path).fit(data, valid)
+    config = replace(SHAPE, dimensions=4) if change == "config" else SHAPE
+    training = replace(SHORT, epochs=9) if change == "training" else SHORT
+    rows = data.train.select(np.arange(len(data.train) - 1)) if change == "data" else data.train
+    other = EncoderScorer(
+        config, training, seed=int(change == "seed"), checkpoints=tmp_path, resume=True
+    )
+    with pytest.raises(StateError, match="another"):
+        other.fit(data.with_train(rows), valid)
+
+
+@pytest.mark.R(18)
+def test_an_item_added_later_scores_as_if_it_had_been_there() -> None:
+    data, _, _ = catalog()
+    scorer = EncoderScorer(SHAPE, SHORT).fit(data)
+    before = scorer.score(everybody(data))
+    grown = with_item(data, tag=3)
+    after = scorer.refresh(grown).score(everybody(grown))
+    np.testing.assert_allclose(after[:, :-1], before, atol=1e-5)
+    # Item 35 is cold and has the same tag and nothing else: the same vector.
+    np.testing.assert_allclose(after[:, -1], after[:, 35], atol=1e-5)
+
+
+def test_a_saved_scorer_scores_the_same_and_meets_new_nodes(tmp_path: Path) -> None:
+    data, valid, _ = catalog()
+    scorer = EncoderScorer(SHAPE, SHORT).fit(data, valid)
+    scorer.save(tmp_path)
+    back = EncoderScorer.load(tmp_path, data)
+    np.testing.assert_allclose(
+        back.score(everybody(data)), scorer.score(everybody(data)), atol=1e-6
+    )
+    assert back.history == scorer.history
+    assert back.state.config == SHAPE
+    grown = EncoderScorer.load(tmp_path, with_item(data, 3))
+    assert np.isfinite(grown.score(np.array([0]))).all()
+
+
+def test_another_graph_is_refused() -> None:
+    data, _, _ = catalog()
+    scorer = EncoderScorer(SHAPE, SHORT).fit(data)
+    items = NodeSet(Vocabulary([*data.graph.items.vocabulary[1:], "x"]))
+    other = replace(data.graph, nodes={**data.graph.nodes, "item": items})
+    with pytest.raises(IntegrityError, match="identifiers"):
+        scorer.refresh(TrainingData(other, data.train))
+    fewer = replace(
+        data.graph, nodes={k: v for k, v in data.graph.nodes.items() if k != "tag"}, edges={}
+    )
+    with pytest.raises(IntegrityError, match="tag"):
+        scorer.refresh(TrainingData(fewer, data.train))
+
+
+def test_a_user_history_counts_at_once_without_training() -> None:
+    data, _, test = catalog()
+    scorer = EncoderScorer(SHAPE, replace(SHORT, epochs=20)).fit(data)
+    rows = np.flatnonzero(data.train.user != 0)
+    without = data.with_train(data.train.select(rows))
+    blank = scorer.refresh(without).score(np.array([0]))[0]
+    informed = scorer.refresh(data).score(np.array([0]))[0]
+    liked = np.isin(np.arange(40) % 8, (0, 1))
+    assert auc(informed, liked) > auc(blank, liked) + 0.2
+    assert len(test) > 0
+
+
+def test_warm_start_is_within_its_bound_of_training_anew() -> None:
+    """After new answers a quarter of the epochs must reach 95 % of full retraining's AUC."""
+    data, valid, test = catalog()
+    training = TrainingConfig(epochs=24, warm_epochs=6, batch_size=16)
+    first = EncoderScorer(SHAPE, training).fit(data, valid)
+    told = data.with_train(data.train.concat(test.select(np.arange(0, len(test), 2))))
+    asked = test.select(np.arange(1, len(test), 2))
+    grown = with_item(told, 3)
+    seen: list[object] = []
+    warm = EncoderScorer(initial=first.state, progress=lambda *call: seen.append(call[0])).fit(
+        grown, valid
+    )
+    anew = EncoderScorer(SHAPE, training).fit(grown, valid)
+    assert len(seen) <= 6
+    open_ = told.positives.toarray()[:, 32:] == 0
+    liked = asked.matrix(data.n_users, 40).toarray()[:, 32:] > 0
+    got, full = (
+        auc(one.score(everybody(data))[:, 32:40][open_], liked[open_]) for one in (warm, anew)
+    )
+    assert got > 0.95 * full
+    assert full > 0.7
+
+
+def test_content_vectors_ignore_ids_and_interactions() -> None:
+    data, _, _ = catalog()
+    scorer = EncoderScorer(SHAPE, replace(SHORT, epochs=10)).fit(data)
+    same_tag = scorer.content_item_vectors.reshape(5, 8, -1)
+    np.testing.assert_allclose(same_tag, np.broadcast_to(same_tag[:1], same_tag.shape), atol=1e-5)
+    assert np.ptp(scorer.item_vectors.reshape(5, 8, -1), axis=0).max() > 0.01
+    np.testing.assert_allclose(
+        scorer.content_item_vectors[32:], scorer.item_vectors[32:], atol=1e-5
+    )
+
+
+def test_an_item_of_which_nothing_is_known_is_nan() -> None:
+    data, _, _ = catalog()
+    graph = replace(data.graph, edges={("item", "has", "tag"): EdgeSet(np.array([[0], [0]]))})
+    scores = EncoderScorer(SHAPE, SHORT).fit(TrainingData(graph, data.train)).score(np.array([0]))
+    assert np.isnan(scores[0, 32:]).all()
+    assert np.isfinite(scores[0, :32]).all()
+
+
+def test_auxiliary_losses_change_and_keep_the_training() -> None:
+    data, valid, test = catalog()
+    data = TrainingData(
+        data.graph, data.train, {"item": np.eye(8, dtype=np.float32)[np.arange(40) % 8]}
+    )
+    liked = test.matrix(data.n_users, data.n_items).toarray()[:, 32:] > 0
+    plain = EncoderScorer(SHAPE, replace(SHORT, epochs=20)).fit(data, valid)
+    for name in ("kg_completion", "view_contrast", "text_contrast"):
+        other = EncoderScorer(SHAPE, replace(SHORT, epochs=20, **{name: 0.1})).fit(data, valid)
+        got = other.score(everybody(data))
+        assert not np.allclose(got, plain.score(everybody(data))), name
+        assert auc(got[:, 32:], liked) > 0.75, name
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    data, valid, _ = catalog()
+    training = TrainingConfig(
+        epochs=60, evaluate_every=1, patience=2, learning_rate=0.05, batch_size=16, average=0.0
+    )
+    scorer = EncoderScorer(SHAPE, training).fit(data, valid)
+    values = [row["valid"] for row in scorer.history]
+    assert len(values) < 60
+    assert int(np.argmax(values)) == len(values) - 1 - 2
+
+
+def test_a_loss_that_explodes_is_a_named_error() -> None:
+    data, _, _ = catalog()
+    text = {"item": np.full((40, 2), np.inf, np.float32)}
+    with pytest.raises(DataError, match="loss is"):
+        EncoderScorer(SHAPE, SHORT).fit(TrainingData(data.graph, data.train, text))
+
+
+def test_no_interactions_at_all_gives_finite_scores() -> None:
+    data, _, _ = catalog()
+    scorer = EncoderScorer(SHAPE, SHORT).fit(data.with_train(Interactions.empty()))
+    assert np.isfinite(scorer.score(everybody(data))).all()
+
+
+def test_wrong_settings_name_the_nearest() -> None:
+    with pytest.raises(UsageError, match="softmax"):
+        TrainingConfig(loss="softmx")
+    with pytest.raises(UsageError, match="sparse"):
+        EncoderConfig(convolution="sparce")
+    with pytest.raises(UsageError, match="item_dropout"):
+        TrainingConfig(item_dropout=1.0)
+
+
+def test_scoring_before_fitting_says_so() -> None:
+    with pytest.raises(StateError, match="not fitted"):
+        EncoderScorer().score(np.array([0]))
