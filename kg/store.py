@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyoxigraph as ox
 
-from .errors import DataError, ParseError, ResourceError, StateError, UsageError
+from .errors import DataError, IntegrityError, ParseError, ResourceError, StateError, UsageError
 from .files import FolderLock, StrPath, atomic_write, naming
 
 _log = logging.getLogger(__name__)
@@ -170,6 +170,7 @@ class OxigraphStore(MemoryStore):
 
     Raises:
         LockedError: another process, or another store of this one, holds the folder; names it.
+        IntegrityError: the folder holds a damaged store.
         ResourceError: the folder cannot be opened.
     """
 
@@ -180,6 +181,9 @@ class OxigraphStore(MemoryStore):
         try:
             with naming(self.folder, "open the store"):
                 self._open = ox.Store(str(self.folder))
+        except RuntimeError as error:
+            self._lock.release()
+            raise IntegrityError(f"the store is damaged: {error}", where=str(folder)) from None
         except BaseException:
             self._lock.release()
             raise
