@@ -31,7 +31,7 @@ def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
     Raises:
         DataError: two files fit one section, or a section has none.
     """
-    known = [path for path in files]
+    known = list(files)
     out: dict[str, Path] = {}
     for name, table in schema.tables.items():
         fitting = [path for path in known if _fits(path, name, table)]
@@ -65,10 +65,24 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
                     return file.read(columns=wanted, use_threads=False)
             return _pick(_read_text(path, table), wanted, key, str(path))
         except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
-            row = re.search(r"Row #(\d+)", str(error))
-            place = f"{path}:{row[1]}" if row else str(path)
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ParseError(first, where=place) from None
+            raise _unreadable(path, error) from None
+
+
+def read_all(path: Path, table: TableMap) -> pa.Table:
+    """Every column of a table file."""
+    with naming(path, "read"):
+        try:
+            if _suffix(path) == ".parquet":
+                return pq.read_table(path, use_threads=False)
+            return _read_text(path, table)
+        except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> ParseError:
+    row = re.search(r"Row #(\d+)", str(error))
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ParseError(first, where=f"{path}:{row[1]}" if row else str(path))
 
 
 def _read_text(path: Path, table: TableMap) -> pa.Table:

@@ -33,7 +33,13 @@ def test_dates_agree_with_the_standard_library_and_come_back() -> None:
 def test_times_with_zones_fractions_and_short_forms() -> None:
     got = parse_times(
         pa.array(
-            ["1970-01-01T01:00:00+01:00", "1969-12-31T23:59:59.5Z", "1850", "1999-12", "-0044-03-15"]
+            [
+                "1970-01-01T01:00:00+01:00",
+                "1969-12-31T23:59:59.5Z",
+                "1850",
+                "1999-12",
+                "-0044-03-15",
+            ]
         )
     )
     assert got.tolist() == [0.0, -0.5, -3786825600.0, 944006400.0, -63549360000.0]

@@ -66,9 +66,13 @@ def test_inverse_pairs_become_one_relation() -> None:
 
 
 def test_same_things_are_merged_before_they_get_ids() -> None:
-    schema = 'same_as = ["owl:sameAs"]\n' + ITEM + (
-        'number.size = "ex:size"\n[relations.near]\nproperty = "ex:near"\nfrom = "item"\n'
-        'to = "item"\n'
+    schema = (
+        'same_as = ["owl:sameAs"]\n'
+        + ITEM
+        + (
+            'number.size = "ex:size"\n[relations.near]\nproperty = "ex:near"\nfrom = "item"\n'
+            'to = "item"\n'
+        )
     )
     graph, report = build(
         schema,
@@ -112,9 +116,9 @@ def test_events_with_their_attributes_and_what_is_left_out() -> None:
     )
     graph, report = build(
         schema,
-        ':a a :Item . :b a :Item . :u a :User ; :viewed :b , :nothing ; :hid :a . :b :viewedBy :u .'
+        ":a a :Item . :b a :Item . :u a :User ; :viewed :b , :nothing ; :hid :a . :b :viewedBy :u ."
         ':e1 a :Rating ; :by :u ; :of :a ; :stars 5 ; :at "1970-01-01T00:01:00Z" ; :part "test" .'
-        ':e2 a :Rating ; :by :u ; :of :b ; :stars 1.5 ; :part :train .'
+        ":e2 a :Rating ; :by :u ; :of :b ; :stars 1.5 ; :part :train ."
         ':e3 a :Rating ; :by :u ; :of :b ; :stars "many" .'
         ":e4 a :Rating ; :of :b ; :stars 1 . :e5 a :Rating ; :by :b ; :of :b ; :stars 2 ."
         ":e6 a :Rating ; :by :u ; :of :a , :b ; :stars 4 .",
@@ -163,7 +167,11 @@ def test_literals_become_features_and_problems() -> None:
         (("several-values", EX + "size"), 1),
     ]
     bad = next(p for p in report.problems if p.kind == "bad-number")
-    assert (bad.iri, bad.property, bad.message) == (EX + "a", EX + "size", "'x' is not a finite number")
+    assert (bad.iri, bad.property, bad.message) == (
+        EX + "a",
+        EX + "size",
+        "'x' is not a finite number",
+    )
 
 
 def test_literal_ends_of_relations_become_nodes() -> None:
@@ -171,7 +179,9 @@ def test_literal_ends_of_relations_become_nodes() -> None:
         '[nodes.tag]\niri = "ex:{}"\nlabel = "ex:label"\n[relations.tag]\nproperty = "ex:tag"\n'
         'from = "item"\nto = "tag"\n'
     )
-    graph, report = build(schema, ':b a :Item ; :tag "dry soil" , :zz , "" . :a a :Item ; :tag "Sun" .')
+    graph, report = build(
+        schema, ':b a :Item ; :tag "dry soil" , :zz , "" . :a a :Item ; :tag "Sun" .'
+    )
     assert names(graph, "tag") == ["Sun", "dry%20soil", "zz"]
     assert graph.nodes["tag"].texts["label"] == ("Sun", "dry soil", "")
     assert pairs(graph, "item", "tag", "tag") == [("a", "Sun"), ("b", "dry%20soil"), ("b", "zz")]

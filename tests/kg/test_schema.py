@@ -82,7 +82,12 @@ def test_a_schema_survives_pickling_and_names_its_text() -> None:
         ('property = "ex:like"', 'property = "ex:a"\npath = "ex:b"', "relations.like", ""),
         ('to = "item"', 'to = "user"\nclosure = true', "relations.like.closure", ""),
         ('user = "ex:by"\n', "", "events.rating.user", ""),
-        ('rating = "ex:stars"', 'rating = "ex:stars"\npositive = "4"', "events.rating.positive", ""),
+        (
+            'rating = "ex:stars"',
+            'rating = "ex:stars"\npositive = "4"',
+            "events.rating.positive",
+            "",
+        ),
         ('rating = "ex:stars"', "positive = 4", "events.rating.positive", ""),
         ('"ex:item/{}"', '"ex:item/"', "nodes.item.iri", ""),
         ('id = "id"\n', "", "tables.items.id", ""),

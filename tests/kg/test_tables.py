@@ -74,7 +74,7 @@ def shop_tables() -> dict[str, pa.Table]:
         "items": pa.table(
             {
                 "id": ["7", " 10 ", "a b/ü"],
-                "name": ["Rose", "", "Tulip\n\"x\""],
+                "name": ["Rose", "", 'Tulip\n"x"'],
                 "price": ["1.5", "cheap", ""],
                 "day": ["2020-02-29", None, "1999"],
                 "colour": ["red", "red", None],
@@ -201,7 +201,12 @@ BAD: list[tuple[str, dict[str, str], type[ColdframeError], str, str]] = [
 
 @pytest.mark.parametrize(("what", "files", "kind", "where", "hint"), BAD, ids=[b[0] for b in BAD])
 def test_bad_input_is_one_clear_error(
-    what: str, files: dict[str, str], kind: type[ColdframeError], where: str, hint: str, tmp_path: Path
+    what: str,
+    files: dict[str, str],
+    kind: type[ColdframeError],
+    where: str,
+    hint: str,
+    tmp_path: Path,
 ) -> None:
     schema = Schema.loads(
         '[nodes.item]\niri = "urn:i:{}"\ntext.name = "urn:n"\n'

@@ -1,0 +1,382 @@
+"""Drafting a schema from statements: classes, literal kinds, relations, hidden hops, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .errors import DataError
+from .infer import (
+    IDENTIFIER,
+    Draft,
+    DraftNode,
+    looks_like_users,
+    plain_name,
+    quoted,
+    unique_name,
+    write_draft,
+)
+from .literals import parse_numbers, parse_times
+from .quads import CodeArray, Quads
+from .schema import RDF_TYPE
+from .vocabulary import local_name
+
+SAMPLE = 20_000  # literals of one property that are looked at
+MOST = 0.95  # a rule holds if it does for this share
+SMALL = 0.02  # properties that fewer nodes of a type have are left out
+DEPTH = 2  # hidden nodes that a path may pass
+_LABELS = (
+    ("http://www.w3.org/2000/01/rdf-schema#label", "rdfs:label"),
+    ("http://www.w3.org/2004/02/skos/core#prefLabel", "skos:prefLabel"),
+    ("https://schema.org/name", "schema:name"),
+)
+_NOT_TYPES = (
+    "http://www.w3.org/2002/07/owl#NamedIndividual",
+    "http://www.w3.org/2000/01/rdf-schema#Resource",
+)
+_SAME_AS = "http://www.w3.org/2002/07/owl#sameAs"
+_BROADER = "http://www.w3.org/2004/02/skos/core#broader"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One property as the nodes of one type use it.
+
+    Attributes:
+        subjects: distinct subjects of the type; rows: statements.
+        literal: statements with a literal; targets: node type (-1 = none) -> statements.
+    """
+
+    property: str
+    rows: npt.NDArray[np.int64]
+    subjects: int
+    literal: int
+    targets: dict[int, int]
+
+
+class _Types:
+    """Node types found by class: the type of every term, and which types are only inner nodes."""
+
+    def __init__(self, quads: Quads) -> None:
+        self.quads = quads
+        self.of = np.full(len(quads.terms), -1, np.int32)
+        self.classes: list[str] = []
+        rows = quads.rows_of(RDF_TYPE)
+        subjects, classes = quads.s[rows], quads.o[rows]
+        found, counts = np.unique(classes[classes >= 0], return_counts=True)
+        for code in found[np.argsort(-counts, kind="stable")]:
+            iri = quads.term(int(code))
+            members = subjects[classes == code]
+            free = members[self.of[members] < 0]
+            if iri in _NOT_TYPES or len(free) < 0.1 * len(members):
+                continue
+            self.of[free] = len(self.classes)
+            self.classes.append(iri)
+        self.names: list[str] = []
+        for iri in self.classes:
+            self.names.append(unique_name(plain_name(local_name(iri)), self.names))
+        self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
+        self.uses = [self._uses(k) for k in range(len(self.classes))]
+        self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
+
+    def _uses(self, kind: int) -> list[Use]:
+        quads, out = self.quads, []
+        for code in np.unique(quads.p):
+            iri = quads.term(int(code))
+            rows = np.arange(*quads.rows_of(int(code)).indices(len(quads))[:2])
+            rows = rows[self.of[quads.s[rows]] == kind]
+            subjects = len(np.unique(quads.s[rows]))
+            if iri == RDF_TYPE or subjects < SMALL * self.count[kind]:
+                continue
+            ends = quads.o[rows]
+            kinds, counts = np.unique(self.of[ends[ends >= 0]], return_counts=True)
+            targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+            out.append(Use(iri, rows, subjects, int((ends < 0).sum()), targets))
+        return out
+
+    def _is_hidden(self, kind: int) -> bool:
+        """Nodes that exactly one statement points at: parts of another node, not things."""
+        counts = self._pointing(kind)
+        pointed = counts > 0
+        return bool(
+            pointed.sum() > MOST * self.count[kind] and (counts[pointed] == 1).mean() > MOST
+        )
+
+    def _pointing(self, kind: int) -> npt.NDArray[np.int64]:
+        ends = self.quads.o[self.quads.o >= 0]
+        ends = ends[self.of[ends] == kind]
+        return np.bincount(ends, minlength=len(self.of))[self.of == kind]
+
+
+def draft_from_quads(quads: Quads) -> str:
+    """Draft a schema from RDF statements."""
+    types = _Types(quads)
+    if not types.classes:
+        raise DataError(
+            "nothing has a class (rdf:type), so no schema can be drafted",
+            hint="write one by hand: node types without `class` take what stands at relations' ends",
+        )
+    draft = Draft(remarks=["A draft: take out what is not needed, and check users and items."])
+    events = _find_events(types)
+    shown = [
+        k for k in range(len(types.classes)) if k not in types.hidden and k not in dict(events)
+    ]
+    things = {k: DraftNode(types.names[k], (types.classes[k],), int(types.count[k])) for k in shown}
+    seen_inverse: set[str] = set()
+    for kind in shown:
+        _describe(draft, types, things, kind, seen_inverse)
+    for kind, roles in events:
+        _write_event(draft, types, kind, roles)
+    users = [types.names[roles["user"][1]] for _, roles in events]
+    draft.users = users[0] if users else ""
+    draft.items = (
+        types.names[events[0][1]["item"][1]] if events else _guess_items(types, things, draft)
+    )
+    if len(quads.o[quads.rows_of(_SAME_AS)]):
+        draft.top.append('same_as = ["owl:sameAs"]')
+    ends = {draft.users, draft.items}
+    draft.nodes = [
+        node
+        for node in things.values()
+        if (node.count > 1 and node.features) or node.name in ends or _is_used(draft, node)
+    ]
+    iris = [iri for use in types.uses for iri in (u.property for u in use)] + types.classes
+    return write_draft(draft, iris)
+
+
+def _describe(
+    draft: Draft, types: _Types, things: dict[int, DraftNode], kind: int, inverses: set[str]
+) -> None:
+    """Features and relations of one node type, through hidden nodes too."""
+    node = things[kind]
+    everything = _paths(types, kind, types.uses[kind], "", DEPTH)
+    for path, use in everything:
+        name = plain_name(local_name(use.property))
+        if name in ("value", "label") and ">/<" in path:
+            name = plain_name(local_name(path.split(">/<")[-2].strip("<>")))
+        if use.literal > MOST * len(use.rows):
+            found, remark = literal_kind(types.quads, use)
+            taken = [feature[1] for feature in node.features]
+            node.features.append((found, unique_name(name, taken), path, remark))
+            continue
+        if _says_nothing(types, use):
+            continue
+        if use.property == _SAME_AS:
+            continue
+        targets = [t for t, n in use.targets.items() if t in things and n > 0.05 * len(use.rows)]
+        if targets and f"{kind} {path}" not in inverses:
+            _write_relation(draft, types, kind, path, use, targets, inverses)
+        elif set(use.targets) == {-1} and _is_shared(types.quads, use):
+            target = DraftNode(unique_name(name, [n.name for n in things.values()]))
+            target.lines += _label_of(types.quads, types.quads.o[use.rows])
+            things[len(types.classes) + len(things)] = target
+            _add_relation(draft, name, path, quoted(node.name), quoted(target.name), [])
+    texts = [feature for feature in node.features if feature[0] == "text"]
+    texts.sort(key=lambda f: not any(word in f[1] for word in ("label", "title", "name")))
+    node.features = texts + [feature for feature in node.features if feature[0] != "text"]
+
+
+def _is_shared(quads: Quads, use: Use) -> bool:
+    """Several nodes lead to the same one: more than a link of its own for each."""
+    return len(np.unique(quads.o[use.rows])) < 0.9 * len(use.rows)
+
+
+def _label_of(quads: Quads, ends: CodeArray) -> list[str]:
+    """The line that names the label of nodes without class, if many have one."""
+    nodes = np.unique(ends[ends >= 0])
+    for iri, short in _LABELS:
+        if np.isin(nodes, quads.s[quads.rows_of(iri)]).mean() > 0.3:
+            return [f'label = "{short}"']
+    return []
+
+
+def _says_nothing(types: _Types, use: Use) -> bool:
+    """Every node that has the property has it with all of its values."""
+    distinct = len(np.unique(types.quads.o[use.rows]))
+    return use.subjects > 1 and distinct <= len(use.rows) / use.subjects
+
+
+def _paths(
+    types: _Types, start: int, uses: list[Use], before: str, depth: int
+) -> list[tuple[str, Use]]:
+    """Property paths from a type; a hidden type is passed through."""
+    out: list[tuple[str, Use]] = []
+    for use in uses:
+        path = f"{before}/<{use.property}>" if before else f"<{use.property}>"
+        hidden = [t for t in use.targets if t in types.hidden and t != start]
+        if not hidden or depth == 0:
+            out.append((path, use))
+            continue
+        ends = types.quads.o[use.rows]
+        for kind in hidden:
+            inner = [
+                part
+                for each in types.uses[kind]
+                if (part := _part(types, each, ends[ends >= 0])) is not None
+            ]
+            out += _paths(types, kind, inner, path, depth - 1)
+    return out
+
+
+def _part(types: _Types, use: Use, nodes: CodeArray) -> Use | None:
+    """A use, only from some nodes; None where few of them have it."""
+    quads = types.quads
+    rows = use.rows[np.isin(quads.s[use.rows], nodes)]
+    if len(rows) < SMALL * len(nodes) or not len(rows):
+        return None
+    ends = quads.o[rows]
+    kinds, counts = np.unique(types.of[ends[ends >= 0]], return_counts=True)
+    targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+    return Use(use.property, rows, len(np.unique(quads.s[rows])), int((ends < 0).sum()), targets)
+
+
+def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
+    """Kind of a literal property from a sample, and a remark on anything odd."""
+    codes = -(quads.o[use.rows].astype(np.int64) + 1)
+    codes = codes[codes >= 0]
+    step = max(1, len(codes) // SAMPLE)
+    text = quads.literals.value.take(pa.array(codes[::step]))
+    several = len(use.rows) > 1.05 * use.subjects
+    found, remark = kind_of_text(text, several=several)
+    if IDENTIFIER not in remark and len(np.unique(codes)) > 0.98 * len(codes) > 50:
+        length = pc.mean(pc.utf8_length(text)).as_py() or 0
+        spaces = pc.mean(pc.match_substring_regex(text, "[ .]").cast(pa.float64())).as_py() or 0
+        links = pc.mean(pc.starts_with(text, "http").cast(pa.float64())).as_py() or 0
+        if links > MOST or (found != "date" and length < 16 and spaces < 0.1):
+            remark = IDENTIFIER
+    return found, remark
+
+
+def kind_of_text(text: pa.Array, *, several: bool) -> tuple[str, str]:
+    """number, date, category or text, from a column of strings; and a remark."""
+    n = max(1, len(text))
+    numbers = 1 - np.isnan(parse_numbers(text)).mean() if len(text) else 0.0
+    dates = 1 - np.isnan(parse_times(text)).mean() if len(text) else 0.0
+    remark = "several values per node" if several else ""
+    if numbers > MOST:
+        return "number", remark
+    if dates > MOST and numbers < MOST:
+        return "date", remark
+    for share, what in ((numbers, "number"), (dates, "date")):
+        if share > 0.7:
+            return what, f"{1 - share:.0%} of the values are no {what}"
+    distinct = pc.count_distinct(text).as_py() / n
+    length = pc.mean(pc.utf8_length(text)).as_py() or 0
+    if distinct < 0.2 and length < 40 and not several:
+        return "category", ""
+    return "text", remark
+
+
+def _write_relation(
+    draft: Draft,
+    types: _Types,
+    kind: int,
+    path: str,
+    use: Use,
+    targets: list[int],
+    inverses: set[str],
+) -> None:
+    more = []
+    if path.count("<") == 1 and len(targets) == 1:
+        inverse = _inverse_of(types, kind, use, targets[0])
+        if inverse:
+            more.append(f'inverse = "<{inverse}>"')
+            inverses.add(f"{targets[0]} <{inverse}>")
+    if use.property == _BROADER and targets == [kind]:
+        more.append("closure = true")
+    names = [quoted(types.names[t]) for t in targets]
+    to = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    name = plain_name(local_name(use.property))
+    _add_relation(draft, name, path, quoted(types.names[kind]), to, more)
+
+
+def _add_relation(
+    draft: Draft, name: str, path: str, source: str, target: str, more: list[str]
+) -> None:
+    taken = [heading.removeprefix("[relations.").rstrip("]") for heading, _ in draft.sections]
+    word = "property" if path.count("<") == 1 else "path"
+    body = [f'{word} = "{path}"', f"from = {source}", f"to = {target}", *more]
+    draft.sections.append((f"[relations.{unique_name(name, taken)}]", body))
+
+
+def _inverse_of(types: _Types, kind: int, use: Use, target: int) -> str:
+    """A property of the target type that says the same the other way round; "" if none does."""
+    quads = types.quads
+    width = len(quads.terms)
+    rows = use.rows[quads.o[use.rows] >= 0]
+    there = quads.s[rows].astype(np.int64) * width + quads.o[rows]
+    for other in types.uses[target]:
+        if other.property == use.property or set(other.targets) != {kind}:
+            continue
+        back = quads.o[other.rows].astype(np.int64) * width + quads.s[other.rows]
+        if np.isin(there, back).mean() > 0.5:
+            return other.property
+    return ""
+
+
+def _find_events(types: _Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
+    """Types whose nodes nothing points at and that join exactly one user and one item."""
+    out = []
+    for kind in range(len(types.classes)):
+        if kind in types.hidden or types._pointing(kind).any():
+            continue
+        single = [
+            (use, next(iter(use.targets)))
+            for use in types.uses[kind]
+            if not use.literal and len(use.targets) == 1 and len(use.rows) == use.subjects
+            if use.subjects > MOST * types.count[kind] and -1 not in use.targets
+        ]
+        if len(single) != 2 or single[0][1] == single[1][1]:
+            continue
+        (first, a), (second, b) = single
+        if (looks_like_users(types.names[b]) and not looks_like_users(types.names[a])) or (
+            not looks_like_users(types.names[a]) and _texts(types, b) < _texts(types, a)
+        ):
+            (first, a), (second, b) = (second, b), (first, a)
+        if types.count[kind] >= min(types.count[a], types.count[b]):
+            out.append((kind, {"user": (first.property, a), "item": (second.property, b)}))
+    return out
+
+
+def _texts(types: _Types, kind: int) -> int:
+    return sum(use.literal > 0 for use in types.uses[kind])
+
+
+def _write_event(draft: Draft, types: _Types, kind: int, roles: dict[str, tuple[str, int]]) -> None:
+    body = [f'class = "<{types.classes[kind]}>"']
+    body += [f'{role} = "<{iri}>"' for role, (iri, _) in roles.items()]
+    for use in types.uses[kind]:
+        if use.literal < len(use.rows):
+            continue
+        found, _ = literal_kind(types.quads, use)
+        role = {"number": "rating", "date": "time", "category": "split"}.get(found)
+        if role and not any(line.startswith(f"{role} =") for line in body):
+            body.append(f'{role} = "<{use.property}>"')
+            if role == "rating":
+                body.append("# positive = 4   # without a threshold every event is positive")
+    draft.sections.append((f"[events.{types.names[kind]}]", body))
+
+
+def _guess_items(types: _Types, things: dict[int, DraftNode], draft: Draft) -> str:
+    """The type with the most relations and texts, weighed by its size."""
+    best = max(
+        (k for k in things if k < len(types.classes)),
+        key=lambda k: (
+            (
+                sum(f"from = {quoted(things[k].name)}" in body for _, body in draft.sections)
+                + sum(feature[0] == "text" for feature in things[k].features)
+            )
+            * np.log1p(things[k].count)
+        ),
+    )
+    return things[best].name
+
+
+def _is_used(draft: Draft, node: DraftNode) -> bool:
+    """Whether a relation or event speaks of a node type."""
+    name = quoted(node.name)
+    return any(name in line for _, body in draft.sections for line in body)

@@ -1,0 +1,143 @@
+"""Drafted schemas load, and building with them finds what is in the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from coldframe.kg.catalog import read
+from coldframe.kg.errors import DataError
+from coldframe.kg.infer import infer_schema, plain_name
+from coldframe.kg.mapping import graph_from_quads
+from coldframe.kg.quads import Quads
+from coldframe.kg.reader import read_quads
+from coldframe.kg.schema import Schema
+from coldframe.kg.tables import graph_from_tables
+
+PREFIXES = (
+    "@prefix : <https://example.org/v#> . @prefix skos: <http://www.w3.org/2004/02/skos/core#> ."
+    "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+)
+
+
+def shop() -> Quads:
+    """60 products with makers behind a production node, topics in a tree, and 90 ratings."""
+    lines = [PREFIXES]
+    for i in range(60):
+        lines.append(
+            f':p{i} a :Product ; rdfs:label "Product number {i} of many" ; :price {i}.5 ;'
+            f' :colour "{("red", "green")[i % 2]}" ; :topic :t{i % 6} ; :made :made{i} ; :tag :g{i % 4} ;'
+            f' :page "http://example.org/{i}" .'
+            f":made{i} a :Production ; :by :m{i % 5} . :m{i % 5} :makes :other . "
+        )
+        lines.append(f":t{i % 6} :holds :p{i} .")
+    lines += [f":t{k} a skos:Concept ; skos:broader :t{k // 2} ." for k in range(1, 6)]
+    lines += [":t0 a skos:Concept ; skos:prefLabel 'Everything' ."]
+    lines += [f":m{k} a :Maker ; rdfs:label 'Maker {k}' ." for k in range(5)]
+    lines += [f":u{k} a :Customer ." for k in range(9)]
+    lines += [
+        f':e{k} a :Review ; :who :u{k % 9} ; :what :p{k % 60} ; :stars {k % 5} ; :at "2020-01-0{k % 9 + 1}" .'
+        for k in range(90)
+    ]
+    return read_quads("\n".join(lines).encode(), syntax="turtle")
+
+
+def test_a_draft_from_rdf_finds_types_relations_and_events() -> None:
+    text = infer_schema(shop())
+    schema = Schema.loads(text)
+    assert (schema.user_type, schema.item_type) == ("customer", "product")
+    kinds = {f.name: f.kind for f in schema.nodes["product"].features}
+    assert kinds == {"label": "text", "price": "number", "colour": "category"}
+    assert "# text.page" in text  # an identifier is left out, and said to be
+    maker = next(r for r in schema.relations.values() if r.targets == ("maker",))
+    assert len(maker.path.hops) == 2
+    assert "production" not in schema.nodes
+    topic = next(
+        r for r in schema.relations.values() if r.sources == ("product",) and "concept" in r.targets
+    )
+    assert topic.inverse.endswith("holds")
+    assert schema.relations["broader"].closure
+    assert set(schema.events["review"].roles) == {"user", "item", "rating", "time"}
+    graph, report = graph_from_quads(shop(), schema)
+    assert len(graph.interactions) == 90
+    assert report.edges["review"] == 90
+    assert not report.problems
+    assert report.edges["tag"] == 60
+
+
+def test_a_draft_from_tables_builds_the_same_tables() -> None:
+    tables = {
+        "films": pa.table(
+            {
+                "film_id": ["1", "2", "3"],
+                "title": ["a rose", "two tulips", "more"],
+                "genres": ["x|y", "y", "x|y"],
+                "price": [1.0, 2.5, None],
+                "empty": pa.array([None, None, None], pa.string()),
+            }
+        ),
+        "ratings": pa.table(
+            {
+                "user_id": [1, 2, 1],
+                "film_id": [1, 1, 3],
+                "rating": [5, 3, 4],
+                "timestamp": [1, 2, 3],
+            }
+        ),
+    }
+    schema = Schema.loads(infer_schema(tables))
+    graph, report = graph_from_tables(tables, schema)
+    assert (graph.user_type, graph.item_type) == ("user", "film")
+    assert report.nodes == {"film": 3, "user": 2, "genre": 2}
+    assert report.edges == {"genres": 5, "rating": 3}
+    assert graph.items.texts["title"] == ("a rose", "two tulips", "more")
+    assert graph.interactions.time.tolist() == [1, 3, 2]  # by user, then item
+    assert not report.problems
+
+
+def test_tables_without_events_and_files(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("id,name\n1,a rose\n2,a lily\n", "utf-8")
+    assert read([tmp_path / "products.csv"]).graph.items.titles == ("a rose", "a lily")
+    assert 'file = "products.csv"' in infer_schema(tmp_path)
+
+
+def test_reading_rdf_without_a_schema_drafts_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.ttl"
+    path.write_text(PREFIXES + ":a a :Thing ; rdfs:label 'A name' . :b a :Thing .", "utf-8")
+    assert read(path).graph.n_items == 2
+
+
+def test_nothing_to_draft_from_is_an_error() -> None:
+    with pytest.raises(DataError, match="rdf:type"):
+        infer_schema(read_quads(b"<urn:a> <urn:b> <urn:c> .", syntax="ntriples"))
+    with pytest.raises(DataError, match="no rows"):
+        infer_schema({"x": pa.table({"id": pa.array([], pa.string())})})
+    with pytest.raises(DataError, match="distinct ids"):
+        infer_schema({"x": pa.table({"id": ["1", "1"]})})
+    with pytest.raises(DataError, match="no RDF"):
+        infer_schema([])
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("E22_Man-Made_Object", "man_made_object"),
+        ("starRating", "star_rating"),
+        ("P7", "p7"),
+        ("ü", "thing"),
+    ],
+)
+def test_readable_names(raw: str, name: str) -> None:
+    assert plain_name(raw) == name
+
+
+def test_the_museum_draft_needs_trimming_only(data_folder: Path) -> None:
+    quads = read_quads(data_folder / "aac-npg-rdf")
+    schema = Schema.loads(infer_schema(quads))
+    graph, _ = graph_from_quads(quads, schema)
+    assert graph.n_items == 16_846
+    assert schema.nodes[schema.item_type].classes[0].endswith("E22_Man-Made_Object")
+    makers = [r for r in schema.relations.values() if "P14_carried_out_by" in r.path.text]
+    assert [len(r.path.hops) for r in makers] == [2]
