@@ -90,12 +90,12 @@ def infer(
     as_json: Json = False,
 ) -> None:
     """Draft a schema from data; a person then trims it."""
-    from ..kg.catalog import draft_schema
     from ..kg.files import atomic_write
+    from ..kg.infer import infer_schema
 
     output = Output(as_json)
     with output.progress("look at the data"):
-        text = draft_schema(inputs)
+        text = infer_schema(inputs)
     if out is None:
         output.result({"schema": text}, lambda o: o.say(text.rstrip()))
         return

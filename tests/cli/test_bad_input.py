@@ -107,6 +107,10 @@ def write(name: str, content: bytes | str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(raw) and None
 
 
+def nothing(_folder: Path) -> None:
+    """The files are sound; the command is what is wrong."""
+
+
 @dataclass(frozen=True)
 class Case:
     """What is spoiled, the command, its exit code, and words that its message must have."""
@@ -195,9 +199,9 @@ CASES = (
         ("bought",),
     ),
     # Places
-    Case("folder is in use", lambda f: None, FROM_RDF + "cat", 4, ("exists already",)),
-    Case("no catalog", lambda f: None, "check nothing", 4, ("no catalog", "coldframe ingest")),
-    Case("unknown data set", lambda f: None, "dataset movielens1m", 2, ("movielens-1m",)),
+    Case("folder is in use", nothing, FROM_RDF + "cat", 4, ("exists already",)),
+    Case("no catalog", nothing, "check nothing", 4, ("no catalog", "coldframe ingest")),
+    Case("unknown data set", nothing, "dataset movielens1m", 2, ("movielens-1m",)),
     Case(
         "data set without its files",
         lambda f: (f / "empty").mkdir(),
@@ -206,9 +210,9 @@ CASES = (
         ("movies.dat",),
     ),
     # The loop
-    Case("unknown strategy", lambda f: None, "loop outcat --strategies rndom", 2, ("'random'",)),
-    Case("unknown protocol", lambda f: None, "loop outcat --protocol warm", 2, ("warm",)),
-    Case("budget is no number", lambda f: None, "loop outcat --budgets many", 2, ("--budgets",)),
+    Case("unknown strategy", nothing, "loop outcat --strategies rndom", 2, ("'random'",)),
+    Case("unknown protocol", nothing, "loop outcat --protocol warm", 2, ("warm",)),
+    Case("budget is no number", nothing, "loop outcat --budgets many", 2, ("--budgets",)),
 )
 
 

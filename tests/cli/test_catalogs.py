@@ -1,0 +1,139 @@
+"""ingest, dataset, schema infer, check and verify on small real files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from coldframe import cli
+from coldframe.datasets.generated import generate_catalog
+
+RUNNER = CliRunner()
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: str | Path) -> dict:
+    """The JSON object of a command that must work."""
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    made = generate_catalog(folder / "files", size="tiny")
+    run("ingest", *made.inputs, "--schema", made.schema, "--out", folder / "catalog")
+    return made, folder / "catalog"
+
+
+def test_ingest_reports_what_was_read(generated, tmp_path):
+    made, _ = generated
+    report = run("ingest", *made.inputs, "--schema", made.schema, "--out", tmp_path / "catalog")
+    assert {"triples", "duplicates", "nodes", "edges", "problems"} <= report.keys()
+    assert report["nodes"]["plant"] == made.counts["items"]
+    assert report["nodes"]["gardener"] == made.counts["users"]
+    assert report["edges"]["rating"] == made.counts["events"]
+    spoken = RUNNER.invoke(cli.app, ["check", str(tmp_path / "catalog")])
+    assert f"{report['triples']:,} triples" in spoken.stdout
+
+
+def test_ingest_twice_gives_the_same_and_replaces_only_when_told(generated, tmp_path):
+    made, _ = generated
+    words = ("ingest", *made.inputs, "--schema", made.schema, "--out", tmp_path / "catalog")
+    first = run(*words)
+    assert RUNNER.invoke(cli.app, [*map(str, words)]).exit_code == 4
+    assert run(*words, "--replace") == first
+
+
+def test_check_has_the_object_of_ingest(generated):
+    _, catalog = generated
+    found = run("check", catalog)
+    assert {"triples", "duplicates", "nodes", "edges", "problems"} <= found.keys()
+    for problem in found["problems"]:
+        assert set(problem) == {"kind", "iri", "property", "where", "message"}
+
+
+def test_check_strict_and_shapes(generated, tmp_path):
+    _, catalog = generated
+    shapes = tmp_path / "shapes.ttl"
+    shapes.write_text(
+        "@prefix sh: <http://www.w3.org/ns/shacl#> .\n"
+        "@prefix seed: <https://seeds.example.org/vocabulary/> .\n"
+        "[] a sh:NodeShape ; sh:targetClass seed:Plant ;\n"
+        "   sh:property [ sh:path seed:nothingHasThis ; sh:minCount 1 ] .\n"
+    )
+    found = run("check", catalog, "--shapes", shapes)
+    assert "shape" in {problem["kind"] for problem in found["problems"]}
+    words = ["check", str(catalog), "--shapes", str(shapes), "--strict"]
+    assert RUNNER.invoke(cli.app, words).exit_code == 3
+
+
+def test_a_drafted_schema_ingests(generated, tmp_path):
+    made, _ = generated
+    draft = tmp_path / "draft.toml"
+    run("schema", "infer", *made.inputs, "--out", draft)
+    report = run("ingest", *made.inputs, "--schema", draft, "--out", tmp_path / "catalog")
+    assert report["nodes"]["plant"] == made.counts["items"]
+    again = RUNNER.invoke(cli.app, ["schema", "infer", str(made.inputs[0]), "-o", str(draft)])
+    assert again.exit_code == 4  # a draft that was trimmed by hand is not written over
+
+
+def test_dataset_reads_a_folder_in_the_kgat_layout(tmp_path):
+    folder = tmp_path / "kgat"
+    folder.mkdir()
+    (folder / "train.txt").write_text("0 0 1\n1 1 2\n")
+    (folder / "test.txt").write_text("0 2\n1 0\n")
+    (folder / "kg_final.txt").write_text("0 0 3\n1 0 3\n2 1 4\n")
+    report = run("dataset", "kgat", "--from", folder, "--out", tmp_path / "catalog")
+    assert sum(report["nodes"].values()) >= 5
+    names = [row["name"] for row in run("dataset", "list")["datasets"]]
+    assert {"movielens-1m", "kgat", "atomic"} <= set(names)
+
+
+def test_dataset_options_are_checked(tmp_path):
+    (tmp_path / "kgat").mkdir()
+    words = ["dataset", "kgat", "--from", tmp_path / "kgat", "--out", tmp_path / "c"]
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--option", "naem=x"])
+    assert done.exit_code == 2
+    assert "did you mean 'name'" in done.stderr
+
+
+def test_verify_finds_a_changed_byte(generated, tmp_path):
+    made, catalog = generated
+    assert run("verify", catalog)["ok"] is True
+    copy = tmp_path / "catalog"
+    run("ingest", *made.inputs, "--schema", made.schema, "--out", copy)
+    victim = max((copy / "cache").rglob("*.arrow"), key=lambda path: path.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    done = RUNNER.invoke(cli.app, ["verify", str(copy), "--json"])
+    assert done.exit_code == 4
+    found = json.loads(done.stdout)
+    assert found["error"]["kind"] == "integrity"
+    assert [check["ok"] for check in found["checks"]].count(False) == 1
+    spoken = RUNNER.invoke(cli.app, ["verify", str(copy)])
+    assert spoken.exit_code == 4
+    assert "1 of" in spoken.stderr
+
+
+def test_the_readme_example_reads_tables(tmp_path, monkeypatch):
+    """The schema of the README, on the tables that it speaks of."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text("utf-8")
+    schema = next(b for b in re.findall(r"```toml\n(.*?)```", text, re.S) if "[tables." in b)
+    Path("schema.toml").write_text(schema)
+    Path("products.csv").write_text(
+        "sku,name,description,price,brand\nA1,Spade,digs,9.5,Oak\nB2,Rake,rakes,7,Oak\n"
+    )
+    Path("orders.csv").write_text("customer,sku\nann,A1\nben,A1\nben,B2\n")
+    report = run("ingest", "products.csv", "orders.csv", "--schema", "schema.toml", "--out", "out")
+    assert report["nodes"] == {"product": 2, "brand": 1, "customer": 2}
+    assert report["edges"]["order"] == 3
+    drafted = run("schema", "infer", "products.csv", "orders.csv")["schema"]
+    assert "[tables." in drafted

@@ -1,0 +1,89 @@
+"""Settings in layers: flag beats file beats default, every value knows its origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from coldframe.commands.layers import flatten, resolve, settings
+from coldframe.kg.errors import SchemaError, UsageError
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 0.1
+    depth: int = 2
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    names: tuple[str, ...] = ("x",)
+    limit: int | None = None
+    on: bool = True
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_flag_beats_file_beats_default(tmp_path):
+    file = written(tmp_path, 'names = ["p", "q"]\n[inner]\nrate = 1\ndepth = 5\n')
+    found = resolve(Outer, file=file, flags={"inner.depth": ("--depth", 7), "on": ("--on", None)})
+    assert found.config == Outer(Inner(1.0, 7), ("p", "q"))
+    assert isinstance(found.config.inner.rate, float)
+    assert found.rows() == [
+        {"key": "inner.rate", "value": 1.0, "origin": "file config.toml"},
+        {"key": "inner.depth", "value": 7, "origin": "flag --depth"},
+        {"key": "inner.kind", "value": "a", "origin": "default"},
+        {"key": "names", "value": ("p", "q"), "origin": "file config.toml"},
+        {"key": "limit", "value": None, "origin": "default"},
+        {"key": "on", "value": True, "origin": "default"},
+    ]
+    assert flatten(found.config)["inner.depth"] == 7
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("[inner]\ndept = 3", ("inner.dept", "did you mean 'inner.depth'")),
+        ("[inner]\ndepth = 3.5", ("3.5 (float)", "expected int")),
+        ("[inner]\ndepth = true", ("True (bool)", "expected int")),
+        ('[inner]\nkind = "c"', ("one of a, b",)),
+        ("on = 1", ("expected bool",)),
+        ("names = [1]", ("expected",)),
+        ("inner = 3", ("unknown key 'inner'",)),
+        ("inner = [", ("not valid TOML",)),
+    ],
+)
+def test_a_bad_file_names_file_key_and_types(text, says, tmp_path):
+    with pytest.raises(SchemaError) as caught:
+        resolve(Outer, file=written(tmp_path, text))
+    for words in ("config.toml", *says):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word, says",
+    [
+        ("inner.dept=3", "did you mean"),
+        ("inner.depth=deep", "expected int"),
+        ("inner.depth", "key=value"),
+        ("=3", "key=value"),
+    ],
+)
+def test_a_bad_flag_is_a_usage_error(word, says):
+    with pytest.raises(UsageError, match=says):
+        resolve(Outer, flags=settings([word]))
+
+
+def test_set_reads_toml_values_and_bare_words():
+    flags = settings(["limit=3", "inner.kind=b", 'names=["a", "b"]', "on=false"])
+    assert resolve(Outer, flags=flags).config == Outer(Inner(kind="b"), ("a", "b"), 3, False)
+    assert resolve(Outer, flags=settings(["limit=none"])).config.limit is None
