@@ -14,7 +14,7 @@ from .errors import DataError
 from .json_files import plain, read_json, write_json
 from .locks import FolderLock
 from .table_files import read_table, write_table
-from .writing import StrPath, append_record, atomic_folder, atomic_write, naming, sweep
+from .writing import StrPath, append_record, atomic_folder, atomic_write, naming, sweep, sync
 
 __all__ = [
     "FolderLock",
@@ -30,6 +30,7 @@ __all__ = [
     "sha256_bytes",
     "sha256_file",
     "sweep",
+    "sync",
     "write_json",
     "write_table",
 ]

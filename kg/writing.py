@@ -100,7 +100,7 @@ def _publish(temporary: Path, target: Path) -> None:
             os.link(target, backup, follow_symlinks=False)
         os.replace(temporary, target)  # noqa: PTH105  # the seam that tests fail
         try:
-            _sync_folder(target.parent)
+            sync(target.parent)
         except OSError:
             if os.path.lexists(backup):
                 os.replace(backup, target)  # noqa: PTH105
@@ -158,7 +158,7 @@ def _publish_folder(temporary: Path, target: Path) -> None:
         os.rename(aside, temporary)  # noqa: PTH104
         undo = None
     try:
-        _sync_folder(target.parent)
+        sync(target.parent)
     except OSError:
         if undo is not None:
             os.rename(*undo)  # noqa: PTH104
@@ -216,7 +216,7 @@ def _append_once(target: Path, data: bytes) -> bool:
         size = os.fstat(descriptor).st_size
         try:
             if size == 0:
-                _sync_folder(target.parent)
+                sync(target.parent)
             _append(descriptor, size, data)
         except BaseException:
             if size == 0:
@@ -305,8 +305,9 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Make a file or folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -321,5 +322,5 @@ def _sync_tree(folder: Path) -> None:
         for name in files:
             path = Path(root, name)
             if not path.is_symlink():
-                _sync_folder(path)  # fsync works on any open descriptor
-        _sync_folder(Path(root))
+                sync(path)
+        sync(Path(root))
