@@ -30,7 +30,10 @@ class Commands(options.Group):
 
     sections: ClassVar = {group.TITLE: group.COMMANDS for group in GROUPS}
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+    def main(  # type: ignore[override]  # the named arguments pass through `extra`
+        self, args: Sequence[str] | None = None, **extra: Any
+    ) -> Any:
+        """Run a command; ends the process with the exit code of docs/FORMATS.md."""
         words = list(sys.argv[1:] if args is None else args) or ["--help"]
         debug = "--debug" in words or bool(os.environ.get("COLDFRAME_DEBUG"))
         words = [word for word in words if word != "--debug"]

@@ -145,7 +145,11 @@ def progress_bar(title: str, after: float = 2.0) -> Iterator[Callable[[float, fl
     timer.daemon = True
     timer.start()
     try:
-        yield lambda done, total=0.0: bar.update(task, completed=done, total=total or None)
+
+        def advance(done: float, total: float = 0.0) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        yield advance
     finally:
         timer.cancel()
         bar.stop()

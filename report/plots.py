@@ -20,7 +20,7 @@ def _figure(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any,
     from matplotlib.figure import Figure
 
     # Names come from data: a "$" in them is no formula.
-    quiet = {"text.parse_math": False, "svg.fonttype": "none", "font.family": "sans-serif"}
+    quiet: Any = {"text.parse_math": False, "svg.fonttype": "none", "font.family": "sans-serif"}
     quiet |= {"axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "coldframe"}
     with mpl.rc_context(quiet):
         figure = Figure(figsize=(width, height), layout="constrained")
