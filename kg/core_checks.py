@@ -35,7 +35,7 @@ _BOUNDS = {
 def check_core(quads: Quads, shapes: Iterable[CoreShape], found: Findings) -> None:
     """Findings of kind "shape". O(statements of the property) per constraint."""
     for shape in shapes:
-        focus = _focus(quads, shape.targets)
+        focus, literals = _focus(quads, shape.targets), _literal_focus(quads, shape.targets)
         if shape.property:
             rows = quads.rows_of(shape.property)
             owner, value = quads.s[rows].astype(np.int64), quads.o[rows].astype(np.int64)
@@ -45,14 +45,19 @@ def check_core(quads: Quads, shapes: Iterable[CoreShape], found: Findings) -> No
             chosen = focus[np.maximum(owner, 0)]
             owner, value = owner[chosen], value[chosen]
         else:
-            owner = value = np.flatnonzero(focus)
+            owner = value = np.concatenate([np.flatnonzero(focus), literals])
         for each in shape.constraints:
             if each.name in ("minCount", "maxCount"):
                 _count(quads, shape, each, focus, owner, value, found)
+                if each.name == "minCount" and int(each.value) > 0:
+                    _report(quads, shape, literals, "a literal has no properties", found)
             elif each.name == "hasValue":
                 has = np.zeros(len(focus), bool)
                 has[owner[_one_of(quads, value, each.terms)]] = True
-                _report(quads, shape, np.flatnonzero(focus & ~has), f"{each} is missing", found)
+                lacking = np.flatnonzero(focus & ~has)
+                if shape.property:  # a literal has no properties
+                    lacking = np.concatenate([lacking, literals])
+                _report(quads, shape, lacking, f"{each} is missing", found)
             else:
                 wrong = ~_holds(quads, value, each)
                 message = f"{each} does not hold"
@@ -73,6 +78,13 @@ def _focus(quads: Quads, targets: Iterable[tuple[str, str]]) -> Mask:
             ends = quads.s[rows] if kind == "targetSubjectsOf" else quads.o[rows]
             mask[ends[ends >= 0]] = True
     return mask
+
+
+def _literal_focus(quads: Quads, targets: Iterable[tuple[str, str]]) -> Codes:
+    """Literals that `sh:targetObjectsOf` makes focus nodes, as negative codes."""
+    ends = [quads.o[quads.rows_of(iri)] for kind, iri in targets if kind == "targetObjectsOf"]
+    codes = np.unique(np.concatenate([np.zeros(0, np.int32), *ends]))
+    return codes[codes < 0].astype(np.int64)
 
 
 def _instances(quads: Quads, iri: str) -> Mask:
@@ -201,7 +213,7 @@ def _report(
             code = int(values[k])
             given = quads.term(code) if code >= 0 else quads.literal_text(-code - 1)
             text = f"{given[:80]}: {text}"
-        iri = quads.term(int(node))
+        iri = quads.term(int(node)) if node >= 0 else quads.literals.value[-int(node) - 1].as_py()
         listed.append(Problem("shape", iri, shape.property, source_of_node(quads, iri), text))
     found.add("shape", shape.property, len(nodes), listed)
 

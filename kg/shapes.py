@@ -7,6 +7,7 @@ are refused.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,13 @@ def _rdflib_graph(quads: Any) -> Any:
         return rdflib.Literal(each.value, datatype=datatype, normalize=False)
 
     graph = rdflib.Graph()
-    for quad in quads:
-        if not isinstance(quad.object, ox.Triple) and not isinstance(quad.subject, ox.Triple):
-            graph.add((term(quad.subject), term(quad.predicate), term(quad.object)))
+    quiet = logging.getLogger("rdflib.term")  # logs a traceback for every odd literal
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        for quad in quads:
+            if not isinstance(quad.object, ox.Triple) and not isinstance(quad.subject, ox.Triple):
+                graph.add((term(quad.subject), term(quad.predicate), term(quad.object)))
+    finally:
+        quiet.setLevel(level)
     return graph
