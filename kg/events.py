@@ -109,7 +109,7 @@ def _floats(kinds: Sequence[Events], name: str) -> npt.NDArray[np.float64]:
     parts = [getattr(kind, name) for kind in kinds]
     return np.concatenate(
         [
-            np.full(len(kind.user), np.nan) if part is None else part
+            np.full(len(kind.user), np.nan) if part is None else part + 0.0  # no negative zero
             for kind, part in zip(kinds, parts, strict=True)
         ]
     )

@@ -29,13 +29,16 @@ def implied_class(node_type: str) -> str:
     return f"{MINTED}type:{quote(node_type, safe='')}"
 
 
-def write_nquads(graph: Graph, schema: Schema, path: str | Path, *, graph_iri: str = "") -> int:
+def write_nquads(
+    graph: Graph, schema: Schema, path: str | Path | BinaryIO, *, graph_iri: str = ""
+) -> int:
     """Write the graph as N-Quads, atomically; read through the same schema it gives the same graph.
 
     Event nodes and the inner nodes of paths get IRIs under `urn:coldframe:`; languages, and which of
     several literals was taken, are not known any more. Closures are written out.
 
     Args:
+        path: a file, or one that is open for writing bytes.
         graph_iri: the named graph; "" = the default graph.
 
     Returns:
@@ -45,7 +48,10 @@ def write_nquads(graph: Graph, schema: Schema, path: str | Path, *, graph_iri: s
         DataError: an id is no IRI, or the schema has no event that could express a row.
     """
     writer = _Writer(graph, schema, graph_iri)
-    atomic_write(path, writer.write)
+    if isinstance(path, str | Path):
+        atomic_write(path, writer.write)
+    else:
+        writer.write(path)
     return writer.statements
 
 

@@ -47,7 +47,7 @@ def number_column(
     float32 become NaN.
     """
     with np.errstate(over="ignore"):
-        single = number.astype(np.float32)
+        single = number.astype(np.float32) + np.float32(0)  # no negative zero: RDF has none
     good = np.isfinite(single)
     node, single = node[good], single[good]
     low = np.full(n, np.inf, np.float32)
