@@ -71,32 +71,39 @@ class _Checker:
             return
         property, inverse = path.hops[0].property, path.hops[0].inverse
         at = self.quads.rows_of(property)
-        rows = np.arange(at.start, at.stop)
+        rows, subject, target = np.arange(at.start, at.stop), self.quads.s[at], self.quads.o[at]
         first, last = (targets, sources) if inverse else (sources, targets)
-        self._ends(property, rows, self.quads.s[at], self._types(first))
-        target = self.quads.o[at]
-        literal, types = target < 0, self._types(last)
-        if types and not any(each.iri for each in types):
+        subject_types, target_types = self._types(first), self._types(last)
+        fits = self._member(subject_types)[subject]
+        if 2 * fits.sum() > len(fits):  # else the property is a general one, used elsewhere too
+            self._ends(property, rows, subject, subject_types)
+        literal = fits & (target < 0)
+        if target_types and not any(each.iri for each in target_types):
             self._add("iri-expected", property, rows[literal], "a literal where an IRI belongs")
-        self._ends(property, rows[~literal], target[~literal], types)
+        linked = fits & (target >= 0)
+        self._ends(property, rows[linked], target[linked], target_types)
 
     def _types(self, names: Iterable[str]) -> list[NodeType]:
         return [self.schema.nodes[name] for name in names if name in self.schema.nodes]
 
+    def _member(self, types: list[NodeType]) -> Mask:
+        """Terms of any of these types, shape (n_terms,); all where a type has no class."""
+        if any(not each.classes for each in types) or not types:
+            return np.ones(len(self.quads.terms), bool)
+        return np.asarray(np.logical_or.reduce([self.members(each) for each in types]))
+
     def _ends(self, property: str, rows: IntArray, ends: CodeArray, types: list[NodeType]) -> None:
-        """Ends that are no described node of one of these types."""
-        has_open_type = any(not each.classes for each in types)
-        if not types or (has_open_type and not any(each.features for each in types)):
-            return  # nodes of open types without features are known by being an end
-        known = self.described[ends]
+        """Ends that are no described node of one of these types, each once."""
+        if not types or any(not each.classes and not each.features for each in types):
+            return  # such nodes are known by being an end
+        ends, first = np.unique(ends, return_index=True)
+        rows, known = rows[first], self.described[ends]
         wanted = " or ".join(each.name for each in types)
         message = f"nothing is said about it; expected a described {wanted}"
         self._add("dangling-iri", property, rows[~known], message, ends[~known])
-        if not has_open_type:
-            member = np.logical_or.reduce([self.members(each) for each in types])
-            wrong = known & ~member[ends]
-            message = f"has none of the classes of {wanted}"
-            self._add("type-clash", property, rows[wrong], message, ends[wrong])
+        wrong = known & ~self._member(types)[ends]
+        message = f"has none of the classes of {wanted}"
+        self._add("type-clash", property, rows[wrong], message, ends[wrong])
 
     def feature(self, node_type: NodeType, property: str, kind: str) -> None:
         """Values of one feature on the nodes of its type."""

@@ -78,7 +78,13 @@ def test_clean_data_has_no_findings(tmp_path: Path) -> None:
     [
         ("ex:i2 ex:maker ex:gone .", "dangling-iri", "gone", "maker", "nothing is said"),
         ("ex:i2 ex:maker ex:u1 .", "type-clash", "u1", "maker", "none of the classes of maker"),
-        ("ex:x ex:maker ex:m1 ; a ex:Other .", "type-clash", "x", "maker", "classes of item"),
+        (
+            "ex:i2 ex:maker ex:m1 . ex:x ex:maker ex:m1 ; a ex:Other .",
+            "type-clash",
+            "x",
+            "maker",
+            "classes of item",
+        ),
         ('ex:i2 ex:maker "M" .', "iri-expected", "i2", "maker", "a literal"),
         ("ex:i2 ex:title ex:m1 .", "literal-expected", "i2", "title", "an IRI"),
         ('ex:i2 ex:price "cheap" .', "bad-number", "i2", "price", '"cheap" is not a finite'),
@@ -95,6 +101,11 @@ def test_planted_faults_of_statements(
     assert message in found[0].message
     if kind != "several-values":
         assert found[0].where == str(tmp_path / "more.ttl")
+
+
+def test_a_general_property_may_be_used_elsewhere(tmp_path: Path) -> None:
+    elsewhere = "".join(f'ex:x{k} a ex:Other ; ex:tag "t" ; ex:maker ex:y .\n' for k in range(9))
+    assert problems(tmp_path, elsewhere) == []
 
 
 def test_repeated_statements_are_counted(tmp_path: Path) -> None:
