@@ -213,7 +213,7 @@ class _Borrowed:
         pass
 
 
-class _Xz(_Borrowed):
+class _Xz:
     """xz with a cap on memory, which the standard library's file class does not offer."""
 
     _INPUT = 1 << 16
@@ -221,7 +221,12 @@ class _Xz(_Borrowed):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._unpacker = lzma.LZMADecompressor(memlimit=_WINDOW)
-        self._started = False
+
+    def __enter__(self) -> _Xz:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; b"" is the end."""

@@ -192,7 +192,7 @@ class _Table:
         """The five fields of each part, in the order of the key."""
         while self._rows:
             part, rank = self._rows.pop(), self._ranks.pop()
-            graph = np.int32(0)
+            graph = np.zeros(1, np.int32)
             if part.g is not None:
                 graph = self._graph_place[np.where(part.g < 0, np.int32(-1), rank[part.g])]
             yield [

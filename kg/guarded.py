@@ -1,9 +1,9 @@
 """One stream of RDF -> pieces of N-Quads text, under limits that hold while the parser runs.
 
-Used in the calling process for Turtle and TriG, whose parser keeps its own stack, and as the program
-of the child process (see `sandbox`) for RDF/XML and JSON-LD, whose parsers can be made to crash or to
-grow. As a program it reads standard input, writes N-Quads to standard output and a refusal as one line
-of JSON to standard error. It therefore imports nothing of ours.
+Used in the calling process for small Turtle and TriG, and as the program of the child process (see
+`sandbox`) for all that can make a parser crash or grow. As a program it reads standard input, writes
+N-Quads to standard output and a refusal as one line of JSON to standard error. It therefore imports
+nothing of ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from xml.parsers import expat
 
 import pyoxigraph as ox
@@ -63,7 +63,7 @@ class Limits:
     decompressed_bytes: int = 1 << 37
     ratio: int = 500
     members: int = 10_000
-    child_memory: int = 2 << 30
+    child_memory: int = 256 << 20
     child_seconds: float = 30.0
     child_seconds_per_mb: float = 1.0
 
@@ -112,6 +112,13 @@ def from_syntax_error(error: SyntaxError, line: int | None = None) -> RefusedErr
         hint = "write the IRI in full, declare a base in the file, or give base_iri"
     at = line if line is not None else error.lineno or 0
     return RefusedError(message, line=at, column=error.offset or 0, hint=hint)
+
+
+class Stream(Protocol):
+    """Anything that can be read."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; b"" is the end."""
 
 
 class Guard(Protocol):
@@ -171,13 +178,14 @@ class JsonGuard:
         self._nest(outside.translate(None, self._OTHER))
 
     def _nest(self, brackets: bytes) -> None:
-        """Follow the depth; pairs are taken out layer by layer, so long flat text costs little."""
-        layers = 0
-        while (inner := brackets.replace(b"[]", b"").replace(b"{}", b"")) != brackets:
-            brackets, layers = inner, layers + 1
-            if layers > self._limits.nesting:
-                raise too_deep(self._limits, "JSON")
-        for bracket in brackets:
+        """Follow the depth; pairs are taken out layer by layer, so that flat text costs little."""
+        rest, layers = brackets, 0
+        while (inner := rest.replace(b"[]", b"").replace(b"{}", b"")) != rest:
+            rest, layers = inner, layers + 2
+        deepest = self._depth + layers + rest.count(b"[") + rest.count(b"{")
+        if deepest > self._limits.nesting:  # at most so deep: look closely
+            rest = brackets
+        for bracket in rest:
             self._depth += 1 if bracket in b"[{" else -1
             if self._depth > self._limits.nesting:
                 raise too_deep(self._limits, "JSON")
@@ -225,7 +233,7 @@ class XmlGuard:
 class _Meter:
     """A reader for the parser: shows every chunk to the guard and bounds the text of a statement."""
 
-    def __init__(self, stream: BinaryIO, limits: Limits, guard: Guard, *, streaming: bool) -> None:
+    def __init__(self, stream: Stream, limits: Limits, guard: Guard, *, streaming: bool) -> None:
         self._stream = stream
         self._limits = limits
         self._guard = guard
@@ -243,7 +251,7 @@ class _Meter:
 
 
 def nquads(
-    stream: BinaryIO, syntax: str, limits: Limits, base_iri: str | None = None
+    stream: Stream, syntax: str, limits: Limits, base_iri: str | None = None
 ) -> Iterator[bytes]:
     """Pieces of N-Quads text, each of whole lines, of at most 50,000 statements.
 
@@ -265,7 +273,7 @@ def nquads(
     meter = _Meter(stream, limits, guard, streaming=syntax != "jsonld")
     statements = 0
     try:
-        parser = ox.parse(meter, SYNTAXES[syntax], base_iri=base_iri)  # type: ignore[arg-type]
+        parser = ox.parse(meter, SYNTAXES[syntax], base_iri=base_iri)  # type: ignore[arg-type]  # only reads
         watched = _watched(parser, meter, guard)
         while piece := ox.serialize(islice(watched, _PIECE), format=ox.RdfFormat.N_QUADS):
             statements += piece.count(b"\n")
@@ -274,8 +282,10 @@ def nquads(
         _check_totals(statements, len(parser.prefixes), limits)
     except SyntaxError as error:
         raise from_syntax_error(error) from None
-    except MemoryError:
-        raise too_long(limits) from None  # the parser's buffer for one token is full
+    except MemoryError as error:
+        if "buffer" in str(error):  # the parser's own cap on one token
+            raise too_long(limits) from None
+        raise
 
 
 def _watched(parser: ox.QuadParser, meter: _Meter, guard: Guard) -> Iterator[ox.Quad]:
@@ -283,11 +293,11 @@ def _watched(parser: ox.QuadParser, meter: _Meter, guard: Guard) -> Iterator[ox.
     if not isinstance(guard, TripleTermGuard):
         for quad in parser:
             meter.since_statement = 0
-            yield quad  # type: ignore[misc]
+            yield quad
         return
     for quad in parser:
         meter.since_statement = guard.opened = 0
-        yield quad  # type: ignore[misc]
+        yield quad
 
 
 def _check_totals(statements: int, prefixes: int, limits: Limits) -> None:
@@ -302,7 +312,7 @@ def _check_totals(statements: int, prefixes: int, limits: Limits) -> None:
 class _Budgeted:
     """Standard input; every megabyte read raises the CPU limit of this process."""
 
-    def __init__(self, stream: BinaryIO, limits: Limits) -> None:
+    def __init__(self, stream: Stream, limits: Limits) -> None:
         self._stream = stream
         self._limits = limits
         self._fed = 0
@@ -333,7 +343,7 @@ def main(argument: str) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stream = _Budgeted(sys.stdin.buffer, limits)
     try:
-        for piece in nquads(stream, task["syntax"], limits, task["base_iri"]):  # type: ignore[arg-type]
+        for piece in nquads(stream, task["syntax"], limits, task["base_iri"]):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except RefusedError as refusal:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,7 @@ from .assemble import Block, assemble
 from .errors import ParseError, UsageError, nearest
 from .guarded import Limits, RefusedError
 from .quads import BLANK_NODE_PREFIX, Quads, Source
-from .vectorised import Stream, block_of, encode, line_blocks
+from .vectorised import block_of, encode, line_blocks
 
 if TYPE_CHECKING:
     import rdflib
@@ -35,6 +35,9 @@ Progress = Callable[[str, int], None]
 
 _LINES = ("ntriples", "nquads")
 _CHILD = ("rdfxml", "jsonld")
+# Turtle and TriG up to this size are parsed here: a process costs 50 ms, and brackets nested as deep as
+# so few bytes allow cost 70 MB. Longer ones could cost gigabytes, so they go to the child.
+_SMALL = 1 << 17
 _ALIASES = {"nt": "ntriples", "nq": "nquads", "ttl": "turtle", "xml": "rdfxml", "json-ld": "jsonld"}
 
 
@@ -73,7 +76,7 @@ def read_quads(
             raise UsageError("bytes need a syntax", hint=f"one of {', '.join(guarded.SYNTAXES)}")
         inputs = [_from_bytes(source, known, limits)]
     elif hasattr(source, "triples"):
-        blocks.append(block_of(from_rdflib.statements(source), 0))
+        blocks.append(block_of(from_rdflib.statements(cast("rdflib.Graph", source)), 0))
         _name_blank_nodes(blocks, f"{BLANK_NODE_PREFIX}rdflib:", renumber=False)
         inputs = []
     else:
@@ -131,13 +134,37 @@ def _read(
 def _blocks(
     content: Content, syntax: str, number: int, base_iri: str | None, limits: Limits
 ) -> Iterator[Block]:
-    stream: Stream = content
-    if syntax not in _LINES:
-        parse = sandbox.nquads if syntax in _CHILD else guarded.nquads
-        stream = _Pieces(parse(content, syntax, limits, base_iri))
-    named = syntax != "ntriples"
-    for data, line in line_blocks(stream, limits):
-        yield from encode(data, number, line, named=named, limits=limits)
+    if syntax in _LINES:
+        for data, line in line_blocks(content, limits):
+            yield from encode(data, number, line, named=syntax == "nquads", limits=limits)
+        return
+    head = _Head(content)
+    alone = syntax in _CHILD or len(head.start) > _SMALL
+    parse = sandbox.nquads if alone else guarded.nquads
+    for data, _ in line_blocks(_Pieces(parse(head, syntax, limits, base_iri)), limits):
+        try:
+            yield from encode(data, number, named=True, limits=limits)
+        except RefusedError as refused:  # its line is none of the file's
+            raise RefusedError(refused.message, hint=refused.hint) from None
+
+
+class _Head:
+    """A stream of which the start has been looked at."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.start = b""
+        while len(self.start) <= _SMALL and (data := content.read(_SMALL)):
+            self.start += data
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; b"" is the end."""
+        if self._at >= len(self.start):
+            return self._content.read(size)
+        data = self.start[self._at : self._at + size]
+        self._at += len(data)
+        return data
 
 
 class _Pieces:

@@ -14,10 +14,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, BinaryIO
+from typing import IO
 
 from . import guarded
-from .guarded import Limits, RefusedError
+from .guarded import Limits, RefusedError, Stream
 
 _CHUNK = 1 << 16
 _PIECE = 4 << 20
@@ -25,7 +25,7 @@ _TICK = 0.1
 
 
 def nquads(
-    stream: BinaryIO, syntax: str, limits: Limits, base_iri: str | None = None
+    stream: Stream, syntax: str, limits: Limits, base_iri: str | None = None
 ) -> Iterator[bytes]:
     """As `guarded.nquads`, in a child process; pieces are not cut at line ends.
 
@@ -44,7 +44,7 @@ def nquads(
 class _Child:
     """The process, with one thread that feeds it and one that watches the clock."""
 
-    def __init__(self, stream: BinaryIO, order: str, limits: Limits) -> None:
+    def __init__(self, stream: Stream, order: str, limits: Limits) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", guarded.__file__, order],
             stdin=subprocess.PIPE,
@@ -54,6 +54,7 @@ class _Child:
         self._limits = limits
         self._fed = 0
         self._late = False
+        self._closed = threading.Event()
         self._failure: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, args=(stream,), daemon=True)
         self._clock = threading.Thread(target=self._watch, daemon=True)
@@ -68,7 +69,7 @@ class _Child:
         """The next N-Quads text, b"" when the child has closed its output."""
         return self._pipe("stdout").read(size)
 
-    def _feed(self, stream: BinaryIO) -> None:
+    def _feed(self, stream: Stream) -> None:
         stdin = self._pipe("stdin")
         try:
             while chunk := stream.read(_CHUNK):
@@ -85,13 +86,11 @@ class _Child:
 
     def _watch(self) -> None:
         start = time.monotonic()
-        while self._process.poll() is None:
+        while not self._closed.wait(_TICK):
             if time.monotonic() - start > self._limits.seconds_for(self._fed):
                 self._late = True
                 self._process.kill()
                 return
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_TICK)
 
     def judge(self) -> None:
         """Raise what went wrong, if anything did. Called when the output has ended."""
@@ -111,7 +110,7 @@ class _Child:
             raise self._death(status, report)
 
     def _death(self, status: int, report: bytes) -> RefusedError:
-        if b"memory" in report:
+        if b"memory" in report.lower():
             return RefusedError(
                 f"parsing needs more than {self._limits.child_memory / 2**20:.0f} MiB",
                 hint="convert the file to N-Triples, or raise Limits.child_memory",
@@ -124,6 +123,7 @@ class _Child:
 
     def close(self) -> None:
         """End the process and both threads, whatever state they are in."""
+        self._closed.set()
         self._process.kill()
         self._process.wait()
         self._feeder.join()

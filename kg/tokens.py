@@ -19,8 +19,10 @@ Row = tuple[str, str, str, str]
 _REIFIES = f"{RDF}reifies"
 
 
-def token(term: ox.NamedNode | ox.BlankNode | ox.Literal) -> str:
-    """The token of a term that is not a triple."""
+def token(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> str:
+    """The token of a term; that of a triple is the blank node into which `rows` unfolds it."""
+    if isinstance(term, ox.Triple):
+        return f"_:triple-{hashlib.sha256(str(term).encode()).hexdigest()[:24]}"
     if isinstance(term, ox.NamedNode):
         return f"<{term.value}>"
     if isinstance(term, ox.BlankNode):
@@ -46,21 +48,15 @@ def rows(quad: ox.Quad) -> Iterator[Row]:
     elif quad.predicate.value == _REIFIES:
         yield from _unfold(subject, quad.object, graph)
     else:
-        name = _name(quad.object)
+        name = token(quad.object)
         yield subject, predicate, name, graph
         yield from _unfold(name, quad.object, graph)
 
 
 def _unfold(node: str, triple: ox.Triple, graph: str) -> Iterator[Row]:
-    inner = triple.object
-    last = _name(inner) if isinstance(inner, ox.Triple) else token(inner)
     yield node, f"<{RDF}type>", f"<{RDF}Statement>", graph
     yield node, f"<{RDF}subject>", token(triple.subject), graph
     yield node, f"<{RDF}predicate>", token(triple.predicate), graph
-    yield node, f"<{RDF}object>", last, graph
-    if isinstance(inner, ox.Triple):
-        yield from _unfold(last, inner, graph)
-
-
-def _name(triple: ox.Triple) -> str:
-    return f"_:triple-{hashlib.sha256(str(triple).encode()).hexdigest()[:24]}"
+    yield node, f"<{RDF}object>", token(triple.object), graph
+    if isinstance(triple.object, ox.Triple):
+        yield from _unfold(token(triple.object), triple.object, graph)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 import pyoxigraph as ox
 
 from .assemble import Block, Rows
-from .guarded import Limits, from_syntax_error, too_deep, too_long
+from .guarded import Limits, Stream, from_syntax_error, too_deep, too_long
 from .quads import XSD_STRING, CodeArray
 from .tokens import rows, token
 
@@ -66,13 +65,6 @@ _ROLES = (
     ),
     _Role("graph_name", _NODE, _ONE_NODE, b"%b %b %b " % (_S, _P, _O), b" .\n"),
 )
-
-
-class Stream(Protocol):
-    """Anything with `read`."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; b"" is the end."""
 
 
 def line_blocks(
@@ -175,8 +167,19 @@ def _odd_lines(
     try:
         return block_of(ox.parse(b"".join(lines), syntax), source)
     except SyntaxError as error:
-        at = min(max(error.lineno or 1, 1), len(numbers)) - 1
-        raise from_syntax_error(error, line + int(numbers[at])) from None
+        # The parser may see the end of a cut line only in the next one.
+        near = max(0, (error.lineno or 1) - 2)
+        for number, text in zip(numbers[near:].tolist(), lines[near:], strict=True):
+            _check_line(text, syntax, line + number)
+        raise from_syntax_error(error) from None
+
+
+def _check_line(text: bytes, syntax: ox.RdfFormat, number: int) -> None:
+    try:
+        for _ in ox.parse(text, syntax):
+            pass
+    except SyntaxError as error:
+        raise from_syntax_error(error, number) from None
 
 
 def block_of(quads: Iterable[ox.Quad], source: int) -> Block:
