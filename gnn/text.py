@@ -92,7 +92,7 @@ def embed_texts(
         return np.zeros((len(texts), 0), np.float32)
     if kind == "tfidf":
         return _tfidf(texts, corpus if corpus is not None else texts, config.dimensions)
-    encoder = LanguageModel(_model_folder(kind, config), config, device)
+    encoder = LanguageModel(model_folder(kind, config), config, device)
     return _through_cache(texts, encoder, cache, progress)
 
 
@@ -229,7 +229,12 @@ def _unit(rows: FloatArray) -> FloatArray:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)
 
 
-def _model_folder(kind: str, config: TextConfig) -> Path:
+def model_folder(kind: str, config: TextConfig) -> Path:
+    """Folder of a language model: the verified package, a folder, or the hub's cache.
+
+    Raises:
+        ResourceError: it is not on this machine. IntegrityError: MiniLM is not the published one.
+    """
     if kind == "minilm":
         return _minilm_folder()
     if Path(kind).is_dir():
