@@ -218,7 +218,10 @@ def _sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Pat
     for path in paths:
         here = Path(path)
         if not here.is_dir():
-            (tables if is_table(here) else rdf).append(here if is_table(here) else path)
+            if is_table(here):
+                tables.append(here)
+            else:
+                rdf.append(path)
             continue
         inside = sorted(child for child in here.rglob("*") if child.is_file())
         tables += [child for child in inside if is_table(child)]

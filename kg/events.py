@@ -87,22 +87,55 @@ def interactions(kinds: Sequence[Events], n_items: int, splits: Sequence[str]) -
 
 
 def _order(pair: IntArray, ties: list[npt.NDArray[Any]]) -> IntArray | None:
-    """Order by pair, then by the last of `ties` backwards; None where the rows are in order.
+    """Order by pair, then by `ties` from the last to the first; None where the rows are in order.
 
-    Only repeated pairs pay for the ties.
+    Only rows that are still equal pay for the next key, and constant keys cost nothing.
     """
     step = np.diff(pair)
     if (step > 0).all():
         return None
     order = np.arange(len(pair)) if (step >= 0).all() else np.argsort(pair)
     ordered = pair[order]
-    same = np.r_[False, ordered[1:] == ordered[:-1]]
-    same[:-1] |= same[1:]
-    places = np.flatnonzero(same)
-    if len(places):
+    same = ordered[1:] == ordered[:-1]
+    for key in reversed(ties):
+        if not same.any():
+            break
+        if (key == key[0]).all() or (key != key).all():
+            continue
+        places = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+        group = np.cumsum(np.r_[True, ~same])[places]
         rows = order[places]
-        order[places] = rows[np.lexsort([*(tie[rows] for tie in ties), pair[rows]])]
+        order[places] = rows[_within(group, key[rows])]
+        value = key[order[places]]
+        equal = (value[1:] == value[:-1]) | ((value[1:] != value[1:]) & (value[:-1] != value[:-1]))
+        still = np.zeros(len(same), bool)
+        still[places[:-1]] = equal & (np.diff(places) == 1)
+        same &= still
     return order.astype(np.int64, copy=False)
+
+
+def _within(group: IntArray, key: npt.NDArray[Any]) -> IntArray:
+    """Order by group, then by key; one sort of packed integers where they fit in 63 bits.
+
+    Twice as fast as `lexsort`, which is what is left for the rest.
+    """
+    if key.dtype == np.float32:
+        bits = key.view(np.int32)
+        code = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)  # the order of the floats
+    elif key.dtype == np.float64:
+        missing = np.isnan(key)
+        last = key[~missing].max() + 1 if not missing.all() else 0.0
+        known = np.where(missing, last, key)
+        if np.abs(known).max() > 2**53 or (known != np.floor(known)).any():
+            return np.lexsort([key, group])
+        code = known.astype(np.int64)
+    else:
+        code = key.astype(np.int64)
+    code -= code.min()
+    width = int(code.max()) + 1
+    if width * (int(group[-1]) + 1) >= 2**63:
+        return np.lexsort([key, group])
+    return np.argsort(group * width + code)
 
 
 def _floats(kinds: Sequence[Events], name: str) -> npt.NDArray[np.float64]:

@@ -30,11 +30,13 @@ class Values:
 
     def join(self, other: Values) -> Values:
         """These pairs, then the other's; both must have ranks or none."""
-        both = self.rank is not None and other.rank is not None
+        rank = None
+        if self.rank is not None and other.rank is not None:
+            rank = np.concatenate([self.rank, other.rank])
         return Values(
             np.concatenate([self.node, other.node]),
             pa.concat_arrays([self.value, other.value]),
-            np.concatenate([self.rank, other.rank]) if both else None,  # type: ignore[list-item]
+            rank,
         )
 
 

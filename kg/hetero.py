@@ -54,7 +54,7 @@ def to_hetero(
     key = (graph.user_type, INTERACTS, graph.item_type)
     if key in graph.edges:
         raise DataError(f"the schema has a relation {INTERACTS!r} from users to items; rename it")
-    attributes = {
+    attributes: dict[str, npt.NDArray[Any]] = {
         "edge_attr": rows.rating.astype(np.float32).reshape(-1, 1),
         "label": rows.label.astype(np.int64),
         "time": rows.time.astype(np.float64),

@@ -109,7 +109,7 @@ class _Types:
     def _pointing(self, kind: int) -> npt.NDArray[np.int64]:
         ends = self.quads.o[self.quads.o >= 0]
         ends = ends[self.of[ends] == kind]
-        return np.bincount(ends, minlength=len(self.of))[self.of == kind]
+        return np.asarray(np.bincount(ends, minlength=len(self.of))[self.of == kind], np.int64)
 
 
 def draft_from_quads(quads: Quads) -> str:

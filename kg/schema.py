@@ -297,8 +297,8 @@ class Schema:
         paths += [relation.path for relation in self.relations.values()]
         paths += [path for event in self.events.values() for path in event.roles.values()]
         named = {hop.property for path in paths for hop in path.hops} | set(self.same_as)
-        for part in (*self.relations.values(), *self.events.values()):
-            named.add(part.inverse)
+        named |= {relation.inverse for relation in self.relations.values()}
+        named |= {event.inverse for event in self.events.values()}
         named |= {event.property for event in self.events.values()}
         return frozenset(named - {""} | {RDF_TYPE})
 

@@ -85,10 +85,8 @@ class Statements:
                 more = np.arange(len(self), len(self) + len(distinct), dtype=np.int32)
                 self.canon = np.concatenate([self.canon, more])
             self.terms = pa.concat_arrays([self.terms, distinct])
-        codes = codes.astype(np.int32)
-        if self.canon is not None:
-            codes = np.where(codes >= 0, self.canon[codes], -1).astype(np.int32)
-        return codes
+        out = codes.astype(np.int32)
+        return out if self.canon is None else np.where(out >= 0, self.canon[out], np.int32(-1))
 
     def pairs(self, hop: Hop) -> Pairs:
         """All statements of one property, turned where the hop is inverse."""

@@ -105,7 +105,7 @@ class Vocabulary(Sequence[str]):
             _, offsets, data = self._array.buffers()
             start = self._array.offset
             ends = np.frombuffer(offsets, np.int64)[start : start + len(self) + 1]
-            digest.update(np.diff(ends).astype("<i8"))
+            digest.update(np.diff(ends).astype("<i8").tobytes())
             if data is not None:
                 digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
         return digest.hexdigest()
