@@ -6,7 +6,6 @@ A layer takes the vectors of every node type and gives those of the types that r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -167,9 +166,5 @@ def _slots(state: State) -> State:
 
 
 def _edge_index(relation: Relation, mask: Tensor | None) -> Tensor:
-    """int64 (2, edges): source, receiver."""
-    matrix: Any = relation.matrix.forward
-    counts = matrix.crow_indices().diff()
-    receivers = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    index = torch.stack([matrix.col_indices(), receivers])
-    return index if mask is None else index[:, mask > 0]
+    """int64 (2, edges that pass): source, receiver."""
+    return relation.edge_index if mask is None else relation.edge_index[:, mask > 0]

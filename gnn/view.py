@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +34,13 @@ class Relation:
     def key(self) -> str:
         """A name that may stand in a parameter's name: no dots."""
         return "/".join(self.name).replace(".", "%2E")
+
+    @cached_property
+    def edge_index(self) -> Tensor:
+        """int64 (2, edges): source and receiver, in the order of the matrix; what PyG reads."""
+        counts = self.matrix.forward.crow_indices().diff()
+        receivers = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+        return torch.stack([self.matrix.forward.col_indices(), receivers])
 
 
 @dataclass(frozen=True)

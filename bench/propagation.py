@@ -1,0 +1,182 @@
+"""Time and memory of one training step: our sparse layer beside PyG's convolutions, as one JSON.
+
+    python bench/propagation.py [--encoders sparse,sage,rgcn] [--repeats 3] [--device cpu]
+
+Every encoder runs in a process of its own, on the same random graph and under the same interface: two
+layers over free vectors of all nodes, messages both ways along interactions and attributes, the loss
+of a batch of user-item pairs, its gradient, and a step of Adam. Time is the median of the repeats
+after one step of warming up; memory is the peak of the process (of the device, on CUDA).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+PAIRS = 8192
+
+
+def main() -> None:
+    """Run the encoders named and print one JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoders", default="sparse,sage,rgcn")
+    for name, value in (("users", 50_000), ("items", 20_000), ("attributes", 50_000)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--interactions", type=int, default=1_000_000)
+    parser.add_argument("--triples", type=int, default=500_000)
+    parser.add_argument("--dimensions", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options)))
+        return
+    results = {}
+    for name in options.encoders.split(","):
+        command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = done.stdout.strip().splitlines()
+        results[name] = (
+            json.loads(lines[-1]) if done.returncode == 0 else {"failed": done.stderr[-500:]}
+        )
+    print(json.dumps(report(options, results), indent=1))
+
+
+def report(options: argparse.Namespace, results: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Settings, results, and how many times slower and larger the others are than ours."""
+    ours = results.get("sparse", {})
+    compared = {
+        name: {key: round(other[key] / ours[key], 2) for key in ("seconds", "megabytes")}  # type: ignore[operator]
+        for name, other in results.items()
+        if name != "sparse" and "seconds" in other and "seconds" in ours
+    }
+    settings = {
+        key: value for key, value in vars(options).items() if key not in ("one", "encoders")
+    }
+    return {
+        "bench": "propagation",
+        "settings": settings,
+        "results": results,
+        "times_ours": compared,
+    }
+
+
+def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds per step and peak megabytes of one encoder."""
+    import torch
+    from torch import nn
+
+    from coldframe.gnn.convolutions import make_layer
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    view = random_view(options).to(options.device)
+    layers = [make_layer(name, view, options.dimensions, last=False) for _ in range(options.layers)]
+    tables = nn.ParameterDict(
+        {kind: 0.1 * torch.randn(n, options.dimensions) for kind, n in view.counts.items()}
+    )
+    model = nn.ModuleList([*layers, tables]).to(options.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    users = torch.randint(options.users, (PAIRS,), device=options.device)
+    items = torch.randint(options.items, (2, PAIRS), device=options.device)
+
+    def step() -> None:
+        state = dict(tables)
+        for layer in layers:
+            state = layer(state, view, {})
+        leads = state["item"][items[0]] - state["item"][items[1]]
+        loss = -nn.functional.logsigmoid((state["user"][users] * leads).sum(1)).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if options.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    step()
+    times = []
+    for _ in range(options.repeats):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    out = {"seconds": round(statistics.median(times), 4), "fastest": round(min(times), 4)}
+    if options.device.startswith("cuda"):
+        out["megabytes"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+        if name == "sparse":
+            out |= bandwidth(view, options.dimensions)
+    else:
+        out["megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return out
+
+
+def random_view(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """Users, items and attributes with random edges, popular nodes more often."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    from coldframe.gnn.propagation import Propagation
+    from coldframe.gnn.view import GraphView, Relation
+
+    rng = np.random.default_rng(0)
+
+    def edges(rows: int, columns: int, n: int) -> Propagation:
+        ends = (rng.integers(rows, size=n), (columns * rng.random(n) ** 2).astype(np.int64))
+        return Propagation.from_edges(*ends, (rows, columns)).normalised(0.5, 0.5)
+
+    liked = edges(options.users, options.items, options.interactions)
+    has = edges(options.items, options.attributes, options.triples)
+    likes, tags = ("user", "likes", "item"), ("item", "has", "attribute")
+    return GraphView(
+        "user", "item",
+        {"user": options.users, "item": options.items, "attribute": options.attributes},
+        {},
+        {
+            "user": (Relation((*likes, "out"), "item", liked),),
+            "item": (
+                Relation((*likes, "in"), "user", liked.transposed),
+                Relation((*tags, "out"), "attribute", has),
+            ),
+            "attribute": (Relation((*tags, "in"), "item", has.transposed),),
+        },
+        liked,
+        Propagation.from_scipy(sp.csr_matrix((options.users, options.items))),
+    )  # fmt: skip
+
+
+def bandwidth(view, d: int) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    """Bytes that one product must move at least, per second, beside a plain copy on the device."""
+    import torch
+
+    matrix = view.liked
+    x = torch.randn(matrix.shape[1], d, device="cuda")
+    big = torch.empty(2**28, device="cuda")
+    rows, edges = matrix.shape[0], len(matrix.order)
+    moved = edges * (4 * d + 12) + rows * (4 * d + 8)
+
+    def seconds(work, repeats: int = 20) -> float:  # type: ignore[no-untyped-def]
+        work()
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(repeats):
+            work()
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / repeats
+
+    ours = moved / seconds(lambda: matrix @ x) / 1e9
+    copy = 2 * big.nbytes / seconds(big.clone) / 1e9
+    return {
+        "gb_per_s": round(ours, 1),
+        "copy_gb_per_s": round(copy, 1),
+        "share": round(ours / copy, 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
