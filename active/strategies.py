@@ -23,7 +23,7 @@ from .pool import Candidates
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
-LARGEST = 2_000_000  # candidate pairs looked at; a larger pool is sampled by users
+LARGEST = 250_000  # candidate pairs looked at; a larger pool is sampled by users
 TOURNAMENT = 8  # random users of whom a greedy strategy takes the best
 COVERAGE_POWER = 0.5
 _PARTS = 4  # steps into which a drawn batch is cut, each seeing the effect of the last

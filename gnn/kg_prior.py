@@ -73,7 +73,9 @@ class KGPrior:
         start = Posterior.from_prior(self.user_vectors, process.mean, covariance)
         mean, full = start.mean.copy(), np.array(start.covariance)
         mean[warm], full[warm] = estimate.mean, estimate.covariance
-        base = Posterior.from_prior(self.user_vectors, mean, full)
+        new = np.ones(data.n_items, bool)
+        new[warm] = False
+        base = Posterior.from_prior(self.user_vectors, mean, full, cohort=new)
         self.posterior = base.update(asked.user, asked.item, asked.label)
         return self
 
@@ -116,6 +118,11 @@ class KGPrior:
             fitted = estimate(mean, kappa, fitted.mean)
             common = _common_covariance(fitted, mean, kappa)
         return fitted, process, common
+
+    def restore(self, posterior: Posterior) -> Self:
+        """Take fitted beliefs."""
+        self.posterior = posterior
+        return self
 
     def score(self, users: IntArray) -> FloatArray:
         """Logits of every item for each user, float32 (len(users), n_items)."""

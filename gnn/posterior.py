@@ -14,9 +14,11 @@ import numpy.typing as npt
 from ..kg.errors import DataError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .laplace import fit_pairs, inverse
+from .laplace import CohortFit, fit_cohort, fit_pairs, inverse
 
 Array = npt.NDArray[np.float64]
+_SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
+_USUAL_SCALE, _SCALE_SPREAD = 0.7, 0.4  # mean and deviation of its logarithm
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Posterior:
         prior_mean, prior_covariance: before `answers`, float64 (I, D) and (I, D, D).
         mean, covariance: after them, the same shapes.
         answers: the pairs the posterior has taken in.
+        cohort: mask (I,) of the items without interactions, or None. New items differ from old ones
+            as a group: they share an unknown offset of the first coefficient, and their prior
+            covariance an unknown scale; answers about any of them teach both. Needs a first user
+            feature that is 1.
+        offset, scale: what the answers say of the cohort so far.
     """
 
     user_vectors: FloatArray
@@ -57,12 +64,22 @@ class Posterior:
     mean: Array
     covariance: Array
     answers: Answers = field(default_factory=Answers)
+    cohort: npt.NDArray[np.bool_] | None = None
+    offset: float = 0.0
+    scale: float = 1.0
 
     @classmethod
     def from_prior(
-        cls, user_vectors: npt.ArrayLike, mean: npt.ArrayLike, covariance: npt.ArrayLike
+        cls,
+        user_vectors: npt.ArrayLike,
+        mean: npt.ArrayLike,
+        covariance: npt.ArrayLike,
+        cohort: npt.ArrayLike | None = None,
     ) -> Posterior:
-        """Beliefs without answers; `covariance` (D, D) is shared, (I, D, D) is one per item."""
+        """Beliefs without answers; `covariance` (D, D) is shared, (I, D, D) is one per item.
+
+        Raises DataError where shapes do not fit or a cohort is given without a constant feature.
+        """
         x = np.asarray(user_vectors, np.float32)
         m = np.asarray(mean, np.float64)
         c = np.asarray(covariance, np.float64)
@@ -73,7 +90,13 @@ class Posterior:
                 f"shapes do not fit: user vectors {x.shape}, mean {m.shape}, covariance {c.shape}; "
                 "expected (U, D), (I, D), (I, D, D)"
             )
-        return cls(x, m, c, m, c)
+        if cohort is None:
+            return cls(x, m, c, m, c)
+        mask = np.asarray(cohort, bool)
+        if mask.shape != (len(m),) or not (x[:, 0] == 1).all():
+            raise DataError("a cohort is a mask over the items and needs a first user feature of 1")
+        scaled = np.where(mask[:, None, None], _USUAL_SCALE * c, c)
+        return cls(x, m, c, m, scaled, cohort=mask, scale=_USUAL_SCALE)
 
     @property
     def n_users(self) -> int:
@@ -117,28 +140,73 @@ class Posterior:
     ) -> Posterior:
         """Beliefs after more answers; exact in any order, since Newton starts again at the prior.
 
-        Only the items that were answered about are recomputed. Raises DataError where a label is
+        Only the items that were answered about are recomputed, and the cohort with any of them. Raises DataError where a label is
         outside [0, 1] or an index outside its range.
         """
         answers = self.answers.add(users, items, labels)
         new = answers.item[len(self.answers) :]
         self._check(answers)
-        touched = np.unique(new)
-        if not len(touched):
+        if not len(new):
             return self
-        rows = np.isin(answers.item, touched)
-        fitted = fit_pairs(
-            self.user_vectors,
-            answers.user[rows],
-            np.searchsorted(touched, answers.item[rows]),
-            answers.label[rows],
-            self.prior_mean[touched],
-            inverse(np.ascontiguousarray(self.prior_covariance[touched])),
-            start=self.mean[touched],
-        )
         mean, covariance = self.mean.copy(), np.array(self.covariance)
-        mean[touched], covariance[touched] = fitted.mean, fitted.covariance
-        return replace(self, mean=mean, covariance=covariance, answers=answers)
+        offset, scale = self.offset, self.scale
+        together = np.zeros(self.n_items, bool) if self.cohort is None else self.cohort
+        alone = np.unique(new[~together[new]])
+        if len(alone):
+            rows = np.isin(answers.item, alone)
+            fitted = fit_pairs(
+                self.user_vectors,
+                answers.user[rows],
+                np.searchsorted(alone, answers.item[rows]),
+                answers.label[rows],
+                self.prior_mean[alone],
+                inverse(np.ascontiguousarray(self.prior_covariance[alone])),
+                start=self.mean[alone],
+            )
+            mean[alone], covariance[alone] = fitted.mean, fitted.covariance
+        if together[new].any():
+            offset, scale = self._update_cohort(answers, mean, covariance)
+        return replace(
+            self, mean=mean, covariance=covariance, answers=answers, offset=offset, scale=scale
+        )
+
+    def _update_cohort(
+        self, answers: Answers, mean: Array, covariance: Array
+    ) -> tuple[float, float]:
+        """Refit the cohort in place; returns its offset and its scale, the likeliest of a grid."""
+        assert self.cohort is not None
+        rows = self.cohort[answers.item]
+        asked = np.unique(answers.item[rows])
+        precision = inverse(np.ascontiguousarray(self.prior_covariance[asked]))
+
+        def fit(scale: float) -> CohortFit:
+            return fit_cohort(
+                self.user_vectors,
+                answers.user[rows],
+                np.searchsorted(asked, answers.item[rows]),
+                answers.label[rows],
+                self.prior_mean[asked],
+                precision / scale,
+                start=self.offset,
+            )
+
+        def likelihood(scale: float) -> float:
+            away = np.log(scale / _USUAL_SCALE) / _SCALE_SPREAD
+            return fits[scale].evidence - 0.5 * float(away**2)
+
+        fits = {scale: fit(scale) for scale in _SCALES}
+        best = max(_SCALES, key=likelihood)
+        fitted = fits[best]
+        shift = np.zeros(self.dimension)
+        shift[0] = fitted.offset
+        mean[self.cohort] = self.prior_mean[self.cohort] + shift
+        covariance[self.cohort] = best * self.prior_covariance[self.cohort]
+        covariance[self.cohort, 0, 0] += fitted.offset_variance
+        mean[asked] += fitted.deviation
+        covariance[asked] = fitted.covariance + fitted.offset_variance * (
+            fitted.pulled[:, :, None] * fitted.pulled[:, None, :]
+        )
+        return fitted.offset, best
 
     def _check(self, answers: Answers) -> None:
         for kind, index, size in (

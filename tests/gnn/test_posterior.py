@@ -119,3 +119,64 @@ def test_impossible_answers_are_refused(rng, bad):
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="shapes"):
         Posterior.from_prior(np.zeros((3, 2)), np.zeros((4, 3)), np.eye(3))
+
+
+def _cohort(rng: np.random.Generator, offset: float, scale: float):
+    """True coefficients drawn around a prior that is `offset` too low and 1 / `scale` too wide."""
+    users, items, d = 300, 60, 4
+    x = rng.normal(size=(users, d)).astype(np.float32)
+    x[:, 0] = 1
+    mean = rng.normal(size=(items, d)) * 0.5 - np.array([4.0, 0, 0, 0])
+    q = mean + rng.normal(size=(items, d)) * np.sqrt(0.5 * scale)
+    q[:, 0] += offset
+    cohort = np.ones(items, bool)
+    cohort[:5] = False
+    prior = Posterior.from_prior(x, mean, np.eye(d) * 0.5, cohort=cohort)
+    u, i = rng.integers(users, size=4000), rng.integers(5, items, size=4000)
+    labels = (rng.random(4000) < expit((x[u] * q[i]).sum(1))).astype(float)
+    return prior, q, (u, i, labels)
+
+
+def test_a_cohort_learns_its_offset_and_scale_from_all_answers(rng):
+    prior, q, answers = _cohort(rng, 2.0, 1.4)
+    after = prior.update(*answers)
+    assert after.offset == pytest.approx(2.0, abs=0.5)
+    assert after.scale >= 1.0
+    narrow, _, answers = _cohort(rng, 0.0, 0.05)
+    assert narrow.update(*answers).scale <= 0.35
+    assert np.array_equal(after.mean[:5], prior.mean[:5])
+    assert np.abs(after.mean[5:, 0] - q[5:, 0]).mean() < np.abs(prior.mean[5:, 0] - q[5:, 0]).mean()
+
+
+def test_few_answers_move_the_cohorts_unasked_items_too(rng):
+    prior, _, (u, i, labels) = _cohort(rng, 3.0, 1.0)
+    chosen = i < 20
+    after = prior.update(u[chosen], i[chosen], labels[chosen])
+    assert (after.mean[20:, 0] - prior.mean[20:, 0]).min() > 1.0
+
+
+def test_the_joint_mode_is_the_one_an_optimiser_finds(rng):
+    prior, _, (u, i, labels) = _cohort(rng, 1.0, 1.0)
+    u, i, labels = u[:60], i[:60] % 3 + 5, labels[:60]
+    after = prior.update(u, i, labels)
+    precision = np.linalg.inv(after.scale * prior.prior_covariance[5])
+    x = prior.user_vectors.astype(float)
+
+    def loss(flat):
+        offset, delta = flat[0], flat[1:].reshape(3, 4)
+        eta = ((prior.prior_mean[5:8] + delta)[i - 5] * x[u]).sum(1) + offset
+        fit = np.logaddexp(0, eta).sum() - labels @ eta
+        return fit + 0.5 * np.einsum("ni,ij,nj->", delta, precision, delta) + offset**2 / 8
+
+    best = minimize(loss, np.zeros(13), method="BFGS", options={"gtol": 1e-8}).x
+    assert after.offset == pytest.approx(best[0], abs=1e-3)
+    expected = prior.prior_mean[5:8] + best[1:].reshape(3, 4)
+    expected[:, 0] += best[0]
+    assert after.mean[5:8] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_cohort_needs_a_constant_feature(rng):
+    with pytest.raises(DataError, match="cohort"):
+        Posterior.from_prior(
+            rng.normal(size=(3, 2)), np.zeros((4, 2)), np.eye(2), cohort=[True] * 4
+        )

@@ -1,0 +1,87 @@
+"""Against careless and hostile annotators: gold questions, agreement, and quotas."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..kg.errors import UsageError
+from .fold import label_of
+from .journal import Record
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """When an annotator's answers count.
+
+    Attributes:
+        prior_right, prior_weight: accuracy assumed of a newcomer, worth so many questions.
+        drop_below: annotators whose accuracy is below are left out.
+        quota: largest share of a round's answers from one annotator that count; 1 = no quota.
+    """
+
+    prior_right: float = 0.85
+    prior_weight: float = 6.0
+    drop_below: float = 0.6
+    quota: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("prior_right", "drop_below", "quota"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")
+
+
+def trust(
+    records: Iterable[Record],
+    gold: Mapping[tuple[str, str], int],
+    *,
+    positive: float | None = None,
+    config: QualityConfig | None = None,
+) -> dict[str, float]:
+    """Weight of each annotator's vote for `fold`: 2 x accuracy - 1, or 0 below `drop_below`.
+
+    Accuracy counts gold questions (user, item) -> label, and agreement with the other annotators of
+    the same edge, an edge counting by the share of the others on that side; both shrunk to
+    `prior_right`. Who answered nothing that can be checked has the weight of a newcomer.
+    """
+    config = config or QualityConfig()
+    votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for record in records:
+        label = label_of(record.answer, positive)
+        if label is not None:
+            votes[record.answer.user, record.answer.item][record.answer.annotator] = label
+    start = [config.prior_right * config.prior_weight, config.prior_weight]
+    scores = {who: list(start) for given in votes.values() for who in given}
+    for edge, given in votes.items():
+        for who, label in given.items():
+            if edge in gold:
+                scores[who][0] += float(label == gold[edge])
+                scores[who][1] += 1.0
+            elif len(given) > 2:
+                others = [other for name, other in given.items() if name != who]
+                scores[who][0] += sum(other == label for other in others) / len(others)
+                scores[who][1] += 1.0
+    accuracy = {who: score / weight for who, (score, weight) in scores.items()}
+    return {
+        who: 2 * value - 1 if value >= config.drop_below else 0.0 for who, value in accuracy.items()
+    }
+
+
+def within_quota(records: Iterable[Record], config: QualityConfig) -> list[Record]:
+    """The records within each annotator's quota of its round, the first ones of each.
+
+    One annotator may give at most `quota` of a round's answers, but always one.
+    """
+    listed = list(records)
+    if config.quota >= 1:
+        return listed
+    size = Counter(record.answer.round for record in listed)
+    taken: Counter[tuple[int, str]] = Counter()
+    kept = []
+    for record in listed:
+        key = record.answer.round, record.answer.annotator
+        if taken[key] < max(1, int(config.quota * size[record.answer.round])):
+            taken[key] += 1
+            kept.append(record)
+    return kept

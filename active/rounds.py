@@ -1,0 +1,169 @@
+"""Rounds of asking as a state machine on disk: ask, wait for answers, take them in, close.
+
+    rounds/003/queries.parquet   the round is open        (atomic, never changed afterwards)
+    rounds/003/metrics.json      the round is closed
+    journal.jsonl                all answers of all rounds
+
+Every step is idempotent and a pure function of what is on disk, so a process that is killed anywhere
+is started again and goes on: asking again returns the open round's questions, telling again repeats
+nothing, closing again overwrites the same file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..kg.errors import IntegrityError, StateError
+from ..kg.files import (
+    StrPath,
+    atomic_folder,
+    read_json,
+    read_table,
+    safe_join,
+    write_json,
+    write_table,
+)
+from ..kg.vocabulary import Vocabulary
+from .fold import fold
+from .journal import Journal, TellReport
+
+ASKED, CLOSED = "queries.parquet", "metrics.json"
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """Where a round stands: number from 1, its questions, usable answers so far, whether closed."""
+
+    number: int
+    questions: int
+    answered: int
+    closed: bool
+
+
+class Rounds:
+    """The rounds of one run folder.
+
+    Args:
+        folder: the run's folder; `rounds/` and `journal.jsonl` are in it.
+        users, items: vocabularies by which answers are checked; None = any id is taken.
+    """
+
+    def __init__(
+        self,
+        folder: StrPath,
+        *,
+        users: Vocabulary | None = None,
+        items: Vocabulary | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.journal = Journal(self.folder / "journal.jsonl", users=users, items=items)
+
+    def path(self, number: int) -> Path:
+        """Folder of a round, as rounds/003."""
+        return safe_join(self.folder, "rounds", f"{number:03d}")
+
+    @property
+    def current(self) -> int:
+        """Number of the last round that was asked; 0 before the first."""
+        root = self.folder / "rounds"
+        if not root.is_dir():
+            return 0
+        numbers = [
+            int(p.name) for p in root.iterdir() if p.name.isdecimal() and (p / ASKED).exists()
+        ]
+        return max(numbers, default=0)
+
+    def state(self, number: int | None = None) -> RoundState:
+        """State of a round, the last by default. StateError where it was not asked."""
+        number = self.current if number is None else number
+        questions = self.questions(number)
+        wanted = set(zip(questions["user"].to_pylist(), questions["item"].to_pylist(), strict=True))
+        told = {
+            (record.answer.user, record.answer.item)
+            for record in self.journal.records()
+            if record.answer.round == number
+        }
+        closed = (self.path(number) / CLOSED).exists()
+        return RoundState(number, len(wanted), len(wanted & told), closed)
+
+    def questions(self, number: int) -> pa.Table:
+        """The questions of a round as they were asked."""
+        path = self.path(number) / ASKED
+        if number < 1 or not path.exists():
+            raise StateError(
+                f"round {number} was not asked", where=str(self.folder), hint="acquire first"
+            )
+        return read_table(path)
+
+    def ask(self, make: Callable[[int], pa.Table]) -> pa.Table:
+        """The open round's questions; where none is open, `make(number)` opens the next one.
+
+        Args:
+            make: gives the questions of the round of that number, with columns user and item.
+        """
+        current = self.current
+        if current and not (self.path(current) / CLOSED).exists():
+            return self.questions(current)
+        number = current + 1
+        table = make(number)
+        with atomic_folder(self.path(number), replace=True) as folder:
+            write_table(folder / ASKED, table)
+        return table
+
+    def tell(
+        self,
+        source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+        *,
+        round: int | None = None,
+    ) -> TellReport:
+        """Take in answers, also late ones of earlier rounds and such as nobody asked for.
+
+        Args:
+            round: for rows that name none; the last round by default.
+        """
+        return self.journal.tell(source, round=self.current if round is None else round)
+
+    def answers(
+        self, *, positive: float | None = None, trust: Mapping[str, float] | None = None
+    ) -> pa.Table:
+        """One verdict per edge over all rounds, see `fold`."""
+        return fold(self.journal.records(), positive=positive, trust=trust)
+
+    def close(self, number: int, metrics: Mapping[str, Any]) -> None:
+        """Mark a round as taken in, with what was measured after it."""
+        self.questions(number)
+        write_json(self.path(number) / CLOSED, dict(metrics))
+
+    def metrics(self, number: int) -> dict[str, Any] | None:
+        """What was measured after a round; None while it is open."""
+        path = self.path(number) / CLOSED
+        if not path.exists():
+            return None
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise IntegrityError("not an object", where=str(path))
+        return found
+
+
+def batch_sizes(budget: int, *, first: int = 100, growth: float = 1.4) -> list[int]:
+    """Geometric batches that sum to the budget: small first, when each answer changes most.
+
+    The last one takes what is left, unless that is less than half of the one before, which then
+    takes it too. A budget of 0 gives none.
+    """
+    sizes: list[int] = []
+    left, size = budget, float(first)
+    while left > 0:
+        take = min(left, math.ceil(size))
+        sizes.append(take)
+        left -= take
+        size *= growth
+    if len(sizes) > 1 and sizes[-1] < sizes[-2] / 2:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return sizes
