@@ -28,8 +28,9 @@ class Cover:
     """F(n) = sum_j w_j cover_j(n), with reach_ij = how far item i informs target j.
 
     form "max": cover_j = max_i reach_ij (1 - exp(-n_i / 3)) where n counts questions per item;
-    "saturate": cover_j = min(1, sum_i reach_ij (1 - exp(-n_i / 3))). Both are monotone, and
-    submodular in the multiset of questions.
+    "saturate": cover_j = min(1, sum_i reach_ij (1 - exp(-n_i / 3))). Both are monotone in n and
+    submodular in the set of items asked about; "saturate" has diminishing returns in n as well, in
+    "max" a further question about an item can add where the first one, hidden by others, did not.
 
     Attributes:
         reach: CSR (I, J), in [0, 1]. weights: (J,) at least 0.
