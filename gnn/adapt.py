@@ -156,7 +156,7 @@ class _Run:
         for epoch in range(self.config.epochs):
             generator = generator_for(self.seed, "adapt", epoch)
             order = torch.randperm(len(texts), generator=generator)
-            for rows in order.split(self.config.batch_size):
+            for rows in torch.split(order, self.config.batch_size):
                 rate = min((step + 1) / max(1, steps // 10), (steps - step) / steps)
                 for group in optimizer.param_groups:
                     group["lr"] = self.config.learning_rate * min(1.0, rate)

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .encoder import Encoded, Hidden
 from .losses import Batch
@@ -151,7 +153,7 @@ class Sampler:
         """Every user with pairs once, in a random order, `batch_size` at a time."""
         active = torch.nonzero(self.pairs.start.diff() > 0).squeeze(1)
         order = active[torch.randperm(len(active), generator=generator)]
-        for users in order.split(self.batch_size):
+        for users in torch.split(order, self.batch_size):
             yield self._step(users, generator)
 
     def _step(self, users: Tensor, generator: torch.Generator) -> Step:
@@ -194,7 +196,7 @@ class Sampler:
         chance = self.degree[trained] ** self.popularity_power
         chance = chance / chance.sum()
         drawn = torch.multinomial(chance, self.negatives, replacement=True, generator=generator)
-        chosen = drawn.unique()
+        chosen = torch.unique(drawn)
         present = -torch.expm1(self.negatives * torch.log1p(-chance[chosen].double()))
         return trained[chosen], present.log().float()
 
@@ -207,13 +209,13 @@ class Sampler:
         return known
 
 
-def _codes(matrix) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
+def _codes(matrix: sp.csr_matrix) -> IntArray:
     """user * n_items + item of every entry, in CSR order."""
     users = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     return np.asarray(users * matrix.shape[1] + matrix.indices)
 
 
-def _positions(code: np.ndarray, known: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _positions(code: IntArray, known: IntArray) -> IntArray:
     """Position of each code in the sorted `known`, -1 where it is not there."""
     if not len(known):
         return np.full(len(code), -1)

@@ -8,10 +8,10 @@ The same code runs on CUDA, where the products go through cuSPARSE.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -75,7 +75,8 @@ class Propagation:
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """A x for dense x of shape (m, d): float32 (n, d), whatever precision autocast is in."""
-        return cast(Tensor, _Product.apply(self.forward, self.backward, x))
+        product: Callable[..., Tensor] = _Product.apply
+        return product(self.forward, self.backward, x)
 
     def to(self, device: torch.device | str) -> Propagation:
         """On another device."""
@@ -121,7 +122,7 @@ class _Product(torch.autograd.Function):
         ctx.transpose = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
         return None, None, _float32_product(ctx.transpose, gradient.contiguous())
 
 

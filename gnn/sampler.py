@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ class NeighbourSampler:
         edges: list[Tensor] = []
         for fanout in self.fanouts:
             neighbour, owner = self.graph.sample(frontier, fanout, generator)
-            new = _not_in(neighbour.unique(), nodes)
+            new = _not_in(torch.unique(neighbour), nodes)
             nodes = torch.cat([nodes, new])
             edges.append(torch.stack([_place(neighbour, nodes), owner + offset]))
             offset, frontier = len(nodes) - len(new), new
@@ -146,7 +147,7 @@ class NeighbourSampler:
     def batches(self, seeds: Tensor, generator: torch.Generator) -> Iterator[Sampled]:
         """All seeds once, in a random order."""
         order = torch.randperm(len(seeds), generator=generator)
-        for rows in order.split(self.batch_size):
+        for rows in torch.split(order, self.batch_size):
             yield self.sample(seeds[rows], generator)
 
 
@@ -188,7 +189,7 @@ def _place(values: Tensor, nodes: Tensor) -> Tensor:
     return order[torch.searchsorted(ordered, values)]
 
 
-def _mapped(path: Path, kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+def _mapped(path: Path, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     if not path.is_file() or path.stat().st_size % kind.itemsize:
         raise IntegrityError("missing or cut short", where=str(path))
     if not path.stat().st_size:

@@ -182,7 +182,8 @@ class Training:
         """The graph under the averaged weights, without gradients."""
         self.mean.eval()
         with torch.no_grad():
-            return self.mean(self.view, hidden)
+            encoded: Encoded = self.mean(self.view, hidden)
+        return encoded
 
     def snapshot(self) -> TrainingState:
         """A copy of the state that later steps do not change, on the CPU."""
@@ -299,10 +300,9 @@ def _copied(tensors: Mapping[str, Tensor]) -> Tensors:
 
 
 def _moved(hidden: Hidden, device: torch.device) -> Hidden:
-    moved = {
-        name: None if value is None else value.to(device)
-        for name, value in (
-            ("items", hidden.items), ("liked", hidden.liked), ("disliked", hidden.disliked)
-        )
-    }  # fmt: skip
-    return replace(hidden, **moved)
+    def move(mask: Tensor | None) -> Tensor | None:
+        return None if mask is None else mask.to(device)
+
+    return replace(
+        hidden, items=move(hidden.items), liked=move(hidden.liked), disliked=move(hidden.disliked)
+    )
