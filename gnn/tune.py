@@ -13,6 +13,7 @@ from ..kg.errors import DataError, ResourceError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import Split, hold_out_items, rng_for
 from ..kg.vocabulary import IntArray
+from .als import ALS, ALSConfig
 from .blend import Blend, BlendConfig, combine
 from .data import TrainingData
 from .evaluate import evaluate
@@ -54,6 +55,11 @@ KINDS: dict[str, Kind] = {
         {"beta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
     ),
     "ease": Kind(EASE, EASEConfig(), {"penalty": (50.0, 100.0, 200.0, 400.0, 800.0)}),
+    "als": Kind(
+        ALS,
+        ALSConfig(),
+        {"unobserved": (0.02, 0.05, 0.1, 0.2), "penalty": (0.005, 0.01, 0.02, 0.04)},
+    ),
     "kg-knn": Kind(
         KGKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
     ),

@@ -50,9 +50,13 @@ class ItemModel(ABC):
 
     def fit(self, data: TrainingData) -> Self:
         """Derive the item-item matrix from the positive training pairs."""
+        return self.restore(self._weights(data.positives), data)
+
+    def restore(self, weights: sp.csr_matrix | FloatArray, data: TrainingData) -> Self:
+        """Take a fitted item-item matrix; `data` says which users and items are known."""
         self._history = data.positives
         self._items = data.item_degree > 0
-        self.weights = self._weights(data.positives)
+        self.weights = weights
         return self
 
     def score(self, users: IntArray) -> FloatArray:

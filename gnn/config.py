@@ -1,0 +1,56 @@
+"""The configuration of a recommender as one frozen object, to and from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from ..kg.errors import UsageError, nearest
+from .ablation import AblationConfig
+from .hybrid import HybridConfig
+from .text import TextConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """Settings of a `Recommender`.
+
+    Attributes:
+        hybrid: the scorer: its parts, the encoder, its training, and the gate.
+        text: how texts become vectors.
+        ablation: what to do without.
+        refit: fit on training and validation pairs together, once validation has chosen everything.
+    """
+
+    hybrid: HybridConfig = field(default_factory=HybridConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
+    refit: bool = False
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Nested plain values of a configuration, fit for JSON and TOML."""
+    return asdict(config)
+
+
+def from_plain(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """A configuration from plain values; what is not given keeps its default.
+
+    Raises:
+        UsageError: an unknown key, naming it and the nearest one.
+    """
+    hints = get_type_hints(kind)
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        path = f"{where}.{key}" if where else key
+        if key not in names:
+            raise UsageError("unknown setting", where=path, hint=nearest(key, names))
+        if is_dataclass(hints[key]) and isinstance(value, Mapping):
+            out[key] = from_plain(hints[key], value, path)  # type: ignore[arg-type]
+        else:
+            out[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**out)

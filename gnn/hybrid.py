@@ -1,0 +1,249 @@
+"""Coldframe's scorer: collaborative walks, the graph kernel and the encoder behind a learned gate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from ..kg.errors import UsageError, nearest
+from ..kg.graph import FloatArray, Interactions
+from ..kg.split import hold_out_items, hold_out_per_user, rng_for
+from ..kg.vocabulary import IntArray
+from .data import TrainingData
+from .gate import RARE, Gate, GateConfig, Lesson, learn_gate
+from .parts import PARTS, make_part
+from .scorer_base import Scorer, check_users, fitted, standardise
+from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
+
+_LOG = logging.getLogger(__name__)
+
+# Entries of (parts, users, items) kept while the gate is learned: 320 MB.
+_LESSON_ENTRIES = 80_000_000
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """Settings of `Hybrid`.
+
+    Attributes:
+        parts: names of `PARTS`; those the catalog cannot feed are left out.
+        encoder, training: of the part "encoder".
+        gate: of the gate and its rehearsal.
+        tune: choose the linear parts' settings on validation data; else their defaults.
+    """
+
+    parts: tuple[str, ...] = tuple(PARTS)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    tune: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.parts:
+            if name not in PARTS:
+                raise UsageError(f"unknown part {name!r}", where="parts", hint=nearest(name, PARTS))
+        if not self.parts:
+            raise UsageError("at least one part is needed", where="parts")
+
+
+class Hybrid:
+    """score(u, i) = gate(parts(u, i)), see `Gate`.
+
+    Fitting has three steps. The linear parts' settings are tuned on validation data. Then a rehearsal:
+    some items are hidden entirely, some thinned, some users hidden; every part is fitted on what is
+    left, and the gate learns to find what was hidden. Last, every part is fitted on all of the
+    training data; the encoder is trained once, in the rehearsal, and meets the rest by `refresh`.
+
+    Attributes (after `fit`):
+        parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
+    """
+
+    name = "coldframe"
+    serves_cold_items = True
+    serves_cold_users = True
+
+    def __init__(
+        self,
+        config: HybridConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        settings: Mapping[str, object] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = config or HybridConfig()
+        self.seed, self.device, self.progress = seed, device, progress
+        self.settings: dict[str, object] = dict(settings or {})
+        self.parts: dict[str, Scorer] = {}
+        self.gate: Gate | None = None
+        self._data: TrainingData | None = None
+
+    def fit(self, data: TrainingData, valid: Interactions | None = None) -> Self:
+        """Tune, rehearse, learn the gate, and fit every part on `data`.
+
+        Args:
+            valid: held-out pairs to tune on; None = a tenth of the training pairs is held out.
+        """
+        if valid is None or not (valid.label == 1).any():
+            held = hold_out_per_user(data.train, 0.1, rng_for(self.seed, "gate validation"))
+            inner, valid = data.with_train(data.train.select(~held)), data.train.select(held)
+        else:
+            inner = data
+        names = [name for name in self.config.parts if PARTS[name].feasible(data)]
+        self._tune(names, inner, valid)
+        rehearsal = Rehearsal.plan(inner, valid, self.config.gate, self.seed)
+        self._say("rehearsal", 0, 1)
+        rehearsed = {name: self._fit_part(name, rehearsal) for name in names}
+        self.gate = learn_gate(rehearsal.lesson(rehearsed, self.config.gate), self.config.gate)
+        _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias)
+        return self._refit(rehearsed, data)
+
+    def refresh(self, data: TrainingData) -> Self:
+        """Fit the linear parts and encode the graph anew; gate and encoder weights stay."""
+        return self._refit(self.parts, data)
+
+    def restore(self, parts: Mapping[str, Scorer], gate: Gate, data: TrainingData) -> Self:
+        """Take fitted parts and a learned gate."""
+        self.parts, self.gate, self._data = dict(parts), gate, data
+        return self
+
+    def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
+        fitted_parts = {}
+        for position, (name, part) in enumerate(parts.items()):
+            self._say(f"fit {name}", position, len(parts))
+            if isinstance(part, EncoderScorer):
+                fitted_parts[name] = part.refresh(data)
+            else:
+                fitted_parts[name] = make_part(name, self.settings).fit(data)
+        return self.restore(fitted_parts, fitted(self.gate, self.name), data)
+
+    def _tune(self, names: list[str], data: TrainingData, valid: Interactions) -> None:
+        from .tune import tune
+
+        for position, name in enumerate(names):
+            self._say(f"tune {name}", position, len(names))
+            plan = PARTS[name]
+            if self.config.tune and plan.tuned and name not in self.settings:
+                found = tune(name, data, valid, target=plan.target, seed=self.seed)
+                self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
+
+    def _fit_part(self, name: str, rehearsal: Rehearsal) -> Scorer:
+        self._say(f"rehearse {name}", 0, 1)
+        if name != "encoder":
+            return make_part(name, self.settings).fit(rehearsal.data)
+        encoder = EncoderScorer(
+            self.config.encoder, self.config.training, seed=self.seed, device=self.device,
+            progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
+        )  # fmt: skip
+        return encoder.fit(rehearsal.data, rehearsal.warm_targets())
+
+    def score(self, users: IntArray) -> FloatArray:
+        """(len(users), n_items) float32; NaN only where no part knows user or item."""
+        data = fitted(self._data, self.name)
+        chosen = check_users(users, data.n_users)
+        scores = [part.score(chosen) for part in self.parts.values()]
+        gate = fitted(self.gate, self.name)
+        return gate.combine(scores, data.item_degree, data.user_degree[chosen])
+
+    def contributions(self, user: int, item: int) -> dict[str, float]:
+        """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
+        data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
+        scores = [part.score(np.array([user])) for part in self.parts.values()]
+        degrees = data.item_degree, data.user_degree[[user]]
+        offset = gate.offset(data.item_degree[item], data.user_degree[user])
+        out = {}
+        for name, share in zip(self.parts, gate.shares(scores, *degrees), strict=True):
+            out[name] = float(share[0, item])
+        return {**out, "offset": offset}
+
+    def _say(self, what: str, done: int, of: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, of)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A cold start in play: `data` lacks what `targets` holds.
+
+    Attributes:
+        data: the training data less the hidden items, the thinned items' rest, the hidden users.
+        targets: what was taken away, with the validation pairs.
+        users: hidden users, sorted.
+    """
+
+    data: TrainingData
+    targets: Interactions
+    users: IntArray
+    seed: int
+
+    @classmethod
+    def plan(
+        cls, data: TrainingData, valid: Interactions, config: GateConfig, seed: int
+    ) -> Rehearsal:
+        """Draw what is hidden."""
+        rng = rng_for(seed, "gate rehearsal")
+        train, n_items = data.train, data.n_items
+        share = config.hidden_share + config.thinned_share
+        drawn = hold_out_items(train, n_items, share, rng, at_least=RARE)
+        rng.shuffle(drawn)
+        cut = round(len(drawn) * config.hidden_share / share) if share else 0
+        hidden, thinned = drawn[:cut], drawn[cut:]
+        keep = rng.integers(1, RARE, n_items)
+        shuffled = rng.permutation(len(train))
+        order = shuffled[np.argsort(train.item[shuffled], kind="stable")]
+        start = np.searchsorted(train.item[order], train.item[order], side="left")
+        rank = np.empty(len(train), np.int64)
+        rank[order] = np.arange(len(train)) - start
+        known = np.flatnonzero(data.user_degree > 0)
+        users = np.sort(rng.choice(known, round(config.hidden_users * len(known)), replace=False))
+        gone = np.isin(train.item, hidden) | np.isin(train.user, users)
+        gone |= np.isin(train.item, thinned) & (rank >= keep[train.item])
+        stays = ~np.isin(valid.item, hidden)
+        targets = train.select(gone & (train.label == 1)).concat(
+            valid.select((valid.label == 1) & stays)
+        )
+        return cls(data.with_train(train.select(~gone)), targets, users, seed)
+
+    def warm_targets(self) -> Interactions:
+        """Targets of known users on trained items: what the encoder's training stops by."""
+        trained = self.data.item_degree[self.targets.item] >= RARE
+        return self.targets.select(trained & (self.data.user_degree[self.targets.user] > 0))
+
+    def lesson(self, parts: Mapping[str, Scorer], config: GateConfig) -> Lesson:
+        """Standardised scores of a sample of users by every part, and what they should find."""
+        data = self.data
+        truth = self.targets.matrix(data.n_users, data.n_items)
+        most = max(20, min(config.max_users, _LESSON_ENTRIES // (len(parts) * data.n_items)))
+        wanted = np.flatnonzero(np.diff(truth.indptr) > 0)
+        users = _sample(wanted, self.users, most, rng_for(self.seed, "gate users"))
+        known = data.positives[users] + data.negatives[users]
+        z = np.empty((len(parts), len(users), data.n_items), np.float32)
+        for position, part in enumerate(parts.values()):
+            z[position] = np.nan_to_num(standardise(part.score(users)))
+        return Lesson(
+            z=z,
+            truth=truth[users].toarray() > 0,
+            known=known.toarray() > 0,
+            item_degree=data.item_degree,
+            user_degree=data.user_degree[users],
+            linear=tuple(
+                position
+                for position, part in enumerate(parts.values())
+                if not part.serves_cold_items
+            ),
+        )
+
+
+def _sample(wanted: IntArray, hidden: IntArray, most: int, rng: np.random.Generator) -> IntArray:
+    """At most `most` of the users wanted, a fifth of them hidden ones where there are so many."""
+    new = np.intersect1d(wanted, hidden)
+    old = np.setdiff1d(wanted, hidden)
+    new = rng.choice(new, min(len(new), most // 5), replace=False)
+    old = rng.choice(old, min(len(old), most - len(new)), replace=False)
+    return np.sort(np.concatenate([old, new]))

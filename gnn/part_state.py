@@ -1,0 +1,117 @@
+"""Fitted parts as tensors: what is slow to fit is saved, the rest is fitted again when loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, fields
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from ..kg.errors import IntegrityError
+from .als import ALS
+from .data import TrainingData
+from .kg_kernel import KGKernel
+from .kg_prior import KGPrior
+from .parts import config_type, make_part
+from .posterior import Answers, Posterior
+from .scorer_base import Scorer
+from .walk import ItemModel
+
+Tensors = dict[str, Tensor]
+
+
+def tensors_of(part: Scorer) -> Tensors:
+    """The tensors from which `restored` makes the part again; empty where fitting it is quick."""
+    if isinstance(part, ItemModel) and part.weights is not None:
+        return _matrix_out(part.weights)
+    if isinstance(part, ALS):
+        return _present(users=part.user_vectors, items=part.item_vectors)
+    if isinstance(part, KGKernel):
+        return _present(users=part.user_vectors, items=part.item_vectors)
+    if isinstance(part, KGPrior):
+        beliefs = part.posterior
+        out = _present(**{one.name: getattr(beliefs, one.name) for one in _belief_fields()})
+        answers = {one.name: getattr(beliefs.answers, one.name) for one in fields(Answers)}
+        return out | {f"answers.{key}": value for key, value in _present(**answers).items()}
+    return {}
+
+
+def restored(
+    name: str, settings: Mapping[str, Any], tensors: Tensors, data: TrainingData
+) -> Scorer:
+    """The part made of its tensors, or fitted where none were saved.
+
+    Raises:
+        IntegrityError: tensors are missing or of a shape that does not fit the data.
+    """
+    part = make_part(name, settings)
+    if not tensors:
+        return part.fit(data)
+    try:
+        if isinstance(part, ItemModel):
+            return part.restore(_matrix_in(tensors, data.n_items), data)
+        arrays = {key: value.numpy() for key, value in tensors.items()}
+        if isinstance(part, ALS | KGKernel):
+            _check_rows(arrays["items"], data.n_items, name)
+            return part.restore(arrays.get("users"), arrays["items"], data)  # type: ignore[arg-type]
+        if isinstance(part, KGPrior):
+            _check_rows(arrays["mean"], data.n_items, name)
+            answers = Answers(*(arrays[f"answers.{one.name}"] for one in fields(Answers)))
+            beliefs = {one.name: arrays.get(one.name) for one in _belief_fields()}
+            return part.restore(Posterior(**beliefs, answers=answers))  # type: ignore[arg-type]
+    except KeyError as error:
+        raise IntegrityError(f"tensor {error} of part {name!r} is missing") from error
+    return part.fit(data)
+
+
+def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Configurations of the parts as plain values."""
+    return {name: asdict(config) for name, config in settings.items()}
+
+
+def settings_in(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The reverse of `settings_out`."""
+    return {name: config_type(name)(**value) for name, value in values.items()}
+
+
+def _matrix_out(matrix: Any) -> Tensors:
+    if sp.issparse(matrix):
+        rows = sp.csr_matrix(matrix)
+        return {
+            "data": torch.from_numpy(rows.data),
+            "indices": torch.from_numpy(rows.indices.astype(np.int64)),
+            "indptr": torch.from_numpy(rows.indptr.astype(np.int64)),
+        }
+    return {"dense": torch.from_numpy(np.ascontiguousarray(matrix))}
+
+
+def _matrix_in(tensors: Tensors, n: int) -> Any:
+    if "dense" in tensors:
+        dense = tensors["dense"].numpy()
+        _check_rows(dense, n, "item-item matrix")
+        return dense
+    try:
+        return sp.csr_matrix(
+            tuple(tensors[key].numpy() for key in ("data", "indices", "indptr")), (n, n)
+        )
+    except ValueError as error:
+        raise IntegrityError(f"the item-item matrix does not fit {n} items: {error}") from error
+
+
+def _check_rows(array: Any, n: int, name: str) -> None:
+    if len(array) != n:
+        raise IntegrityError(f"{name} has {len(array)} rows, expected {n}")
+
+
+def _belief_fields() -> list[Field[Any]]:
+    return [one for one in fields(Posterior) if one.name != "answers"]
+
+
+def _present(**arrays: Any) -> Tensors:
+    return {
+        key: torch.from_numpy(np.array(array)) for key, array in arrays.items() if array is not None
+    }

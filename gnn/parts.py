@@ -1,0 +1,89 @@
+"""The parts a hybrid score is made of, by name: how each is made, tuned, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .als import ALS, ALSConfig
+from .data import TrainingData
+from .kg_kernel import KGKernel, KGKernelConfig
+from .kg_prior import KGPrior, KGPriorConfig
+from .knn import KGKNN, ProfileConfig
+from .popularity import Popularity
+from .scorer_base import Scorer
+from .trainer import EncoderScorer
+from .tune import Target
+from .walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+
+
+def _always(data: TrainingData) -> bool:  # noqa: ARG001 - the other conditions look at it
+    return True
+
+
+def _has_profile(data: TrainingData) -> bool:
+    return data.profile.nnz > 0
+
+
+def _has_content(data: TrainingData) -> bool:
+    return data.profile.nnz > 0 or bool(np.any(data.item_text))
+
+
+@dataclass(frozen=True)
+class Part:
+    """How to make a part.
+
+    Attributes:
+        make: constructor that takes its configuration or None.
+        tuned: whether validation data choose its configuration, looking at `target`.
+        feasible: whether the data hold what it needs.
+    """
+
+    make: Callable[..., Scorer]
+    tuned: bool = False
+    target: Target = "all"
+    feasible: Callable[[TrainingData], bool] = _always
+
+
+def _few_items(data: TrainingData) -> bool:
+    """EASE inverts a dense matrix over the items: 20,000 take 3 GB and minutes."""
+    return int((data.item_degree > 0).sum()) <= 20_000
+
+
+PARTS: dict[str, Part] = {
+    "popularity": Part(Popularity),
+    "ease": Part(EASE, tuned=True, feasible=_few_items),
+    "rp3beta": Part(RP3Beta, tuned=True),
+    "itemknn": Part(ItemKNN, tuned=True),
+    "als": Part(ALS, tuned=True),
+    "kg-knn": Part(KGKNN, tuned=True, target="cold", feasible=_has_profile),
+    "kg-prior": Part(KGPrior),
+    "kg-kernel": Part(KGKernel, feasible=_has_content),
+    "encoder": Part(EncoderScorer),
+}
+
+_CONFIGS: dict[str, type[Any]] = {
+    "ease": EASEConfig,
+    "rp3beta": RP3BetaConfig,
+    "itemknn": ItemKNNConfig,
+    "als": ALSConfig,
+    "kg-knn": ProfileConfig,
+    "kg-prior": KGPriorConfig,
+    "kg-kernel": KGKernelConfig,
+}
+
+
+def config_type(name: str) -> type[Any]:
+    """The configuration's class of a part that has one."""
+    return _CONFIGS[name]
+
+
+def make_part(name: str, settings: Mapping[str, Any]) -> Scorer:
+    """The part with the configuration in `settings`; responses of the kernel follow EASE and ALS."""
+    if name == "kg-kernel":
+        return KGKernel(settings.get(name), ease=settings.get("ease"), als=settings.get("als"))
+    config = settings.get(name)
+    return PARTS[name].make() if config is None else PARTS[name].make(config)

@@ -1,0 +1,70 @@
+"""From a block of scores to the rows of a recommendation table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from ..kg.graph import FloatArray, Graph
+from ..kg.vocabulary import IntArray
+
+RECOMMENDATIONS = pa.schema(
+    [
+        ("user", pa.string()),
+        ("item", pa.string()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("std", pa.float32()),
+    ]
+)
+
+
+def best_items(
+    graph: Graph,
+    users: IntArray,
+    scores: FloatArray,
+    known: sp.csr_matrix | None,
+    among: IntArray | None,
+    k: int,
+    deviation: Callable[[IntArray, IntArray], FloatArray],
+) -> pa.Table:
+    """Rows user, item, rank (from 1), score, std of the k best candidates of each user.
+
+    Args:
+        users: (b,) indices; scores: (b, n_items), NaN = never recommended.
+        known: pairs left out, (n_users, n_items); among: the only candidates. None = no restriction.
+        deviation: (users, items) -> (n,) for the std column.
+
+    A user gets fewer rows than k where fewer candidates have a score. Equal scores are ordered by
+    item index.
+    """
+    scores = np.array(scores)
+    if known is not None:
+        rows = known[users]
+        scores[np.repeat(np.arange(len(users)), np.diff(rows.indptr)), rows.indices] = np.nan
+    if among is not None:
+        outside = np.ones(scores.shape[1], bool)
+        outside[among] = False
+        scores[:, outside] = np.nan
+    filled = np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf)
+    k = min(k, scores.shape[1])
+    top = np.argpartition(-filled, k - 1, axis=1)[:, :k]
+    top.sort(axis=1)
+    values = np.take_along_axis(filled, top, 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    top, values = np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1)
+    row, place = np.nonzero(np.isfinite(values))
+    user, item = users[row], top[row, place]
+    return pa.table(
+        [
+            pa.array(graph.users.vocabulary[int(u)] for u in user),
+            pa.array(graph.items.vocabulary[int(i)] for i in item),
+            pa.array(place + 1, pa.int32()),
+            pa.array(values[row, place], pa.float32()),
+            pa.array(deviation(user, item), pa.float32()),
+        ],
+        schema=RECOMMENDATIONS,
+    )

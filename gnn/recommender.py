@@ -1,0 +1,397 @@
+"""The Python face of the chain: fit a catalog, recommend, doubt, explain, take answers in, retrain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+import torch
+
+from ..kg.catalog import Catalog
+from ..kg.errors import IntegrityError, StateError, UsageError
+from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.split import Split, hold_out_per_user, rng_for
+from ..kg.vocabulary import IntArray
+from .ablation import WALKS, ablated
+from .checkpoint import latest, load_checkpoint, save_checkpoint
+from .config import RecommenderConfig, from_plain, to_plain
+from .data import TrainingData
+from .explanation import Explanation, explain
+from .gate import Gate
+from .hybrid import Hybrid
+from .kg_prior import KGPrior
+from .neighbours import similar_items
+from .part_state import restored, settings_in, settings_out, tensors_of
+from .posterior import Posterior
+from .ranking import RECOMMENDATIONS, best_items
+from .scorer_base import Scorer, fitted
+from .text import embed_texts
+from .trainer import EncoderScorer
+
+Progress = Callable[[str, int, int], None]
+
+# Entries of one block of scores: 8 MB as float32.
+_BLOCK_ENTRIES = 2_000_000
+
+
+class Recommender:
+    """Scores of user-item pairs with uncertainty, learned from a catalog.
+
+    Args:
+        config: its settings; see `RecommenderConfig`.
+        seed: everything random is derived from it.
+        device: "cpu", "cuda" or "auto" (CUDA where there is one).
+        progress: called with (what, done, of).
+
+    Attributes (after `fit` or `load`):
+        graph: the catalog's graph. scorer: the fitted `Hybrid`. data: what it was fitted on.
+    """
+
+    def __init__(
+        self,
+        config: RecommenderConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = config or RecommenderConfig()
+        self.seed, self.progress = seed, progress
+        self.device = resolve_device(device)
+        self.scorer: Hybrid | None = None
+        self._data: TrainingData | None = None
+        self._valid = Interactions.empty()
+
+    @property
+    def data(self) -> TrainingData:
+        """What the scorer was fitted on; StateError before `fit`."""
+        return fitted(self._data, "the recommender")
+
+    @property
+    def graph(self) -> Graph:
+        return self.data.graph
+
+    @property
+    def known(self) -> sp.csr_matrix:
+        """Pairs that were trained or tuned on, whatever their label, binary (n_users, n_items)."""
+        rows = self.data.train
+        if len(self._valid):
+            rows = rows.concat(self._valid)
+        return sp.csr_matrix(
+            rows.matrix(self.graph.n_users, self.graph.n_items, label=1)
+            + rows.matrix(self.graph.n_users, self.graph.n_items, label=0)
+        )
+
+    @property
+    def posterior(self) -> Posterior:
+        """Beliefs about every item in closed form; StateError where "kg-prior" is no part."""
+        prior = self._scorer.parts.get("kg-prior")
+        if not isinstance(prior, KGPrior):
+            raise StateError("the part kg-prior is switched off: there is no posterior to ask with")
+        return prior.posterior
+
+    @property
+    def _scorer(self) -> Hybrid:
+        return fitted(self.scorer, "the recommender")
+
+    def fit(self, catalog: Catalog | Graph, split: Split | None = None) -> Self:
+        """Embed the texts, fit the parts, learn the gate.
+
+        Args:
+            split: what to train and tune on; None = all interactions, a tenth of each user's held
+                out for tuning.
+
+        Raises:
+            DataError: the catalog has no items.
+        """
+        graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        self._data = self._training_data(catalog, graph, split)
+        self._valid = Interactions.empty() if split is None else split.valid
+        self.scorer = self._new_scorer({})
+        if self._data.positives.nnz == 0:
+            # Nothing to rank users' tastes by; what the graph and the texts say is still there.
+            return self
+        self.scorer.fit(self._data, self._valid)
+        if self.config.refit and len(self._valid):
+            joined = self._data.with_train(self._data.train.concat(self._valid))
+            self._data, self._valid = joined, Interactions.empty()
+            self.scorer.refresh(joined)
+        return self
+
+    def _training_data(
+        self, catalog: Catalog | Graph, graph: Graph, split: Split | None
+    ) -> TrainingData:
+        graph = ablated(graph, self.config.ablation, self.seed)
+        train = graph.interactions if split is None else split.train
+        folder = catalog.text_folder if isinstance(catalog, Catalog) else None
+        return TrainingData(graph, train, self._embed(graph, folder))
+
+    def _embed(self, graph: Graph, cache: Path | None) -> dict[str, FloatArray]:
+        """Text vectors of every node type that has texts, all in one space."""
+        kinds = [kind for kind, nodes in graph.nodes.items() if nodes.texts]
+        documents = [text for kind in kinds for text in graph.nodes[kind].documents]
+        if self.config.text.model == "none" or not any(documents):
+            return {}
+        rows = embed_texts(
+            documents,
+            self.config.text,
+            cache=cache,
+            device=self.device,
+            progress=lambda done, of: self._say("embed texts", done, of),
+        )
+        ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
+        return dict(zip(kinds, np.split(rows, ends), strict=True))
+
+    def _new_scorer(self, settings: Mapping[str, Any]) -> Hybrid:
+        hybrid, without = self.config.hybrid, self.config.ablation.without
+        if "walk" in without:
+            hybrid = replace(hybrid, parts=tuple(p for p in hybrid.parts if p not in WALKS))
+        if "ids" in without:
+            hybrid = replace(hybrid, encoder=replace(hybrid.encoder, ids=False))
+        return Hybrid(
+            hybrid, seed=self.seed, device=self.device, settings=settings, progress=self.progress
+        )
+
+    def _say(self, what: str, done: int, of: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, of)
+
+    def recommend(
+        self,
+        users: Iterable[str] | None = None,
+        k: int = 10,
+        *,
+        exclude_known: bool = True,
+        items: Iterable[str] | None = None,
+    ) -> pa.Table:
+        """The k best items of each user: columns user, item, rank, score, std.
+
+        Args:
+            users: IRIs or original ids; None = all users.
+            exclude_known: leave out pairs that were trained or tuned on.
+            items: candidates; None = all items, cold ones included.
+
+        Raises:
+            UnknownIdError: an id that the catalog does not have. StateError: nothing was learned.
+        """
+        tables = list(self.recommend_batches(users, k, exclude_known=exclude_known, items=items))
+        return pa.concat_tables(tables) if tables else RECOMMENDATIONS.empty_table()
+
+    def recommend_batches(
+        self,
+        users: Iterable[str] | None = None,
+        k: int = 10,
+        *,
+        exclude_known: bool = True,
+        items: Iterable[str] | None = None,
+    ) -> Iterator[pa.Table]:
+        """`recommend` in blocks of users, so that memory stays bounded however many there are."""
+        if k < 1:
+            raise UsageError(f"must be at least 1, got {k}", where="k")
+        graph = self.graph
+        chosen = (
+            np.arange(graph.n_users)
+            if users is None
+            else graph.users.vocabulary.indices(users, kind="user")
+        )
+        among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
+        known = self.known if exclude_known else None
+        step = max(1, _BLOCK_ENTRIES // max(graph.n_items, 1))
+        for start in range(0, len(chosen), step):
+            block = chosen[start : start + step]
+            self._say("recommend", start, len(chosen))
+            yield best_items(self.graph, block, self._scores(block), known, among, k, self._std)
+        self._say("recommend", len(chosen), len(chosen))
+
+    def _scores(self, users: IntArray) -> FloatArray:
+        if not self._scorer.parts:
+            raise StateError(
+                "the catalog has no interactions, so there is nothing to rank by",
+                hint="ask for similar items, or take in answers first",
+            )
+        return self._scorer.score(users)
+
+    def _std(self, users: IntArray, items: IntArray) -> FloatArray:
+        """Posterior standard deviation of the logits pair by pair; NaN without a posterior."""
+        prior = self._scorer.parts.get("kg-prior")
+        if not isinstance(prior, KGPrior):
+            return np.full(len(users), np.nan, np.float32)
+        return np.sqrt(prior.posterior.pair_variance(users, items))
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known."""
+        users, items = self._indices(pairs)
+        out = np.empty(len(users), np.float32)
+        for user in np.unique(users):
+            rows = users == user
+            out[rows] = self._scores(np.array([user]))[0, items[rows]]
+        return out
+
+    def uncertainty(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Standard deviation of the posterior logit of (user, item) pairs by id, float32 (n,)."""
+        users, items = self._indices(pairs)
+        return np.asarray(np.sqrt(self.posterior.pair_variance(users, items)), np.float32)
+
+    def _indices(self, pairs: Sequence[tuple[str, str]]) -> tuple[IntArray, IntArray]:
+        users = self.graph.users.vocabulary.indices((u for u, _ in pairs), kind="user")
+        return users, self.graph.items.vocabulary.indices((i for _, i in pairs), kind="item")
+
+    def similar(self, item: str, k: int = 10) -> pa.Table:
+        """The k nearest items: columns item, similarity, title; with or without interactions."""
+        index = int(self.graph.items.vocabulary.indices([item], kind="item")[0])
+        encoder = self._scorer.parts.get("encoder")
+        return similar_items(self.data, encoder, index, k)
+
+    def explain(self, user: str, item: str, k: int = 5) -> Explanation:
+        """Why this score: the parts' shares, the k best paths and the nearest texts."""
+        (u,), (i,) = self._indices([(user, item)])
+        return explain(self._scorer, self.data, int(u), int(i), k)
+
+    def tell(self, answers: pa.Table | Interactions) -> Self:
+        """Take answers in at once: the posterior is updated in closed form, nothing is retrained.
+
+        Args:
+            answers: columns user, item (ids), label (1, 0, or null = cannot tell: left out) and, if
+                there, round (default 1); or rows of interactions.
+        """
+        rows = answers if isinstance(answers, Interactions) else self.interactions(answers)
+        self._data = self.data.with_train(self.data.train.concat(rows))
+        prior = self._scorer.parts.get("kg-prior")
+        if isinstance(prior, KGPrior):
+            prior.restore(prior.posterior.update(rows.user, rows.item, rows.label))
+        return self
+
+    def interactions(self, answers: pa.Table) -> Interactions:
+        """Answers by id as rows of interactions; those without a label are left out."""
+        rows = answers.filter(pa.compute.is_valid(answers["label"]))
+        users = self.graph.users.vocabulary.indices(rows["user"].to_pylist(), kind="user")
+        items = self.graph.items.vocabulary.indices(rows["item"].to_pylist(), kind="item")
+        names = rows.column_names
+        return Interactions.build(
+            users,
+            items,
+            label=rows["label"].to_numpy(),
+            rating=rows["rating"].to_numpy() if "rating" in names else None,
+            round=rows["round"].to_numpy() if "round" in names else 1,
+            split_names=self.data.train.split_names,
+        )
+
+    def retrain(self) -> Self:
+        """Learn from everything told since: linear parts anew, the encoder on from where it was.
+
+        The gate and the parts' settings stay. Before the first interactions this is `fit`.
+        """
+        if not self._scorer.parts:
+            held = hold_out_per_user(self.data.train, 0.1, rng_for(self.seed, "first answers"))
+            self._valid = self.data.train.select(held)
+            self._data = self.data.with_train(self.data.train.select(~held))
+            if self._data.positives.nnz:
+                self._scorer.fit(self._data, self._valid)
+            return self
+        encoder = self._scorer.parts.get("encoder")
+        if isinstance(encoder, EncoderScorer):
+            warm = EncoderScorer(
+                seed=self.seed,
+                device=self.device,
+                initial=encoder.state,
+                progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
+            )
+            self._scorer.parts["encoder"] = warm.fit(self.data)
+        self._scorer.refresh(self.data)
+        return self
+
+    def save(self, folder: str | Path, step: int = 0) -> Path:
+        """Write a checkpoint under `folder`; returns its path. See `gnn.checkpoint`."""
+        scorer = self._scorer
+        groups = {f"part-{name}": tensors_of(part) for name, part in scorer.parts.items()}
+        groups = {name: tensors for name, tensors in groups.items() if tensors}
+        if scorer.gate is not None:
+            groups["gate"] = {
+                "weights": torch.from_numpy(scorer.gate.weights),
+                "bias": torch.from_numpy(scorer.gate.bias),
+            }
+        groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in self.data.text.items()}
+        meta = {
+            "config": to_plain(self.config),
+            "seed": self.seed,
+            "parts": list(scorer.parts),
+            "settings": settings_out(scorer.settings),
+            "vocabularies": {
+                kind: [len(nodes), nodes.vocabulary.content_hash]
+                for kind, nodes in self.graph.nodes.items()
+            },
+        }
+        encoder = scorer.parts.get("encoder")
+        if isinstance(encoder, EncoderScorer):
+            return encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
+        return save_checkpoint(Path(folder), step, groups, {"recommender": meta})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        catalog: Catalog | Graph,
+        train: Interactions,
+        valid: Interactions | None = None,
+        *,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Self:
+        """A recommender from a checkpoint (or a folder's latest), and the interactions it knew.
+
+        Raises:
+            StateError: there is none. IntegrityError: it is damaged, or of another catalog.
+        """
+        checkpoint = load_checkpoint(latest(Path(path)) or Path(path))
+        meta = checkpoint.meta.get("recommender")
+        if meta is None:
+            raise IntegrityError("not the checkpoint of a recommender", where=str(checkpoint.path))
+        config = from_plain(RecommenderConfig, meta["config"])
+        model = cls(config, seed=int(meta["seed"]), device=device, progress=progress)
+        graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        _check_vocabularies(graph, meta["vocabularies"])
+        text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
+        model._data = TrainingData(ablated(graph, config.ablation, model.seed), train, text)
+        model._valid = Interactions.empty() if valid is None else valid
+        model.scorer = model._new_scorer(settings_in(meta["settings"]))
+        if "gate" in checkpoint.groups:
+            parts: dict[str, Scorer] = {}
+            for name in meta["parts"]:
+                if name == "encoder":
+                    parts[name] = EncoderScorer.load(
+                        checkpoint.path, model._data, device=model.device
+                    )
+                else:
+                    tensors = checkpoint.groups.get(f"part-{name}", {})
+                    parts[name] = restored(name, model.scorer.settings, tensors, model._data)
+            stored = checkpoint.groups["gate"]
+            gate = Gate(stored["weights"].numpy(), stored["bias"].numpy())
+            model.scorer.restore(parts, gate, model._data)
+        return model
+
+
+def resolve_device(name: str) -> str:
+    """ "auto" is CUDA where there is one; UsageError for a device that this machine lacks."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(
+            "no CUDA device is to be seen", where="device", hint="use cpu, or see coldframe doctor"
+        )
+    return name
+
+
+def _check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:
+    for kind, (n, digest) in expected.items():
+        nodes = graph.nodes.get(kind)
+        if nodes is None or len(nodes) != n or nodes.vocabulary.content_hash != digest:
+            raise IntegrityError(
+                "the catalog's identifiers are not those of the training",
+                where=f"node type {kind}",
+                hint="retrain on the changed catalog",
+            )
