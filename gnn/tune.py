@@ -17,6 +17,7 @@ from .als import ALS, ALSConfig
 from .blend import Blend, BlendConfig, combine
 from .data import TrainingData
 from .evaluate import evaluate
+from .kg_prior import KGPrior
 from .knn import KGKNN, ProfileConfig, TextKNN
 from .popularity import KGPopularity, Popularity, RandomScorer
 from .scorer_base import Scorer, standardise
@@ -60,6 +61,7 @@ KINDS: dict[str, Kind] = {
         ALSConfig(),
         {"unobserved": (0.02, 0.05, 0.1, 0.2), "penalty": (0.005, 0.01, 0.02, 0.04)},
     ),
+    "kg-prior": Kind(KGPrior),
     "kg-knn": Kind(
         KGKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
     ),
@@ -181,21 +183,31 @@ def tune_all(
     metric: str = "ndcg@10",
     *,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    ready: Mapping[str, Scorer] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Tuned]:
     """Every baseline that the data can serve, tuned; a blend shares its parts with the others.
 
+    Args:
+        settings: configurations chosen before on the same data; they are not tuned again.
+        ready: scorers already fitted on `data`, taken as they are.
+
     Those without a KG profile or text, and EASE where its memory does not suffice, are left out
     with a warning.
     """
-    lacking = _lacking(data)
-    kinds = [kind for kind in (*KINDS, *BLENDS) if kind not in lacking]
+    missing = _lacking(data)
+    kinds = [kind for kind in (*KINDS, *BLENDS) if kind not in missing]
     found: dict[str, Tuned] = {}
     for position, kind in enumerate(kinds):
         if progress is not None:
             progress(kind, position, len(kinds))
         try:
-            if kind in BLENDS:
+            if ready and kind in ready:
+                found[kind] = Tuned(ready[kind], ())
+            elif settings and kind in settings:
+                found[kind] = Tuned(KINDS[kind].make(settings[kind]).fit(data), ())
+            elif kind in BLENDS:
                 parts = {name: found[name].scorer for name in BLENDS[kind] if name in found}
                 if len(parts) < 2:
                     continue

@@ -1,0 +1,152 @@
+"""Ranking quality on any catalog folder, ours beside every baseline; prints one JSON object.
+
+    python bench/quality.py CATALOG [--protocol item-cold] [--seeds 0-4] [--variants full,without-text]
+
+Settings, early stopping and the gate use validation data alone; the test part is looked at once per
+seed. A catalog's own split is used where it has one. The interval is Student's t over seeds. With
+--refit the models are fitted on training and validation pairs once everything is chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from coldframe.datasets.splits import make_split
+from coldframe.gnn.ablation import AblationConfig
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.evaluate import evaluate
+from coldframe.gnn.recommender import Recommender
+from coldframe.gnn.text import TextConfig
+from coldframe.gnn.tune import tune_all
+from coldframe.kg.catalog import Catalog
+from coldframe.kg.split import Split
+
+VARIANTS: dict[str, tuple[AblationConfig, str]] = {
+    "full": (AblationConfig(), "auto"),
+    "tfidf": (AblationConfig(), "tfidf"),
+    "without-text": (AblationConfig(without=("text",)), "none"),
+    "without-kg": (AblationConfig(without=("kg",)), "auto"),
+    "without-kg-tfidf": (AblationConfig(without=("kg",)), "tfidf"),
+    "without-kg-text": (AblationConfig(without=("kg", "text")), "none"),
+    "without-walk": (AblationConfig(without=("walk",)), "auto"),
+    "without-ids": (AblationConfig(without=("ids",)), "auto"),
+    "random-kg": (AblationConfig(randomise_kg=True), "auto"),
+}
+METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "mrr@10")
+Values = dict[tuple[str, str, str], list[float]]
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("catalog")
+    parser.add_argument("--protocol", default="default")
+    parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--variants", default="full")
+    parser.add_argument("--refit", action="store_true")
+    parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    catalog = Catalog.open(given.catalog)
+    values: Values = defaultdict(list)
+    seconds = []
+    for seed in _numbers(given.seeds):
+        split = make_split(catalog.graph, given.protocol, seed)
+        for variant in given.variants.split(","):
+            start = time.perf_counter()
+            model = _fit(catalog, split, variant, seed, given.refit, given.device)
+            seconds.append(time.perf_counter() - start)
+            baselines = not given.no_baselines and variant == "full"
+            _measure(values, model, split, variant, seed, baselines=baselines)
+    result = {
+        "catalog": catalog.name,
+        "protocol": split.name,
+        "seeds": _numbers(given.seeds),
+        "refit": given.refit,
+        "fit_seconds": round(float(np.mean(seconds)), 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "rows": _rows(values),
+    }
+    print(json.dumps(result))
+
+
+def _fit(
+    catalog: Catalog, split: Split, variant: str, seed: int, refit: bool, device: str
+) -> Recommender:
+    ablation, text = VARIANTS[variant]
+    config = replace(
+        RecommenderConfig(), text=TextConfig(model=text), ablation=ablation, refit=refit
+    )
+    last = [""]
+
+    def say(what: str, _done: int, _of: int) -> None:
+        if what != last[0]:
+            logging.info("seed %d %s: %s", seed, variant, what)
+            last[0] = what
+
+    return Recommender(config, seed=seed, device=device, progress=say).fit(catalog, split)
+
+
+def _measure(
+    values: Values, model: Recommender, split: Split, variant: str, seed: int, *, baselines: bool
+) -> None:
+    """Add the test figures of the model, its parts and the baselines."""
+    scorer = model.scorer
+    assert scorer is not None
+    name = "coldframe" if variant == "full" else f"coldframe {variant}"
+    models: dict[str, Any] = {name: scorer}
+    if baselines:
+        linear = tune_all(
+            model.data, split.valid, seed=seed, settings=scorer.settings, ready=scorer.parts
+        )
+        models |= {kind: found.scorer for kind, found in linear.items()}
+        models |= {f"part {part}": found for part, found in scorer.parts.items()}
+    found = evaluate(models, model.data, split, seed=seed)
+    for one in models:
+        for segment in found.segment_names:
+            for metric in METRICS:
+                values[one, segment, metric].append(found.value(one, segment, metric))
+
+
+def _rows(values: Values) -> list[dict[str, Any]]:
+    """One row per model and segment: metric -> mean, and low and high of the 95 % interval."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for (model, segment, metric), found in values.items():
+        row = rows.setdefault((model, segment), {"model": model, "segment": segment})
+        row[metric] = _interval(found)
+    return list(rows.values())
+
+
+def _interval(found: Sequence[float]) -> dict[str, float]:
+    mean = float(np.mean(found))
+    if len(found) < 2:
+        return {"mean": round(mean, 4)}
+    half = float(student.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / math.sqrt(len(found)))
+    return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4)}
+
+
+def _numbers(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    return (
+        list(range(int(first), int(last or first) + 1))
+        if "," not in text
+        else [int(word) for word in text.split(",")]
+    )
+
+
+if __name__ == "__main__":
+    main()
