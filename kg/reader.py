@@ -23,7 +23,7 @@ from . import from_rdflib, guarded, sandbox
 from .archives import Content, Input, inputs_of, settled_syntax
 from .assemble import Block, assemble
 from .errors import ParseError, UsageError, nearest
-from .guarded import Limits, RefusedError
+from .guarded import Limits, RefusedError, Stream
 from .quads import BLANK_NODE_PREFIX, Quads, Source
 from .vectorised import block_of, encode, line_blocks
 
@@ -77,7 +77,7 @@ def read_quads(
         inputs = [_from_bytes(source, known, limits)]
     elif hasattr(source, "triples"):
         blocks.append(block_of(from_rdflib.statements(cast("rdflib.Graph", source)), 0))
-        _name_blank_nodes(blocks, f"{BLANK_NODE_PREFIX}rdflib:", renumber=False)
+        name_blank_nodes(blocks, f"{BLANK_NODE_PREFIX}rdflib:", renumber=False)
         inputs = []
     else:
         inputs = inputs_of(source, known, limits)
@@ -127,7 +127,7 @@ def _read(
         where = f"{item.name}{place}"
         raise ParseError(refusal.message, where=where, hint=refusal.hint) from None
     prefix = f"{BLANK_NODE_PREFIX}{content.sha256[:16]}:"
-    _name_blank_nodes(blocks, prefix, renumber=syntax not in _LINES)
+    name_blank_nodes(blocks, prefix, renumber=syntax not in _LINES)
     return blocks, Source(item.name, content.sha256, statements)
 
 
@@ -135,17 +135,29 @@ def _blocks(
     content: Content, syntax: str, number: int, base_iri: str | None, limits: Limits
 ) -> Iterator[Block]:
     if syntax in _LINES:
-        for data, line in line_blocks(content, limits):
-            yield from encode(data, number, line, named=syntax == "nquads", limits=limits)
+        yield from _encoded(content, number, limits, named=syntax == "nquads", own_lines=True)
         return
     head = _Head(content)
     alone = syntax in _CHILD or len(head.start) > _SMALL
     parse = sandbox.nquads if alone else guarded.nquads
-    for data, _ in line_blocks(_Pieces(parse(head, syntax, limits, base_iri)), limits):
+    text = _Pieces(parse(head, syntax, limits, base_iri))
+    yield from _encoded(text, number, limits, named=True, own_lines=False)
+
+
+def _encoded(
+    stream: Stream, number: int, limits: Limits, *, named: bool, own_lines: bool
+) -> Iterator[Block]:
+    """Blocks of a stream of N-Triples or N-Quads; `own_lines` if its lines are those of the file."""
+    line = 1
+    for data in line_blocks(stream, limits):
         try:
-            yield from encode(data, number, named=True, limits=limits)
-        except RefusedError as refused:  # its line is none of the file's
+            blocks, lines = encode(data, number, line, named=named, limits=limits)
+        except RefusedError as refused:
+            if own_lines:
+                raise
             raise RefusedError(refused.message, hint=refused.hint) from None
+        yield from blocks
+        line += lines
 
 
 class _Head:
@@ -178,7 +190,7 @@ class _Pieces:
         return next(self._pieces, b"")
 
 
-def _name_blank_nodes(blocks: list[Block], prefix: str, *, renumber: bool) -> None:
+def name_blank_nodes(blocks: list[Block], prefix: str, *, renumber: bool) -> None:
     """Turn blank nodes into IRIs.
 
     Labels are kept, or with `renumber` replaced by the order of first appearance: parsers invent

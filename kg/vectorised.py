@@ -27,6 +27,7 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 BLOCK_BYTES = 8 << 20
+_DENSE_BYTES = 1 << 20
 _SPACE, _NEWLINE, _DOT, _LESS, _MORE, _QUOTE, _LOW = b' \n.<>"_'
 
 # Plainly valid, so that nothing needs to ask the parser.
@@ -67,24 +68,23 @@ _ROLES = (
 )
 
 
-def line_blocks(
-    stream: Stream, limits: Limits, block_bytes: int = BLOCK_BYTES
-) -> Iterator[tuple[bytes, int]]:
-    """Blocks of whole lines, each ending in a newline, with the number of their first line."""
-    rest, line = b"", 1
+def line_blocks(stream: Stream, limits: Limits, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Blocks of whole lines, each ending in a newline.
+
+    A line that grows beyond the limit is handed out as far as it has been read; `encode` refuses it.
+    """
+    rest = b""
     while data := stream.read(block_bytes):
         cut = data.rfind(b"\n") + 1
-        if not cut:
+        if cut:
+            yield rest + data[:cut]
+            rest = data[cut:]
+        else:
             rest += data
             if len(rest) > limits.statement_bytes:
-                raise too_long(limits, line)
-            continue
-        block = rest + data[:cut]
-        yield block, line
-        line += block.count(b"\n")
-        rest = data[cut:]
+                break
     if rest:
-        yield rest + b"\n", line
+        yield rest + b"\n"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ class _Layout:
     odd: Mask
 
 
-def encode(data: bytes, source: int, line: int = 1, *, named: bool, limits: Limits) -> list[Block]:
+def encode(
+    data: bytes, source: int, line: int = 1, *, named: bool, limits: Limits
+) -> tuple[list[Block], int]:
     """Encode whole lines of N-Triples, or of N-Quads if `named`.
 
     Args:
@@ -114,14 +116,25 @@ def encode(data: bytes, source: int, line: int = 1, *, named: bool, limits: Limi
         line: number of the first line, for errors.
 
     Returns:
-        A block of the canonical lines, and one of the others if there are any.
+        A block of the canonical lines, and one of the others if there are any; the number of lines.
 
     Raises:
         RefusedError: a line is not valid or exceeds a limit.
     """
-    if b"\r\n" in data:
+    if b"\r" in data:  # much faster to look for than both bytes
         data = data.replace(b"\r\n", b"\n")
-    layout = _lay_out(data, named=named)
+    raw = np.frombuffer(data, np.uint8)
+    blank = raw <= _SPACE
+    if len(data) > _DENSE_BYTES and 3 * np.count_nonzero(blank) > len(data):
+        # The positions of so much white space would take much memory: do it in two parts.
+        cut = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.find(b"\n") + 1
+        if cut < len(data):
+            first, lines = encode(data[:cut], source, line, named=named, limits=limits)
+            second, more = encode(data[cut:], source, line + lines, named=named, limits=limits)
+            return first + second, lines + more
+        if len(data) > limits.statement_bytes:
+            raise too_long(limits, line)
+    layout = _lay_out(raw, blank, named=named)
     longest = int((layout.ends - layout.starts).argmax())
     if layout.ends[longest] - layout.starts[longest] > limits.statement_bytes:
         raise too_long(limits, line + longest)
@@ -133,22 +146,23 @@ def encode(data: bytes, source: int, line: int = 1, *, named: bool, limits: Limi
             layout.odd[layout.lines[np.isin(column.codes, unsettled)]] = True
         columns.append(column)
     if not layout.odd.any():
-        return [_joined(columns, source)]
+        return [_joined(columns, source)], len(layout.starts)
     kept = ~layout.odd[layout.lines]
     for column in columns:
         column.keep(kept)
-    return [_joined(columns, source), _odd_lines(data, layout, source, line, named, limits)]
+    others = _odd_lines(data, layout, source, line, named, limits)
+    return [_joined(columns, source), others], len(layout.starts)
 
 
 def _joined(columns: list[_Column], source: int) -> Block:
     """One block of the columns, whose dictionaries are put one behind the other."""
     codes, offset = [], 0
     for column in columns:
-        shifted = column.codes + np.int32(offset)
-        shifted[column.codes < 0] = -1
-        codes.append(shifted)
+        codes.append(column.codes + np.int32(offset))
         offset += len(column.tokens)
-    graph = codes[3] if len(codes) == 4 and len(columns[3].tokens) else None
+    graph = None
+    if len(columns) == 4 and len(columns[3].tokens):
+        graph = np.where(columns[3].codes < 0, np.int32(-1), codes[3])
     tokens = pa.concat_arrays([column.tokens for column in columns])
     return Block(tokens, Rows(codes[0], codes[1], codes[2], graph, source))
 
@@ -157,7 +171,7 @@ def _odd_lines(
     data: bytes, layout: _Layout, source: int, line: int, named: bool, limits: Limits
 ) -> Block:
     """Read the lines that are not canonical with the parser, one by one as it sees them."""
-    numbers = np.flatnonzero(layout.odd)
+    numbers = np.flatnonzero(layout.odd & (layout.ends > layout.starts))
     spans = zip(layout.starts[numbers].tolist(), layout.ends[numbers].tolist(), strict=True)
     lines = [data[start : end + 1] for start, end in spans]
     for number, text in zip(numbers.tolist(), lines, strict=True):
@@ -194,10 +208,9 @@ def block_of(quads: Iterable[ox.Quad], source: int) -> Block:
     return Block(pa.array(table, pa.large_string()), Rows(s, p, o, g, source))
 
 
-def _lay_out(data: bytes, *, named: bool) -> _Layout:
+def _lay_out(raw: npt.NDArray[np.uint8], blank: Mask, *, named: bool) -> _Layout:
     """Find the lines `A B C .` and, where allowed, `A B C D .` whose white space is single spaces."""
-    raw = np.frombuffer(data, np.uint8)
-    blanks = np.flatnonzero(raw <= _SPACE)
+    blanks = np.flatnonzero(blank)
     kinds = raw[blanks]
     last = np.flatnonzero(kinds == _NEWLINE)  # place in `blanks` of each line's end
     ends = blanks[last]
@@ -250,18 +263,20 @@ class _Column:
         # The bytes between two pieces become null entries, which cost next to nothing.
         bounds = np.empty(2 * len(start) + 1, np.int32)
         bounds[0:-1:2], bounds[1::2], bounds[-1] = start, end, len(data)
-        valid = np.zeros((len(start), 2), bool)
-        valid[:, 0] = start < end
+        valid = np.full(len(start) // 4 + 1, 0b01010101, np.uint8)
+        absent = np.flatnonzero(start == end)
+        if len(absent):
+            kept = np.zeros((len(start), 2), bool)
+            kept[:, 0] = start < end
+            valid = np.packbits(kept, bitorder="little")
         pieces = pa.StringArray.from_buffers(
-            2 * len(start),
-            pa.py_buffer(bounds),
-            pa.py_buffer(data),
-            pa.py_buffer(np.packbits(valid, bitorder="little")),
+            2 * len(start), pa.py_buffer(bounds), pa.py_buffer(data), pa.py_buffer(valid)
         )
         encoded = pieces.dictionary_encode()
         self.tokens = encoded.dictionary.cast(pa.large_string())
-        codes = np.frombuffer(encoded.indices.buffers()[1], np.int32)[: 2 * len(start) : 2]
-        self.codes = np.where(valid[:, 0], codes, np.int32(-1))
+        codes = np.frombuffer(encoded.indices.buffers()[1], np.int32)
+        self.codes = codes[: 2 * len(start) : 2].copy()
+        self.codes[absent] = -1
 
     def keep(self, kept: Mask) -> None:
         """Drop the other lines, and the tokens that only they had."""

@@ -89,6 +89,8 @@ def bombs(port: int) -> Iterator[tuple[str, bytes]]:
     yield "literal.ttl", START + b'"""' + b"x\n" * (BIG // 2) + b'""" .\n'
     yield "comment.ttl", b"#" * BIG
     yield "comment.nt", b"#" * BIG
+    yield "newlines.nt", b"\n" * 20_000_000 + b"x"
+    yield "spaces.nt", b" \t" * 10_000_000 + b"x"
     yield "iri.trig", b"<" + b"a:" * (BIG // 2)
     for suffix in ("nt", "nq", "ttl", "trig"):
         for depth in (2_000, 100_000):

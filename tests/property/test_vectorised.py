@@ -13,7 +13,7 @@ from coldframe.kg.assemble import Block, assemble
 from coldframe.kg.errors import ParseError
 from coldframe.kg.guarded import Limits, RefusedError
 from coldframe.kg.quads import BLANK_NODE_PREFIX, Quads, Source
-from coldframe.kg.reader import read_quads
+from coldframe.kg.reader import name_blank_nodes, read_quads
 from coldframe.kg.vectorised import encode, line_blocks
 
 SYNTAXES = {"ntriples": ox.RdfFormat.N_TRIPLES, "nquads": ox.RdfFormat.N_QUADS}
@@ -163,10 +163,14 @@ def test_size_of_blocks_changes_nothing(good: list[str], block_bytes: int) -> No
     def read(size: int) -> list[str] | str:
         blocks: list[Block] = []
         try:
-            for block, line in line_blocks(io.BytesIO(data), Limits(), size):
-                blocks += encode(block, 0, line, named=True, limits=Limits())
+            line = 1
+            for text in line_blocks(io.BytesIO(data), Limits(), size):
+                found, lines = encode(text, 0, line, named=True, limits=Limits())
+                blocks += found
+                line += lines
         except RefusedError as refused:
             return f"{refused.line}:{refused.column}: {refused.message}"
+        name_blank_nodes(blocks, f"{BLANK_NODE_PREFIX}x:", renumber=False)
         return list(assemble(blocks, [Source("x", "", 0)]).lines())
 
     assert read(block_bytes) == read(1 << 20)
