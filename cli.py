@@ -146,6 +146,9 @@ for group in GROUPS:
 
 def main() -> None:
     """Entry point of the console script."""
+    # One bar at a time: ours.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     signals.install(lambda: farewell(sys.argv[1:]))
     app()
 

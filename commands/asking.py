@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..kg.errors import UsageError
 from .console import Output
-from .options import CatalogFolder, Json
+from .options import CatalogFolder, Json, listed, numbers
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "loop")
@@ -51,7 +50,7 @@ def loop(
     output = Output(as_json)
     config = SimulationConfig(
         protocol=protocol,
-        strategies=tuple(words(strategies)),
+        strategies=tuple(listed(strategies)),
         budgets=numbers(budgets, "--budgets"),
         seeds=numbers(seeds, "--seeds"),
         at_least=at_least,
@@ -108,21 +107,3 @@ def loop_rows(result: dict[str, Any], metric: str = "ndcg@10") -> list[dict[str,
         row["labels saved"] = "" if saved is None or name == "random" else f"{saved:.1f}x"
         rows.append(row)
     return rows
-
-
-def words(text: str) -> list[str]:
-    """The words of a list with commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def numbers(text: str, flag: str) -> tuple[int, ...]:
-    """Whole numbers with commas; `a-b` stands for all from a to b."""
-    found: list[int] = []
-    for word in words(text):
-        first, dash, last = word.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise UsageError(f"got {word!r}, expected whole numbers", where=flag, hint="say 0,1,2")
-        found += range(int(first), int(last or first) + 1)
-    if not found:
-        raise UsageError("the list is empty", where=flag)
-    return tuple(found)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +69,23 @@ class Output:
         """A line on standard error."""
         note(text)
 
-    @contextmanager
-    def progress(self, title: str) -> Iterator[Callable[[float, float], None]]:
-        """A bar on standard error, seen only when the work takes over two seconds.
+    def progress(self, title: str) -> AbstractContextManager[Bar]:
+        """A bar on standard error, seen only when the work takes over two seconds."""
+        return progress_bar(title)
 
-        Yields `advance(done, total)`; total = 0 where it is unknown.
-        """
-        with progress_bar(title) as advance:
-            yield advance
+
+class Bar:
+    """Called with (done, total) as work proceeds; total = 0 where it is unknown."""
+
+    def __init__(self, title: str, show: Callable[[str, float, float], None]) -> None:
+        self.title, self._show = title, show
+
+    def __call__(self, done: float, total: float = 0.0) -> None:
+        self._show(self.title, done, total)
+
+    def stage(self, what: str, done: float, total: float = 0.0) -> None:
+        """The same with the name of the stage."""
+        self._show(what or self.title, done, total)
 
 
 def cell(value: Any) -> str:
@@ -125,14 +134,14 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(title: str, after: float = 2.0) -> Iterator[Callable[[float, float], None]]:
+def progress_bar(title: str, after: float = 2.0) -> Iterator[Bar]:
     """A bar on standard error that appears once the work has taken `after` seconds.
 
     Where standard error is no terminal, a line every ten seconds takes the bar's place.
     """
     console = _stderr()
     if not console.is_terminal:
-        yield _line_every(10.0, title)
+        yield Bar(title, _line_every(10.0))
         return
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
@@ -140,33 +149,33 @@ def progress_bar(title: str, after: float = 2.0) -> Iterator[Callable[[float, fl
     columns = (label, *Progress.get_default_columns()[1:], TimeElapsedColumn())
     bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task(title, total=None)
+
+    def show(what: str, done: float, total: float) -> None:
+        bar.update(task, description=what, completed=done, total=total or None)
+
     # A timer, because work that never reports must show that it is alive too.
     timer = threading.Timer(after, bar.start)
     timer.daemon = True
     timer.start()
     try:
-
-        def advance(done: float, total: float = 0.0) -> None:
-            bar.update(task, completed=done, total=total or None)
-
-        yield advance
+        yield Bar(title, show)
     finally:
         timer.cancel()
         bar.stop()
 
 
-def _line_every(seconds: float, title: str) -> Callable[[float, float], None]:
+def _line_every(seconds: float) -> Callable[[str, float, float], None]:
     start = last = time.monotonic()
 
-    def advance(done: float, total: float = 0.0) -> None:
+    def show(what: str, done: float, total: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last > seconds:
             last = now
             share = f"{done / total:.0%}" if total else f"{done:,.0f}"
-            note(f"{title}: {share} after {now - start:.0f} s")
+            note(f"{what}: {share} ({now - start:.0f} s)")
 
-    return advance
+    return show
 
 
 def set_up_logging(verbose: bool) -> None:

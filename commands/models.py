@@ -1,12 +1,236 @@
-"""Models."""
+"""Models: train, evaluate."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from ..kg.errors import StateError
+from .console import Output
+from .layers import Layered, resolve, settings
+from .options import (
+    CatalogFolder,
+    ConfigFile,
+    Device,
+    Json,
+    PrintConfig,
+    RunFolder,
+    Seed,
+    Set,
+    listed,
+    numbers,
+)
+
+if TYPE_CHECKING:
+    from ..gnn.config import RecommenderConfig
+    from ..gnn.recommender import Recommender
+    from ..gnn.runs import Run
+    from ..kg.catalog import Catalog
+    from ..kg.split import Split
+
 TITLE = "Models"
-COMMANDS: tuple[str, ...] = ()
+COMMANDS = ("train", "evaluate")
+
+SHOWN = ("all", "hot", "warm", "cold", "cold-only")
 
 
 def register(app: typer.Typer) -> None:
-    """Add."""
+    """Add this group's commands."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    catalog: CatalogFolder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder to make.")] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="How interactions are split: default, fixed, warm, item-cold, user-cold."
+        ),
+    ] = "default",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the encoder, at most.")] = None,
+    dimensions: Annotated[int | None, typer.Option(min=1, help="Of the encoder's vectors.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Text model: auto, minilm, tfidf, none, a folder, a hub id.")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option(help="Leave out kg, text, walk or ids (commas); an ablation.")
+    ] = None,
+    randomise_kg: Annotated[
+        bool | None, typer.Option("--randomise-kg", help="Shuffle the graph; an ablation.")
+    ] = None,
+    config: ConfigFile = None,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Learn from a catalog: graph encoder with text, linear models, a gate, a posterior."""
+    flags = {
+        "hybrid.training.epochs": ("--epochs", epochs),
+        "hybrid.encoder.dimensions": ("--dimensions", dimensions),
+        "text.model": ("--text", text),
+        "ablation.without": ("--without", None if without is None else listed(without)),
+        "ablation.randomise_kg": ("--randomise-kg", randomise_kg),
+    }
+    layered = _layered(config, {**settings(set_ or ()), **given(flags)})
+    output = Output(as_json)
+    if print_config:
+        rows = layered.rows()
+        lines = [{**row, "value": repr(row["value"])} for row in rows]
+        output.result({"config": rows}, lambda shown: shown.table(lines))
+        return
+    from ..kg.catalog import Catalog
+
+    folder = out or catalog.with_name(f"{catalog.resolve().name}-run")
+    refuse_used(folder)
+    run = fit_run(output, Catalog.open(catalog), folder, protocol, layered.config, seed, device)
+    told = summary(run)
+    output.result(told, lambda shown: _show_run(shown, told))
+
+
+def evaluate(
+    run: RunFolder,
+    models: Annotated[
+        str | None, typer.Option(help="Only these models, with commas; all of them by default.")
+    ] = None,
+    part: Annotated[str, typer.Option(help="test, or valid.")] = "test",
+    top: Annotated[str, typer.Option("--at", help="Cut-offs, with commas.")] = "10,20",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Rank all items for every test user: ours beside the linear models, hot, warm and cold."""
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    opened = Run.open(run, device=device)
+    names = None if models is None else listed(models)
+    found = evaluation(output, opened, names, part, tuple(numbers(top, "--at")))
+    output.result(found, lambda shown: show_rows(shown, found["rows"]))
+
+
+def given(flags: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+    """The flags that were given."""
+    return {key: flag for key, flag in flags.items() if flag[1] is not None}
+
+
+def refuse_used(folder: Path) -> None:
+    """Before hours of work: a run folder that is in use is no place for another."""
+    if folder.exists() and any(folder.iterdir()):
+        raise StateError(
+            "the folder exists already", where=str(folder), hint="choose another --out"
+        )
+
+
+def fit_run(
+    output: Output,
+    catalog: Catalog,
+    folder: Path,
+    protocol: str,
+    config: RecommenderConfig | None,
+    seed: int,
+    device: str,
+) -> Run:
+    """Split, fit and write a run."""
+    from ..gnn.recommender import Recommender
+    from ..gnn.runs import Run
+
+    split = split_of(catalog, protocol, seed)
+    with output.progress("train") as bar:
+        model = Recommender(config, seed=seed, device=device, progress=bar.stage)
+        return Run.create(folder, catalog, split, model.fit(catalog, split))
+
+
+def split_of(catalog: Catalog, protocol: str, seed: int) -> Split:
+    """The protocol's split; of a catalog without positives an empty one, if none was asked for."""
+    import numpy as np
+
+    from ..datasets.splits import make_split
+    from ..kg.graph import Interactions
+    from ..kg.split import Split
+
+    if protocol == "default" and not (catalog.graph.interactions.label == 1).any():
+        none, nobody = Interactions.empty(), np.zeros(0, np.int64)
+        return Split(none, none, none, nobody, nobody, "none", seed)
+    return make_split(catalog.graph, protocol, seed)
+
+
+def evaluation(
+    output: Output,
+    run: Run,
+    names: list[str] | None = None,
+    part: str = "test",
+    ks: tuple[int, ...] = (10, 20),
+) -> dict[str, Any]:
+    """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
+    from ..gnn.baselines import compared
+    from ..gnn.evaluate import evaluate as rank
+    from ..kg.errors import UsageError
+    from ..kg.files import write_json
+
+    if part not in ("test", "valid"):
+        raise UsageError(f"got {part!r}, expected test or valid", where="--part")
+    with output.progress("evaluate") as bar:
+        model: Recommender = run.model
+        scorers = compared(model, run.split, names, bar.stage)
+        found = rank(scorers, model.data, run.split, part=part, ks=ks, progress=bar.stage)  # type: ignore[arg-type]
+    result = {"rows": found.rows(), "split": run.split.name, "part": part, "round": run.round}
+    write_json(run.path / "metrics.json", result)
+    return result
+
+
+def show_rows(out: Output, rows: list[dict[str, Any]], metric: str = "ndcg@10") -> None:
+    """One line per model, one column per segment; the best of a column is marked."""
+    segments = [name for name in SHOWN if any(row["segment"] == name for row in rows)]
+    value = {(row["model"], row["segment"]): row.get(metric) for row in rows}
+    users = {row["segment"]: row["users"] for row in rows}
+    best = {
+        name: max((v for (_, s), v in value.items() if s == name and v is not None), default=None)
+        for name in segments
+    }
+    table = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        line: dict[str, Any] = {"model": model}
+        for name in segments:
+            found = value.get((model, name))
+            mark = "*" if found is not None and found == best[name] else " "
+            line[f"{name} ({users[name]:,} users)"] = "-" if found is None else f"{found:.4f}{mark}"
+        table.append(line)
+    out.table(table, title=f"{metric}, full ranking; * = best of the column")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What `train --json` prints."""
+    scorer, split = run.model.scorer, run.split
+    return {
+        "run": str(run.path),
+        "catalog": run.about["catalog"],
+        "split": split.name,
+        "train": len(split.train),
+        "valid": len(split.valid),
+        "test": len(split.test),
+        "cold_items": len(split.cold_items),
+        "parts": list(scorer.parts) if scorer is not None else [],
+        "device": run.model.device,
+        "seed": run.model.seed,
+    }
+
+
+def _layered(file: Path | None, flags: dict[str, tuple[str, Any]]) -> Layered[RecommenderConfig]:
+    from ..gnn.config import RecommenderConfig
+
+    return resolve(RecommenderConfig, file=file, flags=flags)
+
+
+def _show_run(out: Output, told: dict[str, Any]) -> None:
+    out.say(
+        f"run in {told['run']}: {told['split']} split, {told['train']:,} training rows, "
+        f"{told['cold_items']:,} cold items"
+    )
+    parts = ", ".join(told["parts"]) or "none: there are no interactions yet"
+    out.say(f"parts of the score: {parts}")
+    out.say(f"next: coldframe evaluate {told['run']}")

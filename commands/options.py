@@ -60,3 +60,22 @@ PrintConfig = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace the folder if it exists.")]
 TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: CUDA if there is any.")]
+
+
+def listed(text: str) -> list[str]:
+    """The words of a list with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def numbers(text: str, flag: str) -> tuple[int, ...]:
+    """Whole numbers with commas; `a-b` stands for all from a to b."""
+    found: list[int] = []
+    for word in listed(text):
+        first, dash, last = word.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise UsageError(f"got {word!r}, expected whole numbers", where=flag, hint="say 0,1,2")
+        found += range(int(first), int(last or first) + 1)
+    if not found:
+        raise UsageError("the list is empty", where=flag)
+    return tuple(found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +45,40 @@ def write_table(path: StrPath, table: pa.Table) -> None:
         options = pacsv.WriteOptions(delimiter=_DELIMITERS[suffix])
         escaped = _escape(table, path)
         atomic_write(path, lambda out: pacsv.write_csv(escaped, out, options))
+
+
+def write_batches(path: StrPath, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """`write_table` piece by piece, so that memory holds one piece at a time; returns the rows.
+
+    Args:
+        batches: tables of this schema, in order.
+    """
+    suffix, rows = _suffix(path), 0
+
+    def write(out: BinaryIO) -> None:
+        nonlocal rows
+        with contextlib.ExitStack() as stack:
+            add = _writer(stack, out, suffix, schema)
+            for batch in batches:
+                rows += len(batch)
+                add(batch.cast(schema))
+
+    atomic_write(path, write)
+    return rows
+
+
+def _writer(
+    stack: contextlib.ExitStack, out: BinaryIO, suffix: str, schema: pa.Schema
+) -> Callable[[pa.Table], object]:
+    if suffix == ".jsonl":
+        return lambda batch: _write_lines(batch, out)
+    if suffix == ".parquet":
+        return stack.enter_context(pq.ParquetWriter(out, schema, compression="zstd")).write_table
+    options = pacsv.WriteOptions(delimiter=_DELIMITERS[suffix])
+    cells = stack.enter_context(
+        pacsv.CSVWriter(out, _escape(schema.empty_table(), "").schema, write_options=options)
+    )
+    return lambda batch: cells.write_table(_escape(batch, ""))
 
 
 def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:

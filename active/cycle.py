@@ -1,0 +1,222 @@
+"""One turn of a run: ask, take answers in, learn from them. Each step can be killed and run again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..gnn.evaluate import evaluate
+from ..gnn.recommender import Recommender
+from ..gnn.runs import Run
+from ..kg.errors import DataError, StateError
+from ..kg.files import StrPath
+from ..kg.provenance import EventTerms, RoundRecord, record_round
+from ..kg.schema import Schema
+from .acquire import AskConfig, acquire
+from .journal import TellReport
+from .rounds import Rounds
+
+METRICS = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of a round.
+
+    Attributes:
+        run: as it stands now. labels: likes and dislikes learned. told: all labels so far.
+        graph_iri: the round's named graph in the catalog's store.
+        rows: our rows of evaluation; empty where the run has nothing to test on.
+    """
+
+    run: Run
+    labels: int
+    told: int
+    graph_iri: str
+    rows: list[dict[str, Any]]
+
+
+def rounds_of(run: Run) -> Rounds:
+    """The run's rounds, answers checked against its catalog; a round learned but not closed is closed."""
+    graph = run.catalog.graph
+    rounds = Rounds(run.path, users=graph.users.vocabulary, items=graph.items.vocabulary)
+    last = rounds.current
+    if last and last <= run.round and not rounds.state(last).closed:
+        rounds.close(last, {"labels": told(run), "rows": []})
+    return rounds
+
+
+def ask(
+    run: Run,
+    budget: float,
+    *,
+    strategy: str = "auto",
+    seed: int = 0,
+    config: AskConfig | None = None,
+) -> tuple[pa.Table, bool]:
+    """The questions of the open round, and whether they are new; an open round is not asked anew.
+
+    Raises:
+        StateError: the run has no posterior to ask with. See `acquire` for the rest.
+    """
+    rounds = rounds_of(run)
+    fresh = rounds.current <= run.round
+
+    def make(number: int) -> pa.Table:
+        return acquire(run.model, budget, strategy=strategy, seed=seed, round=number, config=config)
+
+    table = rounds.ask(make)
+    if fresh:
+        run.log("asked", round=rounds.current, questions=len(table), strategy=strategy)
+    return table, fresh
+
+
+def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
+    """Take answers into the journal; see `Journal.tell`."""
+    report = rounds_of(run).tell(source)
+    run.log("told", accepted=report.accepted, rejected=len(report.rejected))
+    return report
+
+
+def told(run: Run) -> int:
+    """Labels that the run has learned from so far."""
+    return sum(len(run.labels(number)) for number in range(1, run.round + 1))
+
+
+def learn(run: Run, *, measure: bool = True) -> Learned:
+    """Retrain on the answers that came since the last round, as a new round of the run.
+
+    The answers are written to the catalog's store first, as one named graph; then the model is
+    retrained and the run moves on in one step. Killed in between, the same call repeats it.
+
+    Args:
+        measure: evaluate the model afterwards on the run's test pairs, and once before the first
+            round, so that the rounds can be compared.
+
+    Raises:
+        StateError: there are no answers that the model has not learned from.
+    """
+    rounds = rounds_of(run)
+    fresh = _unlearned(run, rounds)
+    if not len(fresh):
+        raise StateError(
+            "there are no new likes or dislikes to learn from",
+            where=str(run.journal_path),
+            hint="take answers in with `coldframe label` first",
+        )
+    model = run.model
+    if measure and run.round == 0:
+        _keep_start(run, model)
+    # Answers that nobody was asked for make a round of their own, with no questions.
+    rounds.ask(lambda _: _no_questions())
+    number = rounds.current
+    graph_iri = _record(run, number, fresh)
+    rows = model.interactions(
+        fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
+    )
+    done = run.finish_round(model.tell(rows).retrain(), rows)
+    measured = measured_rows(done, model) if measure else []
+    total = told(done)
+    rounds.close(number, {"labels": total, "rows": measured})
+    return Learned(done, len(rows), total, graph_iri, measured)
+
+
+def curve(run: Run) -> list[dict[str, Any]]:
+    """What was measured at the start and after each round: round, labels, rows."""
+    from ..kg.files import read_json
+
+    out: list[dict[str, Any]] = []
+    start = run.path / "rounds" / "000" / "metrics.json"
+    if start.exists():
+        out.append({"round": 0, **read_json(start)})
+    rounds = rounds_of(run)
+    for number in range(1, run.round + 1):
+        found = rounds.metrics(number)
+        if found and found.get("rows"):
+            out.append({"round": number, **found})
+    return out
+
+
+def measured_rows(run: Run, model: Recommender) -> list[dict[str, Any]]:
+    """Our rows of evaluation on the test pairs; none where there is nothing to test on."""
+    if model.scorer is None or not model.scorer.parts:
+        return []
+    try:
+        found = evaluate({"coldframe": model.scorer}, model.data, run.split)
+    except DataError:
+        return []
+    segments = ("all", "hot", "warm", "cold", "cold-only")
+    return [row for row in found.rows(METRICS) if row["segment"] in segments]
+
+
+def positive_from(schema: Schema) -> float | None:
+    """The smallest positive rating that the schema names; None where it names none."""
+    named = [event.positive for event in schema.events.values() if event.positive is not None]
+    return min(named, default=None)
+
+
+def _keep_start(run: Run, model: Recommender) -> None:
+    from ..kg.files import write_json
+
+    rows = measured_rows(run, model)
+    write_json(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
+
+
+def _unlearned(run: Run, rounds: Rounds) -> pa.Table:
+    """Verdicts with a label that differ from what the model has learned of the pair."""
+    verdicts = rounds.answers(positive=positive_from(run.catalog.schema))
+    verdicts = verdicts.filter(pa.compute.is_valid(verdicts["label"]))
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    learned: dict[tuple[str, str], int] = {}
+    for number in range(1, run.round + 1):
+        rows = run.labels(number)
+        for user, item, label in zip(rows.user, rows.item, rows.label, strict=True):
+            learned[users[int(user)], items[int(item)]] = int(label)
+    names = (verdicts[name].to_pylist() for name in ("user", "item", "label"))
+    keep = [learned.get((user, item)) != label for user, item, label in zip(*names, strict=True)]
+    return verdicts.filter(pa.array(keep, pa.bool_()))
+
+
+def _no_questions() -> pa.Table:
+    return pa.table({"user": pa.array([], pa.string()), "item": pa.array([], pa.string())})
+
+
+def _all(number: int, table: pa.Table) -> pa.Array:
+    return pa.array(np.full(len(table), number, np.int64))
+
+
+def _record(run: Run, number: int, answers: pa.Table) -> str:
+    """The round's answers as a named graph of the catalog's store; its IRI."""
+    rows = answers.select(["user", "item", "answer", "rating", "time"]).to_pylist()
+    for row in rows:
+        row["time"] = datetime.fromisoformat(row["time"]).timestamp()
+        if math.isnan(row["rating"]):
+            del row["rating"]
+    record = RoundRecord(ended=max(row["time"] for row in rows))
+    with run.catalog.store() as store:
+        return record_round(
+            store, number, rows, run=run_name(run), terms=_terms(run.catalog.schema), record=record
+        )
+
+
+def run_name(run: Run) -> str:
+    """The run's name in the store: its folder's name and a hash of where it stands."""
+    place = str(run.path.resolve())
+    return f"{run.path.resolve().name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def _terms(schema: Schema) -> EventTerms:
+    """The words of the schema's first event of nodes; neutral ones where it has none."""
+    for event in schema.events.values():
+        try:
+            return EventTerms.of(event)
+        except DataError:
+            continue
+    return EventTerms()
