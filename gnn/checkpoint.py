@@ -63,7 +63,7 @@ def save_checkpoint(
     """
     from safetensors.torch import save
 
-    name = f"step-{step:06d}"
+    name = checkpoint_name(step)
     path = safe_join(folder, name)
     with atomic_folder(path, replace=True) as temporary:
         files = {}
@@ -80,6 +80,11 @@ def save_checkpoint(
     atomic_write(folder / LATEST, f"{name}\n")
     _remove_old(folder, keep)
     return path
+
+
+def checkpoint_name(step: int) -> str:
+    """What the checkpoint of a step is called."""
+    return f"step-{step:06d}"
 
 
 def latest(folder: Path) -> Path | None:

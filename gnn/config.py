@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..kg.errors import UsageError, nearest
 from .ablation import AblationConfig
@@ -12,6 +12,8 @@ from .hybrid import HybridConfig
 from .text import TextConfig
 
 T = TypeVar("T")
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def from_plain(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """A configuration from plain values; what is not given keeps its default.
 
     Raises:
-        UsageError: an unknown key, naming it and the nearest one.
+        UsageError: an unknown key, naming it and the nearest one, or a value of another type.
     """
     hints = get_type_hints(kind)
     names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
@@ -49,8 +51,22 @@ def from_plain(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
         path = f"{where}.{key}" if where else key
         if key not in names:
             raise UsageError("unknown setting", where=path, hint=nearest(key, names))
-        if is_dataclass(hints[key]) and isinstance(value, Mapping):
-            out[key] = from_plain(hints[key], value, path)  # type: ignore[arg-type]
-        else:
-            out[key] = tuple(value) if isinstance(value, list) else value
+        out[key] = _typed(hints[key], value, path)
     return kind(**out)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """The value as what the field holds: text, a number, a boolean, a tuple, a configuration."""
+    if is_dataclass(hint):
+        if isinstance(value, Mapping):
+            return from_plain(hint, value, where)  # type: ignore[arg-type]
+        raise UsageError(f"got {value!r}, expected a table of settings", where=where)
+    if get_origin(hint) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_typed(get_args(hint)[0], one, where) for one in value)
+        raise UsageError(f"got {value!r}, expected a list", where=where)
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint in _WORDS and type(value) is not hint:
+        raise UsageError(f"got {value!r}, expected {_WORDS[hint]}", where=where)
+    return value

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from ..kg.errors import UsageError, nearest
+from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
@@ -129,9 +129,14 @@ class Hybrid:
         for position, name in enumerate(names):
             self._say(f"tune {name}", position, len(names))
             plan = PARTS[name]
-            if self.config.tune and plan.tuned and name not in self.settings:
+            if not (self.config.tune and plan.tuned) or name in self.settings:
+                continue
+            try:
                 found = tune(name, data, valid, target=plan.target, seed=self.seed)
-                self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
+            except DataError as error:  # too few interactions to hold any out
+                _LOG.info("%s keeps its default settings: %s", name, error)
+                continue
+            self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
 
     def _fit_part(self, name: str, rehearsal: Rehearsal) -> Scorer:
         self._say(f"rehearse {name}", 0, 1)

@@ -31,9 +31,9 @@ def similar_items(data: TrainingData, encoder: Scorer | None, item: int, k: int)
     items = data.graph.items
     return pa.table(
         {
-            "item": [items.vocabulary[int(i)] for i in best],
+            "item": pa.array([items.vocabulary[int(i)] for i in best], pa.string()),
             "similarity": pa.array(similarity[best], pa.float32()),
-            "title": [items.titles[int(i)] for i in best],
+            "title": pa.array([items.titles[int(i)] for i in best], pa.string()),
         }
     )
 

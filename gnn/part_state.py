@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, fields
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from ..kg.errors import IntegrityError
+from ..kg.graph import Graph
 from .als import ALS
+from .config import from_plain
 from .data import TrainingData
 from .kg_kernel import KGKernel
 from .kg_prior import KGPrior
@@ -75,7 +77,19 @@ def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def settings_in(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The reverse of `settings_out`."""
-    return {name: config_type(name)(**value) for name, value in values.items()}
+    return {name: from_plain(config_type(name), value, name) for name, value in values.items()}
+
+
+def check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:
+    """IntegrityError unless every node type has the (count, content hash) of the training."""
+    for kind, (n, digest) in expected.items():
+        nodes = graph.nodes.get(kind)
+        if nodes is None or len(nodes) != n or nodes.vocabulary.content_hash != digest:
+            raise IntegrityError(
+                "the catalog's identifiers are not those of the training",
+                where=f"node type {kind}",
+                hint="retrain on the changed catalog",
+            )
 
 
 def _matrix_out(matrix: Any) -> Tensors:

@@ -51,11 +51,8 @@ def best_items(
         scores[:, outside] = np.nan
     filled = np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf)
     k = min(k, scores.shape[1])
-    top = np.argpartition(-filled, k - 1, axis=1)[:, :k]
-    top.sort(axis=1)
+    top = _largest(filled, k)
     values = np.take_along_axis(filled, top, 1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    top, values = np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1)
     row, place = np.nonzero(np.isfinite(values))
     user, item = users[row], top[row, place]
     return pa.table(
@@ -68,3 +65,15 @@ def best_items(
         ],
         schema=RECOMMENDATIONS,
     )
+
+
+def _largest(scores: FloatArray, k: int) -> IntArray:
+    """Columns of the k largest of each row, (b, k), best first; equal ones by column, low first."""
+    width = scores.shape[1]
+    last = np.partition(scores, width - k, axis=1)[:, [width - k]]
+    above, equal = scores > last, scores == last
+    room = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    top = np.nonzero(chosen)[1].reshape(-1, k)
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    return np.take_along_axis(top, order, 1)

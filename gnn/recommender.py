@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 
 from ..kg.catalog import Catalog
-from ..kg.errors import IntegrityError, StateError, UsageError
+from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
@@ -25,8 +25,9 @@ from .explanation import Explanation, explain
 from .gate import Gate
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
+from .labels import labelled_rows
 from .neighbours import similar_items
-from .part_state import restored, settings_in, settings_out, tensors_of
+from .part_state import check_vocabularies, restored, settings_in, settings_out, tensors_of
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items
 from .scorer_base import Scorer, fitted
@@ -110,6 +111,8 @@ class Recommender:
             DataError: the catalog has no items.
         """
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        if not graph.n_items:
+            raise DataError(f"catalog {graph.name!r} has no items")
         self._data = self._training_data(catalog, graph, split)
         self._valid = Interactions.empty() if split is None else split.valid
         self.scorer = self._new_scorer({})
@@ -258,28 +261,21 @@ class Recommender:
         Args:
             answers: columns user, item (ids), label (1, 0, or null = cannot tell: left out) and, if
                 there, round (default 1); or rows of interactions.
+
+        Raises:
+            UnknownIdError, DataError: an id or a label is wrong; nothing is taken in then.
         """
         rows = answers if isinstance(answers, Interactions) else self.interactions(answers)
-        self._data = self.data.with_train(self.data.train.concat(rows))
+        data = self.data.with_train(self.data.train.concat(rows))
         prior = self._scorer.parts.get("kg-prior")
         if isinstance(prior, KGPrior):
             prior.restore(prior.posterior.update(rows.user, rows.item, rows.label))
+        self._data = data
         return self
 
     def interactions(self, answers: pa.Table) -> Interactions:
-        """Answers by id as rows of interactions; those without a label are left out."""
-        rows = answers.filter(pa.compute.is_valid(answers["label"]))
-        users = self.graph.users.vocabulary.indices(rows["user"].to_pylist(), kind="user")
-        items = self.graph.items.vocabulary.indices(rows["item"].to_pylist(), kind="item")
-        names = rows.column_names
-        return Interactions.build(
-            users,
-            items,
-            label=rows["label"].to_numpy(),
-            rating=rows["rating"].to_numpy() if "rating" in names else None,
-            round=rows["round"].to_numpy() if "round" in names else 1,
-            split_names=self.data.train.split_names,
-        )
+        """Answers by id as rows of interactions; see `labelled_rows`."""
+        return labelled_rows(answers, self.graph, self.data.train.split_names)
 
     def retrain(self) -> Self:
         """Learn from everything told since: linear parts anew, the encoder on from where it was.
@@ -348,20 +344,25 @@ class Recommender:
             StateError: there is none. IntegrityError: it is damaged, or of another catalog.
         """
         checkpoint = load_checkpoint(latest(Path(path)) or Path(path))
-        meta = checkpoint.meta.get("recommender")
-        if meta is None:
-            raise IntegrityError("not the checkpoint of a recommender", where=str(checkpoint.path))
-        config = from_plain(RecommenderConfig, meta["config"])
-        model = cls(config, seed=int(meta["seed"]), device=device, progress=progress)
+        try:
+            meta = checkpoint.meta["recommender"]
+            config = from_plain(RecommenderConfig, meta["config"])
+            settings = settings_in(meta["settings"])
+            seed, names, vocabularies = int(meta["seed"]), meta["parts"], meta["vocabularies"]
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+            raise IntegrityError(
+                f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
+            ) from error
+        model = cls(config, seed=seed, device=device, progress=progress)
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
-        _check_vocabularies(graph, meta["vocabularies"])
+        check_vocabularies(graph, vocabularies)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
         model._data = TrainingData(ablated(graph, config.ablation, model.seed), train, text)
         model._valid = Interactions.empty() if valid is None else valid
-        model.scorer = model._new_scorer(settings_in(meta["settings"]))
+        model.scorer = model._new_scorer(settings)
         if "gate" in checkpoint.groups:
             parts: dict[str, Scorer] = {}
-            for name in meta["parts"]:
+            for name in names:
                 if name == "encoder":
                     parts[name] = EncoderScorer.load(
                         checkpoint.path, model._data, device=model.device
@@ -384,14 +385,3 @@ def resolve_device(name: str) -> str:
             "no CUDA device is to be seen", where="device", hint="use cpu, or see coldframe doctor"
         )
     return name
-
-
-def _check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:
-    for kind, (n, digest) in expected.items():
-        nodes = graph.nodes.get(kind)
-        if nodes is None or len(nodes) != n or nodes.vocabulary.content_hash != digest:
-            raise IntegrityError(
-                "the catalog's identifiers are not those of the training",
-                where=f"node type {kind}",
-                hint="retrain on the changed catalog",
-            )

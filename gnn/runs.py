@@ -13,12 +13,22 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
-from ..kg.files import append_record, atomic_write, read_json, read_table, write_json, write_table
+from ..kg.files import (
+    append_record,
+    atomic_write,
+    read_json,
+    read_table,
+    safe_join,
+    write_json,
+    write_table,
+)
 from ..kg.graph import Interactions
 from ..kg.split import Split
+from .checkpoint import checkpoint_name
 from .config import to_plain
 from .recommender import Progress, Recommender
 from .toml_text import dumps
@@ -122,9 +132,7 @@ class Run:
     def split(self) -> Split:
         """What was trained, tuned and tested on, without answers."""
         table = read_table(self.path / "split.parquet")
-        parts = {
-            part: _rows_in(table.filter(pa.compute.equal(table["part"], part))) for part in PARTS
-        }
+        parts = {part: _rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS}
         about = self.about["split"]
         hidden = (np.array(about[key], np.int64) for key in ("cold_items", "cold_users"))
         return Split(*(parts[part] for part in PARTS), *hidden, about["name"], about["seed"])
@@ -138,8 +146,9 @@ class Run:
             train, valid = train.concat(valid), Interactions.empty()
         for number in range(1, self.round + 1):
             train = train.concat(self.labels(number))
+        # Not the latest: a round that was cut off may have left a newer one.
         return Recommender.load(
-            self.path / "checkpoints",
+            safe_join(self.path / "checkpoints", checkpoint_name(self.round)),
             self.catalog,
             train,
             valid,

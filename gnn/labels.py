@@ -1,0 +1,39 @@
+"""Answers by id as rows of interactions that a scorer learns from."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..kg.errors import DataError
+from ..kg.graph import Graph, Interactions
+
+
+def labelled_rows(
+    answers: pa.Table, graph: Graph, split_names: tuple[str, ...] = ()
+) -> Interactions:
+    """Columns user, item (ids), label (1, 0, or null = cannot tell: left out), rating, round.
+
+    The last two may be missing: no rating, and round 1.
+
+    Raises:
+        UnknownIdError: an id that the catalog does not have.
+        DataError: a column is missing, or a label is none of 1, 0 and null.
+    """
+    for name in ("user", "item", "label"):
+        if name not in answers.column_names:
+            raise DataError(f"column {name!r} is missing", where="answers")
+    rows = answers.filter(pc.is_valid(answers["label"]))
+    label = rows["label"].to_numpy()
+    wrong = [str(one) for one in label if one not in (0, 1)]
+    if wrong:
+        raise DataError(f"got {wrong[0]}, expected 1, 0 or null", where="label")
+    names = rows.column_names
+    return Interactions.build(
+        graph.users.vocabulary.indices(rows["user"].to_pylist(), kind="user"),
+        graph.items.vocabulary.indices(rows["item"].to_pylist(), kind="item"),
+        label=label,
+        rating=rows["rating"].to_numpy() if "rating" in names else None,
+        round=rows["round"].to_numpy() if "round" in names else 1,
+        split_names=split_names,
+    )
