@@ -99,23 +99,30 @@ class KGPrior:
         rng = np.random.default_rng(config.seed)
         sample, weight = _sample_users(len(x), config.largest_sample, rng)
 
-        def estimate(mean: Array, kappa: Array, start: Array) -> Laplace:
+        def estimate(mean: Array, kappa: Array, start: Array, steps: int) -> Laplace:
             precision = np.linalg.inv(common)[None] / kappa[:, None, None]
             return fit_dense(
-                x, ones, mean, precision, start=start, weight=weight, sample=sample, iterations=6
+                x,
+                ones,
+                mean,
+                precision,
+                start=start,
+                weight=weight,
+                sample=sample,
+                iterations=steps,
             )
 
-        for _ in range(config.em_rounds):
+        for turn in range(config.em_rounds):
             centre = np.tile(start.mean(axis=0), (len(warm), 1))
-            fitted = estimate(centre, np.ones(len(warm)), start)
+            fitted = estimate(centre, np.ones(len(warm)), start, 2 if turn else 6)
             start = fitted.mean
             common = _common_covariance(fitted, centre, np.ones(len(warm)))
         anchors = np.sort(np.argsort(-degree, kind="stable")[: config.anchors])
         whitening = np.linalg.cholesky(np.linalg.inv(common))
         process = fit_process(kernel, warm[anchors], start[anchors], catalog.shape[1], whitening)
         mean, kappa = process.mean[warm], process.kappa[warm]
-        for _ in range(2):
-            fitted = estimate(mean, kappa, fitted.mean)
+        for steps in (2, 4):
+            fitted = estimate(mean, kappa, fitted.mean, steps)
             common = _common_covariance(fitted, mean, kappa)
         return fitted, process, common
 

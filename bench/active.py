@@ -1,0 +1,143 @@
+"""Asking strategies on any catalog: learning curves, labels saved, and the time of a selection; one JSON.
+
+    python bench/active.py CATALOG [--protocol kg-coldstart-open] [--strategies a,b] [--budgets 500,1000]
+                           [--seeds 0-9] [--workers 2] [--folder DIR] [--randomise-kg]
+    python bench/active.py --select 1000000x100000 [--batch 10000] [--strategies gain-proportional]
+
+The first form simulates rounds on a catalog folder (or any RDF or tables with a schema); finished seeds
+are kept in --folder and not played again. The second times one selection from generated factors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def main() -> None:
+    """Run what the flags say and print one JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("catalog", nargs="?")
+    parser.add_argument("--protocol", default="kg-coldstart-open")
+    parser.add_argument(
+        "--strategies", default="predicted-popularity,score-proportional,gain-proportional,auto"
+    )
+    parser.add_argument("--budgets", default="500,1000,2000")
+    parser.add_argument("--seeds", default="0-9")
+    parser.add_argument("--at-least", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--folder")
+    parser.add_argument("--randomise-kg", action="store_true")
+    parser.add_argument("--select", metavar="USERSxITEMS")
+    parser.add_argument("--batch", type=int, default=10_000)
+    options = parser.parse_args()
+    if options.select:
+        users, items = (int(part) for part in options.select.split("x"))
+        print(json.dumps(time_selection(users, items, options.batch, options.strategies), indent=1))
+    elif options.catalog:
+        print(json.dumps(simulated(options), indent=1))
+    else:
+        parser.error("name a catalog, or --select USERSxITEMS")
+
+
+def simulated(options: argparse.Namespace) -> dict[str, Any]:
+    """Curves, gains and labels saved on a catalog."""
+    from coldframe.active.simulate import SimulationConfig, simulate
+    from coldframe.kg.catalog import read
+
+    graph = read(options.catalog).graph
+    if options.randomise_kg:
+        graph = randomised(graph)
+    config = SimulationConfig(
+        protocol=options.protocol,
+        strategies=tuple(options.strategies.split(",")),
+        budgets=tuple(int(b) for b in options.budgets.split(",")),
+        seeds=tuple(seeds_of(options.seeds)),
+        at_least=options.at_least,
+    )
+    start = time.perf_counter()
+
+    def progress(done: int, total: int, what: str) -> None:
+        print(f"{done}/{total} {what} {time.perf_counter() - start:.0f} s", file=sys.stderr)
+
+    result = simulate(
+        graph, config, workers=options.workers, folder=options.folder, progress=progress
+    )
+    return result | {"catalog": graph.name, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def time_selection(users: int, items: int, batch: int, strategies: str) -> dict[str, Any]:
+    """Seconds and peak memory of one batch from users x items pairs with 22 dimensions."""
+    from coldframe.active.auto import find_strategy
+    from coldframe.active.pool import Pool
+    from coldframe.active.state import AskState
+    from coldframe.gnn.posterior import Posterior
+
+    rng = np.random.default_rng(0)
+    dimension = 22
+    x = rng.normal(size=(users, dimension)).astype(np.float32)
+    x[:, 0] = 1
+    mean = rng.normal(size=(items, dimension)) * 0.3
+    mean[:, 0] -= 4
+    kappa = rng.uniform(0.5, 1.0, items)
+    covariance = (kappa[:, None, None] * np.eye(dimension) * 0.2).astype(np.float32)
+    known = sp.random(users, items, 10_000_000 / users / items, "csr", np.float32, rng)
+    seconds: dict[str, float] = {}
+    for name in strategies.split(","):
+        start = time.perf_counter()
+        pool = Pool.build(known, user_cap=10)
+        state = AskState(
+            Posterior(x, mean, covariance, mean, covariance),
+            pool,
+            rng.choice(users, 512, replace=False),
+        )
+        picks = find_strategy(name)(state, batch, rng)
+        seconds[name] = round(time.perf_counter() - start, 2)
+        assert len(picks) == batch
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {
+        "pairs": users * items,
+        "batch": batch,
+        "seconds": seconds,
+        "peak_megabytes": peak,
+    }
+
+
+def randomised(graph: Any, seed: int = 0) -> Any:
+    """The same graph with the ends of every relation permuted: a knowledge graph that says nothing."""
+    from dataclasses import replace
+
+    from coldframe.kg.graph import EdgeSet
+
+    rng = np.random.default_rng(seed)
+    edges = {}
+    for kind, old in graph.edges.items():
+        source = old.index[0][rng.permutation(len(old))]
+        index = np.unique(np.stack([source, old.index[1]]), axis=1)
+        edges[kind] = EdgeSet(index)
+    nodes = dict(graph.nodes)
+    items = nodes[graph.item_type]
+    order = rng.permutation(len(items))
+    texts = {name: tuple(column[k] for k in order) for name, column in items.texts.items()}
+    nodes[graph.item_type] = replace(items, texts=texts, categories={})
+    return replace(graph, nodes=nodes, edges=edges)
+
+
+def seeds_of(text: str) -> list[int]:
+    """[0, 1, 2, 7] of "0-2,7"."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds += range(int(first), int(last or first) + 1)
+    return seeds
+
+
+if __name__ == "__main__":
+    main()

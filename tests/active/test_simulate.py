@@ -1,0 +1,132 @@
+"""Simulated rounds: the JSON is whole, resumable and repeatable, and asking well pays on planted data."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from coldframe.active.simulate import SimulationConfig, area, simulate, summarise
+from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
+from coldframe.kg.errors import UsageError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.vocabulary import Vocabulary
+
+CONFIG = SimulationConfig(
+    strategies=("score-proportional", "auto"), budgets=(60, 120), seeds=(0, 1), at_least=5
+)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    """Planted: users like the popular items of their genre."""
+    rng = np.random.default_rng(0)
+    users, items, genres = 120, 100, 5
+    genre, taste = rng.integers(genres, size=items), rng.integers(genres, size=users)
+    popular = rng.normal(0, 1.2, items)
+    logit = popular[None] - 3.2 + 2.5 * (taste[:, None] == genre[None])
+    u, i = np.nonzero(rng.random((users, items)) < 1 / (1 + np.exp(-logit)))
+    nodes = {
+        kind: NodeSet(Vocabulary(f"https://e.org/{kind}/{k}" for k in range(n)))
+        for kind, n in (("user", users), ("item", items), ("genre", genres))
+    }
+    edges = {("item", "genre", "genre"): EdgeSet(np.stack([np.arange(items), genre]))}
+    return Graph(nodes, edges, Interactions.build(u, i), name="planted")
+
+
+def test_the_result_has_all_parts_and_is_json(graph, tmp_path):
+    seen = []
+    result = simulate(graph, CONFIG, folder=tmp_path, progress=lambda *told: seen.append(told))
+    json.dumps(result, allow_nan=False)
+    assert result["budgets"] == [60, 120]
+    assert set(result["strategies"]) == {"random", "score-proportional", "auto"}
+    for found in result["strategies"].values():
+        assert np.array(found["curve"]["ndcg@10"]).shape == (2, 2)
+        assert set(found["labels_saved"]) == {"60", "120"}
+        gain = found["aulc_gain"]["recall@20"]
+        assert gain["low"] <= gain["mean"] <= gain["high"]
+    assert result["strategies"]["random"]["aulc_gain"]["ndcg@10"]["mean"] == 0
+    assert all(0 < result["ceiling"][m] <= 1 for m in ("ndcg@10", "recall@20"))
+    assert [told[:2] for told in seen] == [(1, 2), (2, 2)]
+    assert "random" in result["verdict"][0]
+    again = simulate(graph, CONFIG, folder=tmp_path, progress=lambda *told: seen.append(told))
+    assert again == result
+    assert len(seen) == 3
+
+
+def test_parallel_processes_give_the_same(graph):
+    small = SimulationConfig(strategies=("auto",), budgets=(60,), seeds=(0, 1), at_least=5)
+    assert simulate(graph, small, workers=2) == simulate(graph, small)
+
+
+def test_answers_help_and_the_ceiling_is_above(graph):
+    result = simulate(graph, CONFIG)
+    auto = np.mean(result["strategies"]["auto"]["curve"]["ndcg@10"], axis=0)
+    assert auto[-1] > result["prior"]["ndcg@10"] - 0.02
+    assert result["ceiling"]["ndcg@10"] > auto[-1] - 0.03
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_every_protocol_hides_what_it_promises(graph, protocol):
+    world = build_world(graph, protocol, 0, at_least=5)
+    pool = world.pool(100)
+    assert not np.intersect1d(pool.users, world.case.test_users).size
+    assert (world.popularity[pool.items] == 0).all()
+    if protocol == "rated-only":
+        open_pairs = pool.candidates(10**6, np.random.default_rng(0)).open.sum()
+        assert open_pairs == len(world.case.answers)
+
+
+def test_metrics_are_right_on_a_hand_made_ranking():
+    truth = sp.csr_matrix(np.array([[1, 0, 1], [0, 0, 0]]))
+    found = rank_metrics(np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), truth)
+    assert found["ndcg@10"] == pytest.approx((1 + 0.5) / (1 + 1 / np.log2(3)))
+    assert found["recall@20"] == 1.0
+
+
+def test_labels_saved_reads_randoms_curve():
+    outcome = {
+        "curves": {
+            "random": {"ndcg@10": [0.1], "recall@20": [0.1]},
+            "auto": {"ndcg@10": [0.3], "recall@20": [0.9]},
+        },
+        "ceiling": {"ndcg@10": 1.0, "recall@20": 1.0},
+        "prior": {"ndcg@10": 0.0, "recall@20": 0.0},
+        "reference": {
+            "labels": [100, 200, 400],
+            "ndcg@10": [0.1, 0.25, 0.35],
+            "recall@20": [0.1, 0.2, 0.3],
+        },
+    }
+    config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0,))
+    result = summarise(config, ["random", "auto"], [outcome])
+    auto = result["strategies"]["auto"]
+    assert auto["labels_saved"]["100"] == pytest.approx(2 * np.sqrt(2))
+    assert auto["labels_saved_by"]["recall@20"]["100"] == 4.0
+    assert auto["saved_at_least"] == {"ndcg@10": {"100": False}, "recall@20": {"100": True}}
+
+
+def test_area_is_over_the_logarithm():
+    assert area([1.0, 3.0], [10, 1000]) == 2.0
+    assert area([0.0, 0.0, 1.0], [1, 10, 100]) == 0.25
+    assert area([0.7], [10]) == 0.7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"strategies": ("autoo",)},
+        {"protocol": "kg-coldstart"},
+        {"budgets": ()},
+        {"budgets": (0,)},
+        {"seeds": (1, 1)},
+    ],
+)
+def test_wrong_configurations_are_refused(wrong):
+    with pytest.raises(UsageError):
+        SimulationConfig(**wrong)
+
+
+def test_a_budget_beyond_the_pool_is_refused(graph):
+    with pytest.raises(UsageError, match="pool"):
+        simulate(graph, SimulationConfig(budgets=(5000,), seeds=(0,), at_least=5))
