@@ -167,10 +167,10 @@ def evaluation(
     ks: tuple[int, ...] = (10, 20),
 ) -> dict[str, Any]:
     """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
-    from ..gnn.baselines import compared
     from ..gnn.evaluate import evaluate as rank
     from ..kg.errors import UsageError
     from ..kg.files import write_json
+    from .comparison import compared
 
     if part not in ("test", "valid"):
         raise UsageError(f"got {part!r}, expected test or valid", where="--part")
@@ -197,10 +197,10 @@ def show_rows(out: Output, rows: list[dict[str, Any]], metric: str = "ndcg@10") 
         line: dict[str, Any] = {"model": model}
         for name in segments:
             found = value.get((model, name))
-            mark = "*" if found is not None and found == best[name] else " "
-            line[f"{name} ({users[name]:,} users)"] = "-" if found is None else f"{found:.4f}{mark}"
+            mark = "*" if found and found == best[name] else " "
+            line[f"{name} (n={users[name]:,})"] = "-" if found is None else f"{found:.4f}{mark}"
         table.append(line)
-    out.table(table, title=f"{metric}, full ranking; * = best of the column")
+    out.table(table, title=f"{metric}, full ranking, n users; * = best of the column")
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -1,12 +1,220 @@
-"""Serving."""
+"""What a trained model says: recommend, similar, explain, report."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-TITLE = "Serving"
-COMMANDS: tuple[str, ...] = ()
+from ..kg.errors import UsageError
+from .console import Output
+from .options import Device, Json, RunFolder, TopK
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..gnn.explanation import Explanation
+
+TITLE = "Recommendations"
+COMMANDS = ("recommend", "similar", "explain", "report")
+TREC = (".trec", ".run")
+SHOWN = 30  # rows shown to a person where no file was asked for
 
 
 def register(app: typer.Typer) -> None:
-    """Add."""
+    """Add this group's commands."""
+    for command in (recommend, similar, explain, report):
+        app.command()(command)
+
+
+def recommend(
+    run: RunFolder,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A user per line, or a table with a column user."
+        ),
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Only these items, in such a file."),
+    ] = None,
+    top: TopK = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help=".csv, .tsv, .jsonl, .parquet, .trec or .run file."),
+    ] = None,
+    include_known: Annotated[
+        bool, typer.Option("--include-known", help="Also items the user is known to have.")
+    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """The best items for each user, cold ones included, known ones left out."""
+    from ..gnn.ranking import RECOMMENDATIONS
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    _check_suffix(out)
+    wanted = None if users is None else read_ids(users, "user")
+    among = None if items is None else read_ids(items, "item")
+    with output.progress("recommend") as bar:
+        model = Run.open(run, device=device, progress=bar.stage).model
+        batches = model.recommend_batches(wanted, top, exclude_known=not include_known, items=among)
+        if out is not None:
+            rows = write_recommendations(out, batches, run.resolve().name)
+            told = {"path": str(out), "rows": rows}
+            output.result(told, lambda shown: shown.say(f"{rows:,} rows in {out}"))
+            return
+        tables = list(batches)
+    found = [row for table in tables for row in table.to_pylist()]
+    output.result(
+        {"columns": RECOMMENDATIONS.names, "recommendations": found},
+        lambda shown: _show_first(shown, found),
+    )
+
+
+def similar(
+    run: RunFolder,
+    item: Annotated[str, typer.Option("--item", help="IRI or original id.")],
+    top: TopK = 10,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """The items nearest to one, whether anybody has touched them or not."""
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    with output.progress("similar"):
+        rows = Run.open(run, device=device).model.similar(item, top).to_pylist()
+    output.result({"item": item, "similar": rows}, lambda shown: shown.table(rows))
+
+
+def explain(
+    run: RunFolder,
+    user: Annotated[str, typer.Option("--user", help="IRI or original id.")],
+    item: Annotated[str, typer.Option("--item", help="IRI or original id.")],
+    top: TopK = 5,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Why this score: the parts' shares, the best paths through the graph, the nearest texts."""
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    with output.progress("explain"):
+        found = Run.open(run, device=device).model.explain(user, item, top)
+    output.result(found.as_dict(), lambda shown: _show_reasons(shown, found))
+
+
+def report(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file; RUN/report.html.")
+    ] = None,
+    loop: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="A loop.json (or its folder) to show as well."),
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """One self-contained HTML file: accuracy, rounds, the graph, coverage, examples, model card."""
+    from ..gnn.runs import Run
+    from ..kg.files import atomic_write
+    from ..report.gather import gather
+    from ..report.sections import render
+
+    output = Output(as_json)
+    with output.progress("report"):
+        opened = Run.open(run, device=device)
+        target = out or opened.path / "report.html"
+        found = loop / "loop.json" if loop is not None and loop.is_dir() else loop
+        atomic_write(target, render(gather(opened, found)))
+    output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))
+
+
+def read_ids(path: Path, kind: str) -> list[str]:
+    """Ids from a table's column of that name, or one per line of any other file."""
+    from ..kg.errors import DataError
+    from ..kg.files import read_table
+    from ..kg.table_files import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
+        ids = [line.strip() for line in lines if line.strip()]
+    else:
+        table = read_table(path, text=(kind,))
+        if kind not in table.column_names:
+            raise DataError(
+                f"column {kind!r} is missing; there are {', '.join(table.column_names)}",
+                where=str(path),
+            )
+        ids = [value for value in table[kind].to_pylist() if value]
+    if not ids:
+        raise DataError(f"the file names no {kind}", where=str(path))
+    return list(dict.fromkeys(ids))
+
+
+def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:
+    """Write batch by batch, so that memory stays bounded; returns how many rows."""
+    from ..gnn.ranking import RECOMMENDATIONS
+    from ..kg.files import atomic_write
+    from ..kg.table_files import write_batches
+
+    if path.suffix.lower() not in TREC:
+        return write_batches(path, batches, RECOMMENDATIONS)
+    rows = 0
+
+    def write(out: Any) -> None:
+        nonlocal rows
+        for line in _trec_lines(batches, tag):
+            out.write(line.encode())
+            rows += 1
+
+    atomic_write(path, write)
+    return rows
+
+
+def _trec_lines(batches: Iterable[pa.Table], tag: str) -> Iterator[str]:
+    """`user Q0 item rank score tag`; blanks inside an id become %20, as the format has no quotes."""
+    word = "-".join(tag.split()) or "coldframe"
+    for batch in batches:
+        for row in batch.to_pylist():
+            user, item = ("%20".join(row[name].split()) for name in ("user", "item"))
+            yield f"{user} Q0 {item} {row['rank']} {row['score']:.6f} {word}\n"
+
+
+def _check_suffix(out: Path | None) -> None:
+    """Before the work: a suffix that says no format is no place for its outcome."""
+    from ..kg.table_files import SUFFIXES
+
+    if out is not None and out.suffix.lower() not in (*SUFFIXES, *TREC):
+        raise UsageError(
+            f"cannot tell the format from the suffix {out.suffix!r}",
+            where=str(out),
+            hint=f"use one of {', '.join((*SUFFIXES, *TREC))}",
+        )
+
+
+def _show_first(out: Output, rows: list[dict[str, Any]]) -> None:
+    out.table(rows[:SHOWN])
+    if len(rows) > SHOWN:
+        out.say(f"... and {len(rows) - SHOWN:,} more rows; --out FILE writes them all")
+
+
+def _show_reasons(out: Output, found: Explanation) -> None:
+    out.say(f"{found.title} ({found.item}) for {found.user}: score {found.score:.4f}")
+    shares = [{"part": name, "adds": share} for name, share in found.parts.items()]
+    out.table(sorted(shares, key=lambda row: -abs(row["adds"])))
+    for path in found.paths:
+        out.say(f"  {path.text}")
+    for near in found.texts:
+        out.say(f"  reads like {near.title} ({near.similarity:.2f}), which the user liked")
+    if not found.paths and not found.texts:
+        out.say("  no path of two hops and no text joins it to what the user liked")
