@@ -204,7 +204,9 @@ def _merge(lesson: Lesson, gate: Gate, kinds: Kind, config: GateConfig) -> Gate:
         (_linear_level(lesson, part, rows, kinds) for part in lesson.linear), default=0.0
     )
     bias = np.zeros(4, np.float32)
-    bias[0] = bias[1] = -20.0
+    for kind in (0, 1):
+        # A kind that the rehearsal lacks taught nothing; it is not to be buried when it turns up.
+        bias[kind] = -20.0 if len(shelves[kind].items) else 0.0
     for kind in (1, 0, 1, 0):
         if not len(shelves[kind].items):
             continue

@@ -79,7 +79,8 @@ class Hybrid:
     ) -> None:
         self.config = config or HybridConfig()
         self.seed, self.device, self.progress = seed, device, progress
-        self.settings: dict[str, object] = dict(settings or {})
+        self._given: dict[str, object] = dict(settings or {})
+        self.settings = dict(self._given)
         self.parts: dict[str, Scorer] = {}
         self.gate: Gate | None = None
         self._data: TrainingData | None = None
@@ -96,6 +97,7 @@ class Hybrid:
         else:
             inner = data
         names = [name for name in self.config.parts if PARTS[name].feasible(data)]
+        self.settings = dict(self._given)
         self._tune(names, inner, valid)
         rehearsal = Rehearsal.plan(inner, valid, self.config.gate, self.seed)
         self._say("rehearsal", 0, 1)
@@ -111,6 +113,8 @@ class Hybrid:
     def restore(self, parts: Mapping[str, Scorer], gate: Gate, data: TrainingData) -> Self:
         """Take fitted parts and a learned gate."""
         self.parts, self.gate, self._data = dict(parts), gate, data
+        self.serves_cold_items = any(part.serves_cold_items for part in parts.values())
+        self.serves_cold_users = any(part.serves_cold_users for part in parts.values())
         return self
 
     def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
@@ -193,7 +197,9 @@ class Rehearsal:
     ) -> Rehearsal:
         """Draw what is hidden."""
         rng = rng_for(seed, "gate rehearsal")
-        train, n_items = data.train, data.n_items
+        n_items = data.n_items
+        # What is drawn depends on which rows there are, not on their order.
+        train = data.train.select(np.lexsort((data.train.label, data.train.item, data.train.user)))
         share = config.hidden_share + config.thinned_share
         drawn = hold_out_items(train, n_items, share, rng, at_least=RARE)
         rng.shuffle(drawn)

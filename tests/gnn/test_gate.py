@@ -1,0 +1,252 @@
+"""The gate: its formula, what it learns from planted lessons, and how it ranks kinds together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coldframe.gnn.gate import RARE, Gate, GateConfig, Lesson, kind_of, learn_gate, scaled
+from coldframe.gnn.scorer_base import standardise
+from coldframe.kg.errors import UsageError
+
+N_USERS, N_ITEMS = 240, 70
+COLD, RARES, COMMON = np.arange(20), np.arange(20, 35), np.arange(35, N_ITEMS)
+
+
+def planted_lesson(seed: int = 0, signal: float = 2.5) -> Lesson:
+    """Part 0 knows common items, part 1 cold and rare ones, part 2 nothing; each fifth user is new.
+
+    New users are known to part 2 alone.
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.random((N_USERS, N_ITEMS)) < 0.08
+    known = ~truth & (rng.random(truth.shape) < 0.1)
+    known[:, COLD] = False
+    item_degree = np.zeros(N_ITEMS, np.int64)
+    item_degree[RARES] = rng.integers(1, RARE, len(RARES))
+    item_degree[COMMON] = rng.integers(RARE, 60, len(COMMON))
+    user_degree = rng.integers(3, 40, N_USERS)
+    user_degree[::5] = 0
+    new = user_degree == 0
+    z = rng.normal(size=(3, N_USERS, N_ITEMS))
+    z[0][:, COMMON] += signal * truth[:, COMMON]
+    z[0][:, COLD] = 0.0
+    z[1][:, :35] += signal * truth[:, :35]
+    z[:2, new] = rng.normal(size=(2, new.sum(), N_ITEMS))
+    z[2][new] += signal * truth[new]
+    return Lesson(z.astype(np.float32), truth, known, item_degree, user_degree, linear=(0,))
+
+
+def ndcg(scores: np.ndarray, truth: np.ndarray, known: np.ndarray, items: np.ndarray) -> float:
+    """Mean NDCG@10 of the wanted pairs on `items`, ranked among all items; sorted in full."""
+    values = []
+    for row, wanted, closed in zip(scores, truth, known, strict=True):
+        goal = np.zeros(len(wanted), bool)
+        goal[items] = wanted[items]
+        if not goal.any():
+            continue
+        row = np.where(closed | np.isnan(row), -np.inf, row)
+        hit = goal[np.argsort(-row, kind="stable")[:10]]
+        ideal = np.sort(goal)[::-1][:10]
+        discount = 1 / np.log2(np.arange(2, 12))
+        values.append((hit * discount).sum() / (ideal * discount).sum())
+    return float(np.mean(values))
+
+
+def combined(gate: Gate, lesson: Lesson, users: np.ndarray) -> np.ndarray:
+    return gate.combine(list(lesson.z[:, users]), lesson.item_degree, lesson.user_degree[users])
+
+
+def old_users(lesson: Lesson) -> np.ndarray:
+    return np.flatnonzero(lesson.user_degree > 0)
+
+
+def random_gate(seed: int = 5, parts: int = 3) -> Gate:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(3, 4, parts)).astype(np.float32)
+    return Gate(weights, np.array([0.5, -0.25, 0.125, 2.0], np.float32))
+
+
+def raw_scores(seed: int = 6) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Three parts for 5 users and 8 items, with holes; degrees of all kinds; user 3 is new."""
+    rng = np.random.default_rng(seed)
+    scores = [rng.normal(size=(5, 8)).astype(np.float32) * scale for scale in (1.0, 30.0, 0.01)]
+    scores[0][:, :2] = np.nan
+    scores[1][3] = np.nan
+    for part in scores:
+        part[1, 6] = np.nan
+    return scores, np.array([0, 0, 1, 4, 5, 19, 80, 7]), np.array([3, 50, 9, 0, 1])
+
+
+def test_combine_equals_the_formula() -> None:
+    gate = random_gate()
+    scores, item_degree, user_degree = raw_scores()
+    got = gate.combine(scores, item_degree, user_degree)
+    for u in range(5):
+        for i in range(8):
+            if all(np.isnan(part[u, i]) for part in scores):
+                assert np.isnan(got[u, i])
+                continue
+            kind = 3 if user_degree[u] == 0 else int(item_degree[i] > 0) + int(item_degree[i] >= 5)
+            expected = float(gate.bias[kind])
+            d_item = np.log1p(item_degree[i]) / np.log(20) - 1
+            d_user = np.log1p(user_degree[u]) / np.log(20) - 1
+            for p, part in enumerate(scores):
+                row = part[u][~np.isnan(part[u])].astype(float)
+                if np.isnan(part[u, i]):
+                    continue
+                z = (float(part[u, i]) - row.mean()) / row.std()
+                w, v, q = gate.weights[:, kind, p]
+                # How much a user did says nothing of new users, who did nothing.
+                expected += z * (w + v * d_item + (0.0 if kind == 3 else q * d_user))
+            assert got[u, i] == pytest.approx(expected, abs=2e-5), (u, i)
+
+
+def test_only_what_no_part_knows_is_nan() -> None:
+    scores, item_degree, user_degree = raw_scores()
+    got = random_gate().combine(scores, item_degree, user_degree)
+    expected = np.zeros((5, 8), bool)
+    expected[1, 6] = True
+    np.testing.assert_array_equal(np.isnan(got), expected)
+
+
+def test_shares_and_offset_add_up_and_the_callers_scores_are_untouched() -> None:
+    gate = random_gate()
+    scores, item_degree, user_degree = raw_scores()
+    before = [part.copy() for part in scores]
+    total = sum(gate.shares(scores, item_degree, user_degree))
+    got = gate.combine(scores, item_degree, user_degree)
+    for u, i in [(0, 0), (0, 2), (2, 7), (3, 5), (4, 1)]:
+        offset = gate.offset(int(item_degree[i]), int(user_degree[u]))
+        assert got[u, i] == pytest.approx(total[u, i] + offset, abs=1e-5)
+    for part, old in zip(scores, before, strict=True):
+        np.testing.assert_array_equal(part, old)
+
+
+def test_kinds_and_degrees() -> None:
+    np.testing.assert_array_equal(kind_of(np.array([0, 1, 4, 5, 900])), [0, 1, 1, 2, 2])
+    np.testing.assert_allclose(scaled(np.array([0, 19, 399])), [-1.0, 0.0, 1.0], atol=1e-6)
+
+
+def test_finds_the_better_part_of_each_kind() -> None:
+    lesson = planted_lesson()
+    weights = learn_gate(lesson, GateConfig()).weights[0]
+    assert weights[2].argmax() == 0
+    assert weights[0].argmax() == 1
+    assert weights[1].argmax() == 1
+    assert weights[3].argmax() == 2
+    # Part 0 is silent on cold items, so its weight there does not matter.
+    for kind, best, others in ((0, 1, [2]), (1, 1, [0, 2]), (2, 0, [1, 2]), (3, 2, [0, 1])):
+        assert weights[kind][best] > 3 * np.abs(weights[kind][others]).max(), kind
+
+
+def test_what_it_learned_holds_on_users_it_never_saw() -> None:
+    gate = learn_gate(planted_lesson(), GateConfig())
+    other = planted_lesson(seed=9)
+    users = old_users(other)
+    truth, known = other.truth[users], other.known[users]
+    equal = Gate(np.full((3, 4, 3), [[[1 / 3]], [[0]], [[0]]], np.float32), gate.bias)
+    learned = ndcg(combined(gate, other, users), truth, known, np.arange(N_ITEMS))
+    plain = ndcg(combined(equal, other, users), truth, known, np.arange(N_ITEMS))
+    best = max(ndcg(part[users], truth, known, np.arange(N_ITEMS)) for part in other.z)
+    assert learned > plain + 0.05
+    assert learned > best + 0.05
+
+
+def test_penalty_pulls_to_equal_weights() -> None:
+    lesson = planted_lesson()
+    weights = learn_gate(lesson, replace(GateConfig(), penalty=1e9)).weights
+    np.testing.assert_allclose(weights[0], 1 / 3, atol=1e-3)
+    np.testing.assert_allclose(weights[1:], 0.0, atol=1e-3)
+    loose = learn_gate(lesson, replace(GateConfig(), penalty=1.0)).weights
+    tight = learn_gate(lesson, replace(GateConfig(), penalty=300.0)).weights
+    assert np.abs(tight[0] - 1 / 3).sum() < np.abs(loose[0] - 1 / 3).sum()
+
+
+def test_too_little_to_learn_from_leaves_equal_weights() -> None:
+    lesson = planted_lesson()
+    few = Lesson(
+        lesson.z[:, :10], lesson.truth[:10], lesson.known[:10], lesson.item_degree,
+        lesson.user_degree[:10], lesson.linear,
+    )  # fmt: skip
+    gate = learn_gate(few, GateConfig())
+    np.testing.assert_allclose(gate.weights[0], 1 / 3)
+    np.testing.assert_array_equal(gate.weights[1:], 0.0)
+
+
+def test_known_pairs_do_not_compete() -> None:
+    """A part that puts known pairs first is as good as one that does not."""
+    lesson = planted_lesson()
+    loud = lesson.z.copy()
+    loud[0][lesson.known] += 50.0
+    gate = learn_gate(lesson, GateConfig())
+    same = learn_gate(replace(lesson, z=loud), GateConfig())
+    np.testing.assert_allclose(same.weights, gate.weights, atol=1e-3)
+
+
+def test_the_same_lesson_gives_the_same_gate() -> None:
+    first, second = (learn_gate(planted_lesson(), GateConfig()) for _ in range(2))
+    np.testing.assert_array_equal(first.weights, second.weights)
+    np.testing.assert_array_equal(first.bias, second.bias)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.8, 0.95, 1.0])
+def test_common_items_keep_their_share_of_the_best_linear_part(keep: float) -> None:
+    lesson = planted_lesson()
+    gate = learn_gate(lesson, replace(GateConfig(), keep_warm=keep))
+    users = old_users(lesson)
+    truth, known = lesson.truth[users], lesson.known[users]
+    warm = np.flatnonzero(lesson.item_degree > 0)
+    # The linear part ranks no cold items; so they are out of its way.
+    linear = lesson.z[0][users].copy()
+    linear[:, COLD] = np.nan
+    alone = ndcg(linear, truth, known, COMMON)
+    assert ndcg(combined(gate, lesson, users), truth, known, COMMON) >= keep * alone - 1e-6
+    assert len(warm) == len(RARES) + len(COMMON)
+
+
+def test_less_kept_lifts_cold_items_further() -> None:
+    lesson = planted_lesson(signal=1.5)
+    users = old_users(lesson)
+    values = {}
+    for keep in (0.0, 1.0):
+        gate = learn_gate(lesson, replace(GateConfig(), keep_warm=keep))
+        scores = combined(gate, lesson, users)
+        values[keep] = [
+            ndcg(scores, lesson.truth[users], lesson.known[users], items)
+            for items in (COLD, np.arange(N_ITEMS))
+        ]
+    assert values[0.0][0] >= values[1.0][0]
+    assert values[0.0][1] >= values[1.0][1]
+    assert values[0.0][0] > 0.1
+
+
+def test_a_kind_the_lesson_lacks_is_not_buried() -> None:
+    lesson = planted_lesson()
+    degree = np.where(kind_of(lesson.item_degree) == 1, RARE + 1, lesson.item_degree)
+    gate = learn_gate(replace(lesson, item_degree=degree), GateConfig())
+    assert gate.bias[1] == 0.0
+    assert gate.bias[0] > -20.0
+
+
+def test_standardised_parts_do_not_care_about_scale() -> None:
+    gate = random_gate()
+    scores, item_degree, user_degree = raw_scores()
+    other = [part * 7.0 - 3.0 for part in scores]
+    np.testing.assert_allclose(
+        gate.combine(scores, item_degree, user_degree),
+        gate.combine(other, item_degree, user_degree),
+        atol=1e-3,
+    )
+    assert np.nanmax(np.abs(standardise(scores[1]).mean(1)[[0, 2, 4]])) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"keep_warm": 1.1}, {"hidden_share": 0.6}, {"thinned_share": -0.1}, {"hidden_users": 1}],
+)
+def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        GateConfig(**wrong)
