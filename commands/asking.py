@@ -8,16 +8,169 @@ from typing import Annotated, Any
 
 import typer
 
+from ..kg.errors import DataError
 from .console import Output
-from .options import CatalogFolder, Json, listed, numbers
+from .options import CatalogFolder, Device, Json, RunFolder, Seed, listed, numbers
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "loop")
+SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(loop)
+    for command in (acquire, label, retrain, loop):
+        app.command()(command)
+
+
+def acquire(
+    run: RunFolder,
+    budget: Annotated[float, typer.Option("--budget", "-b", help="How many questions.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".csv, .tsv, .jsonl or .parquet file.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="How questions are picked; auto decides.")] = "auto",
+    users: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Only these users may be asked."),
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Only about these items."),
+    ] = None,
+    user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
+    item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Pick the user-item pairs whose answers teach most; they make the run's next round.
+
+    As long as a round is open (nothing learned from it yet), its questions are given again.
+    """
+    from ..active.acquire import AskConfig
+    from ..active.cycle import ask
+    from ..gnn.runs import Run
+    from ..kg.files import write_table
+    from .serving import read_ids
+
+    output = Output(as_json)
+    config = AskConfig(
+        users=None if users is None else read_ids(users, "user"),
+        items=None if items is None else read_ids(items, "item"),
+        user_cap=user_cap,
+        item_cap=item_cap,
+    )
+    if out is not None:
+        table_suffix(out)
+    with output.progress("acquire") as bar:
+        opened = Run.open(run, device=device, progress=bar.stage)
+        table, fresh = ask(opened, budget, strategy=strategy, seed=seed, config=config)
+    number = int(table["round"][0].as_py()) if len(table) else 0
+    if not fresh:
+        output.note(f"round {number} is open: these are its questions; retrain closes it")
+    if out is None:
+        rows = table.to_pylist()
+        output.result({"round": number, "questions": rows}, lambda shown: shown.table(rows))
+        return
+    write_table(out, table)
+    told = {"path": str(out), "round": number, "questions": len(table), "new": fresh}
+    output.result(
+        told, lambda shown: shown.say(f"round {number}: {len(table):,} questions in {out}")
+    )
+
+
+def label(
+    run: RunFolder,
+    answers: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="A table with user, item and answer."),
+    ],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any bad row.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take answers into the run's journal: like, dislike, a rating, cannot tell; twice is once."""
+    from ..active.cycle import tell
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    with output.progress("label"):
+        found = tell(Run.open(run), answers)
+    if found.rejected and not (found.accepted or found.repeated):
+        line, reason = found.rejected[0]
+        raise DataError(
+            f"none of the answers can be used: {reason}",
+            where=f"{answers}:{line}",
+            hint="needed: columns user, item, answer; like, dislike, a rating or cannot tell",
+        )
+    told = {
+        "accepted": found.accepted,
+        "repeated": found.repeated,
+        "blank": found.blank,
+        "rejected": [{"line": line, "reason": reason} for line, reason in found.rejected],
+    }
+    output.result(told, lambda shown: _show_told(shown, told))
+    if found.rejected and strict:
+        raise typer.Exit(3)
+
+
+def retrain(
+    run: RunFolder,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Evaluate on the test pairs as well.")
+    ] = True,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Learn from the answers told since the last round: warm start, one named graph per round."""
+    from ..active.cycle import learn
+    from ..gnn.runs import Run
+    from ..kg.locks import FolderLock
+
+    output = Output(as_json)
+    with output.progress("retrain") as bar, FolderLock(run, purpose="retrain"):
+        opened = Run.open(run, device=device, progress=bar.stage)
+        found = learn(opened, measure=measure)
+    told = {
+        "round": found.run.round,
+        "labels": found.labels,
+        "labels_in_all": found.told,
+        "graph": found.graph_iri,
+        "rows": found.rows,
+    }
+    output.result(told, lambda shown: _show_learned(shown, told))
+
+
+def table_suffix(path: Path) -> None:
+    """Before the work: refuse a suffix that names no format of tables."""
+    from ..kg.errors import UsageError
+    from ..kg.table_files import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot tell the format from the suffix {path.suffix!r}",
+            where=str(path),
+            hint=f"use one of {', '.join(SUFFIXES)}",
+        )
+
+
+def _show_told(out: Output, told: dict[str, Any]) -> None:
+    out.say(
+        f"{told['accepted']:,} answers taken in, {told['repeated']:,} known before, "
+        f"{told['blank']:,} left blank, {len(told['rejected']):,} rejected"
+    )
+    for row in told["rejected"][:SHOWN]:
+        out.say(f"  line {row['line']}: {row['reason']}")
+    if len(told["rejected"]) > SHOWN:
+        out.say(f"  ... and {len(told['rejected']) - SHOWN:,} more; --json has all")
+
+
+def _show_learned(out: Output, told: dict[str, Any]) -> None:
+    out.say(
+        f"round {told['round']}: learned {told['labels']:,} labels, "
+        f"{told['labels_in_all']:,} in all; graph {told['graph']}"
+    )
+    out.table(told["rows"], ("segment", "users", "ndcg@10", "recall@10", "recall@20"))
 
 
 def loop(

@@ -97,10 +97,12 @@ def segment_bars(
     return figure
 
 
-def round_curves(rounds: Sequence[Mapping[str, Any]], metric: str) -> Any:
-    """A metric after each round, one line per segment."""
+def round_curves(
+    rounds: Sequence[Mapping[str, Any]], metric: str, segments: Sequence[str] = ("all", "cold-only")
+) -> Any:
+    """A metric after each round, one line per segment: those whose items stay the same ones."""
     with _figure(5.2, 3.4) as (figure, axes):
-        names = list(dict.fromkeys(row["segment"] for row in rows_of(rounds)))
+        names = [s for s in segments if any(row["segment"] == s for row in rows_of(rounds))]
         for segment, colour in zip(names, _colours(names), strict=True):
             line = [row for row in rows_of(rounds) if row["segment"] == segment]
             x = [row["labels"] for row in line]
