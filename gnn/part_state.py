@@ -16,6 +16,7 @@ from ..kg.graph import Graph
 from .als import ALS
 from .config import from_plain
 from .data import TrainingData
+from .gate import KINDS, Gate
 from .kg_kernel import KGKernel
 from .kg_prior import KGPrior
 from .parts import config_type, make_part
@@ -62,12 +63,24 @@ def restored(
             return part.restore(arrays.get("users"), arrays["items"], data)  # type: ignore[arg-type]
         if isinstance(part, KGPrior):
             _check_rows(arrays["mean"], data.n_items, name)
-            answers = Answers(*(arrays[f"answers.{one.name}"] for one in fields(Answers)))
-            beliefs = {one.name: arrays.get(one.name) for one in _belief_fields()}
-            return part.restore(Posterior(**beliefs, answers=answers))  # type: ignore[arg-type]
+            return part.restore(_beliefs_in(arrays))
     except KeyError as error:
         raise IntegrityError(f"tensor {error} of part {name!r} is missing") from error
     return part.fit(data)
+
+
+def gate_out(gate: Gate) -> Tensors:
+    """The gate's tensors."""
+    return _present(weights=gate.weights, bias=gate.bias)
+
+
+def gate_in(tensors: Tensors, parts: int) -> Gate:
+    """The reverse of `gate_out`; IntegrityError unless it is a gate of so many parts."""
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    expected = {"weights": (3, len(KINDS), parts), "bias": (len(KINDS),)}
+    if shapes != expected:
+        raise IntegrityError(f"the gate's tensors are {shapes}, expected {expected}")
+    return Gate(tensors["weights"].numpy(), tensors["bias"].numpy())
 
 
 def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -119,6 +132,13 @@ def _matrix_in(tensors: Tensors, n: int) -> Any:
 def _check_rows(array: Any, n: int, name: str) -> None:
     if len(array) != n:
         raise IntegrityError(f"{name} has {len(array)} rows, expected {n}")
+
+
+def _beliefs_in(arrays: Mapping[str, Any]) -> Posterior:
+    answers = Answers(*(arrays[f"answers.{one.name}"] for one in fields(Answers)))
+    beliefs = {one.name: arrays[one.name] for one in _belief_fields() if one.name != "cohort"}
+    beliefs |= {name: float(beliefs[name]) for name in ("offset", "scale")}
+    return Posterior(**beliefs, cohort=arrays.get("cohort"), answers=answers)
 
 
 def _belief_fields() -> list[Field[Any]]:

@@ -22,12 +22,19 @@ from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .config import RecommenderConfig, from_plain, to_plain
 from .data import TrainingData
 from .explanation import Explanation, explain
-from .gate import Gate
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
 from .labels import labelled_rows
 from .neighbours import similar_items
-from .part_state import check_vocabularies, restored, settings_in, settings_out, tensors_of
+from .part_state import (
+    check_vocabularies,
+    gate_in,
+    gate_out,
+    restored,
+    settings_in,
+    settings_out,
+    tensors_of,
+)
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items
 from .scorer_base import Scorer, fitted
@@ -307,10 +314,7 @@ class Recommender:
         groups = {f"part-{name}": tensors_of(part) for name, part in scorer.parts.items()}
         groups = {name: tensors for name, tensors in groups.items() if tensors}
         if scorer.gate is not None:
-            groups["gate"] = {
-                "weights": torch.from_numpy(scorer.gate.weights),
-                "bias": torch.from_numpy(scorer.gate.bias),
-            }
+            groups["gate"] = gate_out(scorer.gate)
         groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in self.data.text.items()}
         meta = {
             "config": to_plain(self.config),
@@ -370,8 +374,7 @@ class Recommender:
                 else:
                     tensors = checkpoint.groups.get(f"part-{name}", {})
                     parts[name] = restored(name, model.scorer.settings, tensors, model._data)
-            stored = checkpoint.groups["gate"]
-            gate = Gate(stored["weights"].numpy(), stored["bias"].numpy())
+            gate = gate_in(checkpoint.groups["gate"], len(parts))
             model.scorer.restore(parts, gate, model._data)
         return model
 

@@ -1,0 +1,564 @@
+"""The Recommender: ids at every border, cold items, answers at once, explanations, save and load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from coldframe.gnn.checkpoint import load_checkpoint, save_checkpoint
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.ranking import RECOMMENDATIONS, best_items
+from coldframe.gnn.recommender import Recommender
+from coldframe.kg.catalog import Catalog
+from coldframe.kg.errors import DataError, IntegrityError, StateError, UnknownIdError, UsageError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.split import Split
+from coldframe.kg.vocabulary import Vocabulary, local_name
+
+
+@pytest.fixture
+def loaded(
+    planted_checkpoint: Path, planted_catalog: Catalog, planted_split: Split
+) -> Callable[[], Recommender]:
+    """Makes a recommender of the shared checkpoint that a test may change."""
+    return lambda: Recommender.load(
+        planted_checkpoint, planted_catalog, planted_split.train, planted_split.valid, device="cpu"
+    )
+
+
+def user_ids(graph: Graph) -> list[str]:
+    return list(graph.users.vocabulary)
+
+
+def item_ids(graph: Graph) -> list[str]:
+    return list(graph.items.vocabulary)
+
+
+def answers(user: str, item: str, label: int | None) -> pa.Table:
+    return pa.table({"user": [user], "item": [item], "label": pa.array([label], pa.int8())})
+
+
+def small_graph(n_users: int, n_items: int, likes: list[tuple[int, int]]) -> Graph:
+    nodes = {
+        "user": NodeSet(Vocabulary(f"https://example.org/u{k}" for k in range(n_users))),
+        "item": NodeSet(
+            Vocabulary(f"https://example.org/i{k}" for k in range(n_items)),
+            texts={"title": tuple(f"{'red' if k % 2 else 'blue'} flower" for k in range(n_items))},
+        ),
+        "tag": NodeSet(Vocabulary(["https://example.org/t0", "https://example.org/t1"])),
+    }
+    tags = np.stack([np.arange(n_items), np.arange(n_items) % 2])
+    events = Interactions.build(*(zip(*likes, strict=True) if likes else ((), ())))
+    return Graph(nodes, {("item", "tag", "tag"): EdgeSet(tags)}, events)
+
+
+# Recommending ------------------------------------------------------------------------------------
+
+
+def test_recommends_by_iri_and_by_original_id(planted_model: Recommender) -> None:
+    users = user_ids(planted_model.graph)[3:6]
+    by_iri = planted_model.recommend(users, k=7)
+    by_name = planted_model.recommend([local_name(iri) for iri in users], k=7)
+    assert by_iri.equals(by_name)
+    assert by_iri.schema.equals(RECOMMENDATIONS)
+    assert by_iri["user"].to_pylist() == [iri for iri in users for _ in range(7)]
+    assert by_iri["rank"].to_pylist() == [1, 2, 3, 4, 5, 6, 7] * 3
+    assert set(by_iri["item"].to_pylist()) <= set(item_ids(planted_model.graph))
+    assert np.isfinite(by_iri["std"].to_numpy()).all()
+
+
+def test_the_table_is_the_best_of_the_scores(planted_model: Recommender) -> None:
+    graph = planted_model.graph
+    table = planted_model.recommend([user_ids(graph)[9]], k=12)
+    scores = planted_model.scorer.score(np.array([9]))[0]
+    scores[planted_model.known[9].indices] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:12]
+    assert table["item"].to_pylist() == [graph.items.vocabulary[int(i)] for i in best]
+    np.testing.assert_array_equal(table["score"].to_numpy(), scores[best])
+    pairs = list(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
+    np.testing.assert_array_equal(table["std"].to_numpy(), planted_model.uncertainty(pairs))
+    np.testing.assert_allclose(
+        table["score"].to_numpy(), planted_model.scores(pairs), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_known_pairs_are_left_out_unless_asked_for(
+    planted_model: Recommender, planted_split: Split
+) -> None:
+    graph = planted_model.graph
+    everything = planted_model.recommend(k=graph.n_items)
+    users = graph.users.vocabulary.indices(everything["user"].to_pylist())
+    items = graph.items.vocabulary.indices(everything["item"].to_pylist())
+    shown = np.zeros((graph.n_users, graph.n_items), bool)
+    shown[users, items] = True
+    for rows in (planted_split.train, planted_split.valid):
+        assert len(rows)
+        assert not shown[rows.user, rows.item].any()
+    assert shown[planted_split.test.user, planted_split.test.item].all()
+    whole = planted_model.recommend(user_ids(graph)[:2], k=graph.n_items, exclude_known=False)
+    assert len(whole) == 2 * graph.n_items
+
+
+def test_cold_items_are_ranked_alone_or_among_all(
+    planted_model: Recommender, planted_split: Split
+) -> None:
+    graph = planted_model.graph
+    cold = [graph.items.vocabulary[int(i)] for i in planted_split.cold_items]
+    among = planted_model.recommend(user_ids(graph)[:4], k=5, items=cold)
+    assert len(among) == 20
+    assert set(among["item"].to_pylist()) <= set(cold)
+    everything = planted_model.recommend(user_ids(graph)[:4], k=graph.n_items)
+    assert set(cold) <= set(everything["item"].to_pylist())
+
+
+def test_blocks_of_users_are_one_table(
+    planted_model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = planted_model.recommend(k=4)
+    monkeypatch.setattr("coldframe.gnn.recommender._BLOCK_ENTRIES", 7 * 160)
+    parts = planted_model.recommend(k=4)
+    assert parts["item"].equals(whole["item"])
+    np.testing.assert_allclose(
+        parts["score"].to_numpy(), whole["score"].to_numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_equal_scores_are_ordered_by_item_and_the_first_ones_are_kept() -> None:
+    graph = small_graph(2, 9, [])
+    scores = np.array([[1, 3, 1, 1, 3, 1, np.nan, 1, 1], [np.nan] * 9], np.float32)
+    table = best_items(
+        graph, np.array([1, 0]), scores[[1, 0]], None, None, 4, lambda u, _: np.zeros(len(u))
+    )
+    names = [local_name(item) for item in table["item"].to_pylist()]
+    assert names == ["i1", "i4", "i0", "i2"]
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_k_below_one_is_refused(planted_model: Recommender, k: int) -> None:
+    user = user_ids(planted_model.graph)[0]
+    item = item_ids(planted_model.graph)[0]
+    with pytest.raises(UsageError, match="at least 1"):
+        planted_model.recommend([user], k=k)
+    with pytest.raises(UsageError, match="at least 1"):
+        planted_model.similar(item, k)
+
+
+def test_unknown_ids_are_named(planted_model: Recommender) -> None:
+    user, item = user_ids(planted_model.graph)[0], item_ids(planted_model.graph)[0]
+    for ask in (
+        lambda: planted_model.recommend(["nobody-here"]),
+        lambda: planted_model.recommend([user], items=["nobody-here"]),
+        lambda: planted_model.similar("nobody-here"),
+        lambda: planted_model.explain(user, "nobody-here"),
+        lambda: planted_model.uncertainty([("nobody-here", item)]),
+        lambda: planted_model.scores([(user, "nobody-here")]),
+        lambda: planted_model.tell(answers(user, "nobody-here", 1)),
+    ):
+        with pytest.raises(UnknownIdError, match="nobody-here"):
+            ask()
+
+
+def test_no_users_and_no_candidates_are_empty_tables(planted_model: Recommender) -> None:
+    assert planted_model.recommend([], k=3).schema.equals(RECOMMENDATIONS)
+    empty = planted_model.recommend([user_ids(planted_model.graph)[0]], items=[])
+    assert len(empty) == 0
+    assert empty.schema.equals(RECOMMENDATIONS)
+
+
+def test_a_user_without_history_gets_recommendations(planted_model: Recommender) -> None:
+    """Fitted on the same catalog, but for what the first user did."""
+    data = planted_model.data
+    rows = data.train.select(data.train.user != 0)
+    config = replace(
+        planted_model.config,
+        hybrid=replace(planted_model.config.hybrid, parts=("popularity", "ease", "kg-prior")),
+    )
+    none = np.zeros(0, np.int64)
+    split = Split(rows, Interactions.empty(), Interactions.empty(), none, np.array([0]), "mine")
+    model = Recommender(config, device="cpu").fit(data.graph, split)
+    table = model.recommend([user_ids(data.graph)[0]], k=10)
+    assert len(table) == 10
+    items = data.graph.items.vocabulary.indices(table["item"].to_pylist())
+    assert data.item_degree[items].mean() > data.item_degree[data.item_degree > 0].mean()
+
+
+# Catalogs at the edges ---------------------------------------------------------------------------
+
+
+def test_one_item_catalog(quick_config: RecommenderConfig) -> None:
+    graph = small_graph(3, 1, [(0, 0), (1, 0)])
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    table = model.recommend(k=5)
+    assert table["user"].to_pylist() == ["https://example.org/u2"]
+    assert len(model.similar("i0", 3)) == 0
+    assert model.similar("i0", 3).schema.field("item").type == pa.string()
+
+
+def test_no_items_is_a_data_error(quick_config: RecommenderConfig) -> None:
+    with pytest.raises(DataError, match="no items"):
+        Recommender(quick_config, device="cpu").fit(small_graph(3, 0, []))
+
+
+def test_without_interactions_there_is_similarity_and_nothing_else(
+    quick_config: RecommenderConfig, tmp_path: Path
+) -> None:
+    graph = small_graph(3, 6, [])
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    near = model.similar("i0", 2)
+    assert [local_name(item) for item in near["item"].to_pylist()] == ["i2", "i4"]
+    assert near["title"].to_pylist() == ["blue flower"] * 2
+    for ask in (lambda: model.recommend(["u0"]), lambda: model.scores([("u0", "i0")])):
+        with pytest.raises(StateError, match="no interactions") as caught:
+            ask()
+        assert caught.value.hint
+    assert np.isnan(model.explain("u0", "i0").score)
+    model.save(tmp_path)
+    again = Recommender.load(tmp_path, graph, graph.interactions, device="cpu")
+    assert again.similar("i0", 2).equals(near)
+
+
+def test_the_first_answers_start_what_could_not_be_fitted(quick_config: RecommenderConfig) -> None:
+    model = Recommender(quick_config, device="cpu").fit(small_graph(3, 6, []))
+    for user, item, label in [
+        ("u0", "i0", 1),
+        ("u0", "i1", 0),
+        ("u1", "i2", 1),
+        ("u2", "i3", None),
+    ]:
+        model.tell(answers(user, item, label))
+    model.retrain()
+    table = model.recommend(k=6)
+    assert len(table) == 18 - 3
+    assert np.isfinite(table["score"].to_numpy()).all()
+    assert set(model.scorer.parts) == set(quick_config.hybrid.parts)
+
+
+def test_only_dislikes_are_not_enough_to_start(quick_config: RecommenderConfig) -> None:
+    model = Recommender(quick_config, device="cpu").fit(small_graph(3, 6, []))
+    model.tell(answers("u0", "i0", 0)).retrain()
+    with pytest.raises(StateError, match="no interactions"):
+        model.recommend(["u0"])
+
+
+def test_unfitted_says_so() -> None:
+    for ask in (lambda m: m.recommend(), lambda m: m.similar("x"), lambda m: m.save("nowhere")):
+        with pytest.raises(StateError, match="not fitted"):
+            ask(Recommender(device="cpu"))
+
+
+# Answers and retraining --------------------------------------------------------------------------
+
+
+def test_answers_count_at_once(loaded: Callable[[], Recommender]) -> None:
+    model = loaded()
+    graph, rare = model.graph, int(np.flatnonzero(model.data.item_degree == 3)[0])
+    user = int(np.flatnonzero((model.data.user_degree > 0) & (model.known[:, [rare]].toarray()[:, 0] == 0))[0])  # fmt: skip
+    name, other = graph.items.vocabulary[rare], graph.items.vocabulary[rare - 1]
+    asker = graph.users.vocabulary[user]
+    before = model.uncertainty([(asker, name), (asker, other)])
+    pair = np.array([user]), np.array([rare])
+    logit = model.posterior.logits(*pair)[0, 0]
+    model.tell(answers(asker, name, 1))
+    after = model.uncertainty([(asker, name), (asker, other)])
+    assert after[0] < 0.99 * before[0]
+    assert after[1] == before[1]
+    assert model.posterior.logits(*pair)[0, 0] > logit
+    assert name not in model.recommend([asker], k=graph.n_items)["item"].to_pylist()
+    down = loaded().tell(answers(asker, name, 0))
+    assert down.posterior.logits(*pair)[0, 0] < logit
+
+
+def test_answers_about_a_cold_item_make_it_surer_than_its_like(
+    loaded: Callable[[], Recommender], planted_split: Split
+) -> None:
+    """Beside the cold items nobody was asked about: a surprise may widen the beliefs about all."""
+    model = loaded()
+    users, cold = np.arange(40), planted_split.cold_items
+    before = model.posterior.variance(users, cold)
+    name = model.graph.items.vocabulary[int(cold[0])]
+    for number, user in enumerate(user_ids(model.graph)[:20]):
+        model.tell(answers(user, name, number % 2))
+    share = model.posterior.variance(users, cold) / before
+    assert share[:, 0].mean() < 0.8 * share[:, 1:].mean()
+    assert share[:20, 0].mean() < share[20:, 0].mean()
+
+
+def test_a_told_answer_moves_the_score_before_any_retraining(
+    loaded: Callable[[], Recommender], planted_split: Split
+) -> None:
+    model = loaded()
+    vocabulary = model.graph.items.vocabulary
+    item = vocabulary[int(planted_split.cold_items[0])]
+    users = user_ids(model.graph)
+    before = model.scores([(user, item) for user in users[40:]])
+    for user in users[:40]:
+        model.tell(answers(user, item, 1))
+    assert model.scores([(user, item) for user in users[40:]]).mean() > before.mean()
+
+
+def test_null_labels_teach_nothing(loaded: Callable[[], Recommender]) -> None:
+    model = loaded()
+    user, item = user_ids(model.graph)[0], item_ids(model.graph)[0]
+    rows = len(model.data.train)
+    before = model.uncertainty([(user, item)])
+    model.tell(answers(user, item, None))
+    assert len(model.data.train) == rows
+    np.testing.assert_array_equal(model.uncertainty([(user, item)]), before)
+
+
+@pytest.mark.parametrize(
+    ("table", "match"),
+    [
+        (lambda u, i: pa.table({"user": [u], "item": [i], "label": [2]}), "got 2"),
+        (lambda u, i: pa.table({"user": [u], "item": [i], "label": ["like"]}), "got like"),
+        (lambda u, i: pa.table({"user": [u], "item": [i], "label": [float("nan")]}), "got nan"),
+        (lambda u, i: pa.table({"user": [u], "item": [i]}), "'label' is missing"),
+    ],
+)
+def test_wrong_answers_are_refused_and_change_nothing(
+    loaded: Callable[[], Recommender], table: Callable[[str, str], pa.Table], match: str
+) -> None:
+    model = loaded()
+    user, item = user_ids(model.graph)[0], item_ids(model.graph)[0]
+    data, beliefs = model.data, model.posterior
+    with pytest.raises(DataError, match=match):
+        model.tell(table(user, item))
+    assert model.data is data
+    assert model.posterior is beliefs
+
+
+def test_rows_that_do_not_fit_leave_the_recommender_as_it_was(
+    loaded: Callable[[], Recommender],
+) -> None:
+    model = loaded()
+    data, beliefs = model.data, model.posterior
+    with pytest.raises(DataError, match="outside"):
+        model.tell(Interactions.build([0], [model.graph.n_items], round=1))
+    assert model.data is data
+    assert model.posterior is beliefs
+
+
+def test_retraining_learns_what_was_told(
+    loaded: Callable[[], Recommender], planted_split: Split
+) -> None:
+    """A quarter of the users say what they think of a cold item; the others are ranked by it."""
+    model = loaded()
+    item = int(planted_split.cold_items[1])
+    name = model.graph.items.vocabulary[item]
+    for user in user_ids(model.graph)[:40]:
+        model.tell(answers(user, name, 1))
+    assert model.data.item_degree[item] == 40
+    before = model.scorer.score(np.arange(model.graph.n_users))
+    assert np.isnan(model.scorer.parts["ease"].score(np.array([0]))[0, item])
+    model.retrain()
+    after = model.scorer.score(np.arange(model.graph.n_users))
+    assert not np.isnan(model.scorer.parts["ease"].score(np.array([0]))[0, item])
+    rank = [(scores[40:] > scores[40:, [item]]).sum(1).mean() for scores in (before, after)]
+    assert rank[1] < rank[0]
+    assert name in model.recommend(user_ids(model.graph)[40:], k=20)["item"].to_pylist()
+
+
+@pytest.mark.R(13)
+def test_retraining_after_a_save_is_retraining(
+    loaded: Callable[[], Recommender], planted_catalog: Catalog, tmp_path: Path
+) -> None:
+    user, item = user_ids(planted_catalog.graph)[4], item_ids(planted_catalog.graph)[6]
+    one = loaded().tell(answers(user, item, 1))
+    one.save(tmp_path)
+    two = Recommender.load(tmp_path, planted_catalog, one.data.train, one._valid, device="cpu")
+    users = np.arange(one.graph.n_users)
+    np.testing.assert_array_equal(one.scorer.score(users), two.scorer.score(users))
+    np.testing.assert_array_equal(
+        one.retrain().scorer.score(users), two.retrain().scorer.score(users)
+    )
+
+
+# Similar and explain -----------------------------------------------------------------------------
+
+
+def test_similar_items_are_sorted_and_never_the_item(planted_model: Recommender) -> None:
+    item = item_ids(planted_model.graph)[11]
+    table = planted_model.similar(item, k=500)
+    assert len(table) == planted_model.graph.n_items - 1
+    assert item not in table["item"].to_pylist()
+    values = table["similarity"].to_numpy()
+    assert (np.diff(values) <= 0).all()
+    assert values.max() <= 1 + 1e-5
+    assert planted_model.similar(local_name(item), k=500).equals(table)
+
+
+def test_explains_a_score_by_parts_paths_and_texts(planted_model: Recommender) -> None:
+    table = planted_model.recommend([user_ids(planted_model.graph)[7]], k=1)
+    user, item = table["user"][0].as_py(), table["item"][0].as_py()
+    found = planted_model.explain(user, item, k=3)
+    assert found.score == pytest.approx(table["score"][0].as_py(), abs=1e-4)
+    assert sum(found.parts.values()) == pytest.approx(found.score, abs=1e-3)
+    assert 1 <= len(found.paths) <= 3
+    assert 1 <= len(found.texts) <= 3
+    liked = planted_model.data.positives[7].indices
+    names = {planted_model.graph.items.vocabulary[int(i)] for i in liked}
+    assert {text.item for text in found.texts} <= names
+    assert json.loads(json.dumps(found.as_dict()))["item"] == item
+
+
+# Save and load -----------------------------------------------------------------------------------
+
+
+def test_loading_gives_the_same_scores_and_doubts(
+    loaded: Callable[[], Recommender], planted_model: Recommender
+) -> None:
+    model, users = loaded(), np.arange(planted_model.graph.n_users)
+    np.testing.assert_array_equal(model.scorer.score(users), planted_model.scorer.score(users))
+    assert model.recommend(k=5).equals(planted_model.recommend(k=5))
+    assert model.config == planted_model.config
+    for name, part in planted_model.scorer.parts.items():
+        np.testing.assert_array_equal(model.scorer.parts[name].score(users), part.score(users))
+
+
+def test_another_catalog_is_refused(planted_checkpoint: Path, planted_split: Split) -> None:
+    with pytest.raises(IntegrityError, match="identifiers"):
+        Recommender.load(planted_checkpoint, small_graph(3, 6, []), planted_split.train)
+
+
+def test_a_catalog_in_another_order_is_refused(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split
+) -> None:
+    graph = planted_model.graph
+    items = replace(graph.items, vocabulary=Vocabulary(reversed(item_ids(graph))))
+    other = replace(graph, nodes={**graph.nodes, graph.item_type: items})
+    with pytest.raises(IntegrityError, match=graph.item_type):
+        Recommender.load(planted_checkpoint, other, planted_split.train)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "gate",
+        "part-ease",
+        "part-als",
+        "part-kg-kernel",
+        "part-kg-prior",
+        "encoder",
+        "text",
+        "inputs",
+    ],
+)
+def test_a_flipped_bit_in_any_file_is_found(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    file: str,
+) -> None:  # fmt: skip
+    copy = tmp_path / planted_checkpoint.name
+    shutil.copytree(planted_checkpoint, copy)
+    target = copy / f"{file}.safetensors"
+    content = bytearray(target.read_bytes())
+    content[-3] ^= 4
+    target.write_bytes(content)
+    with pytest.raises(IntegrityError, match="changed"):
+        Recommender.load(copy, planted_model.graph, planted_split.train)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("config", "hybrid", "gate", "keep_warmth"), 1.0),
+        (("config", "hybrid", "training", "epochs"), "many"),
+        (("settings", "ease"), {"penalti": 3.0}),
+        (("settings", "eese"), {}),
+        (("seed",), "x"),
+        (("config",), None),
+    ],
+)
+def test_a_foreign_manifest_is_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    path: tuple[str, ...], value: object,
+) -> None:  # fmt: skip
+    stored = load_checkpoint(planted_checkpoint)
+    meta = json.loads(json.dumps(stored.meta))
+    place = meta["recommender"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    save_checkpoint(tmp_path, 0, stored.groups, meta)
+    with pytest.raises(IntegrityError, match="not the checkpoint of a recommender"):
+        Recommender.load(tmp_path, planted_model.graph, planted_split.train)
+
+
+def test_a_missing_tensor_is_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+) -> None:
+    stored = load_checkpoint(planted_checkpoint)
+    for group, tensor, match in [
+        ("part-als", "items", "als"),
+        ("part-rp3beta", "indices", "rp3beta"),
+        ("part-kg-prior", "offset", "kg-prior"),
+        ("gate", "bias", "gate"),
+    ]:
+        groups = {name: dict(tensors) for name, tensors in stored.groups.items()}
+        del groups[group][tensor]
+        save_checkpoint(tmp_path / group, 0, groups, stored.meta)
+        with pytest.raises(IntegrityError, match=match):
+            Recommender.load(tmp_path / group, planted_model.graph, planted_split.train)
+
+
+def test_tensors_of_another_size_are_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+) -> None:
+    stored = load_checkpoint(planted_checkpoint)
+    for number, (group, tensor) in enumerate(
+        [("part-als", "items"), ("part-ease", "dense"), ("part-kg-prior", "mean")]
+    ):
+        groups = {name: dict(tensors) for name, tensors in stored.groups.items()}
+        groups[group][tensor] = groups[group][tensor][:-1]
+        save_checkpoint(tmp_path / str(number), 0, groups, stored.meta)
+        with pytest.raises(IntegrityError, match="159 rows, expected 160"):
+            Recommender.load(tmp_path / str(number), planted_model.graph, planted_split.train)
+
+
+def test_an_empty_folder_has_no_checkpoint(planted_split: Split, tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no checkpoint"):
+        Recommender.load(tmp_path, small_graph(2, 2, []), planted_split.train)
+
+
+# Configuration -----------------------------------------------------------------------------------
+
+
+def test_refit_trains_on_validation_pairs_as_well(
+    planted_model: Recommender, planted_split: Split
+) -> None:
+    hybrid = HybridConfig(parts=("popularity", "ease"), tune=False)
+    config = RecommenderConfig(hybrid=hybrid, text=planted_model.config.text, refit=True)
+    model = Recommender(config, device="cpu").fit(planted_model.graph, planted_split)
+    assert len(model.data.train) == len(planted_split.train) + len(planted_split.valid)
+    assert (model.known != planted_model.known).nnz == 0
+    expected = model.data.item_degree.astype(float)
+    score = model.scorer.parts["popularity"].score(np.array([0]))[0]
+    np.testing.assert_allclose(np.expm1(score[expected > 0]), expected[expected > 0], rtol=1e-5)
+
+
+def test_without_the_posterior_there_are_no_doubts(
+    planted_model: Recommender, planted_split: Split
+) -> None:
+    hybrid = HybridConfig(parts=("popularity", "ease"), tune=False)
+    config = RecommenderConfig(hybrid=hybrid, text=planted_model.config.text)
+    model = Recommender(config, device="cpu").fit(planted_model.graph, planted_split)
+    user, item = user_ids(model.graph)[0], item_ids(model.graph)[0]
+    assert np.isnan(model.recommend([user], k=2)["std"].to_numpy(zero_copy_only=False)).all()
+    with pytest.raises(StateError, match="kg-prior"):
+        model.uncertainty([(user, item)])
+    model.tell(answers(user, item, 1))
+    assert len(model.data.train) == len(planted_split.train) + 1
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert Recommender().device == "cpu"
+    with pytest.raises(UsageError, match="CUDA"):
+        Recommender(device="cuda")
