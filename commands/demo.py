@@ -136,7 +136,10 @@ def _simulate(output: Output, catalog: Catalog, folder: Path, size: str) -> dict
 
     budgets = BUDGETS if size != "tiny" else BUDGETS[:1]
     config = SimulationConfig(
-        strategies=STRATEGIES, budgets=budgets, seeds=(0, 1), at_least=10 if size != "tiny" else 3
+        strategies=STRATEGIES,
+        budgets=budgets,
+        seeds=(0, 1, 2, 3),
+        at_least=10 if size != "tiny" else 3,
     )
     with output.progress("simulate") as bar:
         result = simulate(

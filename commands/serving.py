@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import UsageError
+from ..kg.errors import DataError, UsageError
 from .console import Output
 from .options import Device, Json, RunFolder, TopK
 
@@ -62,6 +62,10 @@ def recommend(
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
         model = Run.open(run, device=device, progress=bar.stage).model
+        if not model.graph.n_users:
+            raise DataError(
+                "the catalog has no users to recommend to", hint="`similar` works without any"
+            )
         batches = model.recommend_batches(wanted, top, exclude_known=not include_known, items=among)
         if out is not None:
             rows = write_recommendations(out, batches, run.resolve().name)
@@ -138,7 +142,6 @@ def report(
 
 def read_ids(path: Path, kind: str) -> list[str]:
     """Ids from a table's column of that name, or one per line of any other file."""
-    from ..kg.errors import DataError
     from ..kg.files import read_table
     from ..kg.table_files import SUFFIXES
 

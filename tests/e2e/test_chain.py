@@ -1,0 +1,218 @@
+"""The whole chain on the command line, from RDF to a retrained model, on a tiny generated catalog."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from coldframe import cli
+from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
+
+RUNNER = CliRunner()
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("--epochs", "3", "--dimensions", "16", "--text", "tfidf")
+
+
+def run(*words: object) -> dict:
+    """The JSON object of a command that must work."""
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> GeneratedCatalog:
+    folder = tmp_path_factory.mktemp("chain")
+    found = generate_catalog(folder / "data", size="tiny")
+    run("ingest", *found.inputs, "--schema", found.schema, "--out", folder / "catalog")
+    run("train", folder / "catalog", "--out", folder / "run", *SMALL)
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(made) -> Path:
+    return made.folder.parent
+
+
+def truth(made: GeneratedCatalog) -> dict[tuple[str, str], str]:
+    return {(r["user"], r["item"]): r["answer"] for r in pq.read_table(made.truth).to_pylist()}
+
+
+def test_evaluate_has_the_rows_of_the_contract(base):
+    rows = run("evaluate", base / "run")["rows"]
+    models = {row["model"] for row in rows}
+    wanted = {"coldframe", "popularity", "itemknn", "rp3beta", "ease", "kg-knn", "kg-prior"}
+    assert wanted | {"rp3beta+kg-knn"} <= models
+    assert {"all", "hot", "cold"} <= {row["segment"] for row in rows}
+    for row in rows:
+        assert {"model", "segment", "users", "recall@10", "recall@20", "ndcg@10", "mrr@10"} <= set(
+            row
+        )
+        assert row["ndcg@10"] is None or 0 <= row["ndcg@10"] <= 1
+    kept = json.loads((base / "run" / "metrics.json").read_text())
+    assert len(kept["rows"]) == len(rows)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "trec"])
+def test_recommend_writes_each_format(base, made, suffix, tmp_path):
+    users = tmp_path / "users.txt"
+    known = made.panel.read_text().split()[:3]
+    # One by its IRI, the others by their original ids.
+    names = [known[0], *(iri.rpartition("/")[2] for iri in known[1:])]
+    users.write_text("\n".join(names))
+    out = tmp_path / f"recs.{suffix}"
+    assert run("recommend", base / "run", "--users", users, "-k", "5", "--out", out)["rows"] == 15
+    if suffix == "csv":
+        rows = list(csv.DictReader(out.open()))
+        assert list(rows[0]) == ["user", "item", "rank", "score", "std"]
+        assert [row["rank"] for row in rows[:5]] == list("12345")
+        assert {row["user"] for row in rows} == set(known)
+    if suffix == "trec":
+        assert all(len(line.split()) == 6 for line in out.read_text().splitlines())
+
+
+def test_recommend_leaves_known_items_out_and_ranks_cold_ones(base, made, tmp_path):
+    users, items = tmp_path / "users.txt", tmp_path / "items.txt"
+    users.write_text(made.panel.read_text().split()[0])
+    all_rows = run("recommend", base / "run", "--users", users, "-k", "80")["recommendations"]
+    both = run("recommend", base / "run", "--users", users, "-k", "80", "--include-known")
+    assert len(all_rows) < len(both["recommendations"]) == 80
+    cold = set(made.cold_items.read_text().split())
+    assert cold & {row["item"] for row in all_rows}
+    items.write_text(made.cold_items.read_text())
+    only = run("recommend", base / "run", "--users", users, "--items", items, "-k", "80")
+    assert {row["item"] for row in only["recommendations"]} == cold
+
+
+def test_similar_and_explain(base, made):
+    cold = made.cold_items.read_text().split()[0]
+    user = made.panel.read_text().split()[0]
+    near = run("similar", base / "run", "--item", cold, "-k", "4")["similar"]
+    assert len(near) == 4
+    assert cold not in {row["item"] for row in near}
+    assert [row["similarity"] for row in near] == sorted(
+        (row["similarity"] for row in near), reverse=True
+    )
+    why = run("explain", base / "run", "--user", user, "--item", cold)
+    assert why["item"] == cold
+    assert why["paths"] or why["texts"]
+    assert sum(why["parts"].values()) == pytest.approx(why["score"], rel=1e-3, abs=1e-3)
+
+
+def test_a_round_from_questions_to_a_better_informed_model(base, made, tmp_path):
+    folder, known = base / "run", truth(made)
+    questions, answers = tmp_path / "questions.csv", tmp_path / "answers.csv"
+    words = ("acquire", folder, "--budget", "20", "--out", questions)
+    limits = ("--users", made.panel, "--items", made.cold_items)
+    assert run(*words, *limits)["questions"] == 20
+    first = questions.read_bytes()
+    assert run(*words)["new"] is False  # the round is open: the same questions again
+    assert questions.read_bytes() == first
+    rows = list(csv.DictReader(questions.open()))
+    names = ["round", "user", "item", "utility", "gain", "coverage", "answer_chance"]
+    assert list(rows[0]) == names
+    with answers.open("w", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(["user", "item", "answer", "remark"])
+        table.writerows([r["user"], r["item"], known[r["user"], r["item"]], "kept"] for r in rows)
+        table.writerow(["nobody", rows[0]["item"], "like", ""])
+    told = run("label", folder, answers)
+    assert (told["accepted"], told["repeated"]) == (20, 0)
+    assert [bad["line"] for bad in told["rejected"]] == [22]
+    assert run("label", folder, answers)["accepted"] == 0  # telling twice is telling once
+    learned = run("retrain", folder)
+    assert (learned["round"], learned["labels"]) == (1, 20)
+    assert run("verify", folder)["ok"] is True
+    again = RUNNER.invoke(cli.app, ["retrain", str(folder)])
+    assert again.exit_code == 4
+    asked = {(row["user"], row["item"]) for row in rows}
+    more = run("acquire", folder, "--budget", "20", *limits)
+    assert more["round"] == 2
+    assert not asked & {(row["user"], row["item"]) for row in more["questions"]}
+
+
+def test_answers_that_nobody_asked_for_are_learned_too(base, made, tmp_path):
+    (user, item), answer = next(iter(truth(made).items()))
+    folder = tmp_path / "run"
+    run("train", base / "catalog", "--out", folder, *SMALL)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"user": user, "item": item, "answer": answer}) + "\n")
+    run("label", folder, answers)
+    assert run("retrain", folder, "--no-measure")["labels"] == 1
+    journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    wanted = {"seq", "prev", "crc", "round", "user", "item", "answer", "annotator", "time"}
+    assert wanted <= set(journal[0])
+
+
+def test_the_round_is_a_named_graph_of_the_store(base, made, tmp_path):
+    from coldframe.active.cycle import run_name
+    from coldframe.gnn.runs import Run
+    from coldframe.kg.provenance import recorded_rounds
+
+    (user, item), answer = next(iter(truth(made).items()))
+    folder = tmp_path / "run"
+    run("train", base / "catalog", "--out", folder, *SMALL)
+    answers = tmp_path / "answers.csv"
+    answers.write_text(f"user,item,answer\n{user},{item},{answer}\n")
+    run("label", folder, answers)
+    iri = run("retrain", folder, "--no-measure")["graph"]
+    opened = Run.open(folder)
+    with opened.catalog.store() as store:
+        assert recorded_rounds(store, run=run_name(opened)) == [1]
+        assert store.count(iri) > 0
+
+
+def test_report_is_one_file_with_every_section(base, tmp_path):
+    out = tmp_path / "report.html"
+    run("report", base / "run", "--out", out)
+    page = out.read_text()
+    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    assert {"The catalog", "Recommendations, explained", "Model card", "Settings"} <= set(heads)
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=\"(?!#)", page)
+
+
+def test_settings_come_from_flag_file_and_default(base, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text("[hybrid.training]\nepochs = 7\nbatch_size = 64\n")
+    words = ("train", base / "catalog", "--config", config, "--epochs", "2", "--print-config")
+    rows = {row["key"]: row for row in run(*words)["config"]}
+    assert (rows["hybrid.training.epochs"]["value"], rows["hybrid.training.epochs"]["origin"]) == (
+        2,
+        "flag --epochs",
+    )
+    assert rows["hybrid.training.batch_size"]["origin"] == "file config.toml"
+    assert rows["hybrid.encoder.depth"]["origin"] == "default"
+
+
+def test_a_catalog_without_interactions_still_finds_neighbours(made, tmp_path):
+    words = ("--schema", made.schema, "--out", tmp_path / "catalog")
+    run("ingest", made.inputs[0], *words)
+    told = run("train", tmp_path / "catalog", "--out", tmp_path / "run", "--text", "tfidf")
+    assert told["parts"] == []
+    cold = made.cold_items.read_text().split()[0]
+    assert len(run("similar", tmp_path / "run", "--item", cold, "-k", "3")["similar"]) == 3
+    for words in (("evaluate",), ("recommend",), ("acquire", "--budget", "5")):
+        done = RUNNER.invoke(cli.app, [words[0], str(tmp_path / "run"), *words[1:]])
+        assert done.exit_code in (3, 4), (words, done.output)
+        assert "Traceback" not in done.stderr
+
+
+def test_the_python_lines_of_the_readme_run(base, tmp_path):
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "Recommender" in b)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 15
+    (tmp_path / "catalog").symlink_to(base / "catalog")
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "model" / "LATEST").exists()
