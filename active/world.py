@@ -56,7 +56,7 @@ class World:
 
     def measure(self, posterior: Posterior) -> dict[str, float]:
         """Each metric's mean over the test users, every one ranking all cold items."""
-        scores = posterior.logits(self.case.test_users, self.case.cold_items)
+        scores = posterior.scores(self.case.test_users, self.case.cold_items)
         return rank_metrics(scores, self.truth)
 
     def ceiling(self) -> dict[str, float]:
@@ -72,9 +72,9 @@ class World:
             posterior.prior_mean[cold],
             inverse(np.ascontiguousarray(posterior.prior_covariance[cold])),
         )
-        whole = posterior.mean.copy()
-        whole[cold] = fitted.mean
-        return self.measure(replace(posterior, mean=whole))
+        mean, covariance = posterior.mean.copy(), np.array(posterior.covariance)
+        mean[cold], covariance[cold] = fitted.mean, fitted.covariance
+        return self.measure(replace(posterior, mean=mean, covariance=covariance))
 
     def pool(self, largest_budget: int) -> Pool:
         """All pairs of panel and cold items, under the protocol's cap of questions per user."""

@@ -20,6 +20,7 @@ from .data import TrainingData
 from .gaussian_process import ItemKernel, ItemProcess, fit_process
 from .laplace import Laplace, fit_dense
 from .posterior import Answers, Posterior
+from .scorer_base import check_users, fitted
 
 Array = npt.NDArray[np.float64]
 
@@ -59,6 +60,12 @@ class KGPrior:
 
     def __init__(self, config: KGPriorConfig | None = None) -> None:
         self.config = config or KGPriorConfig()
+        self._posterior: Posterior | None = None
+
+    @property
+    def posterior(self) -> Posterior:
+        """Beliefs about all items; StateError before `fit`."""
+        return fitted(self._posterior, self.name)
 
     def fit(self, data: TrainingData) -> Self:
         """Fit user vectors, the KG prior and every item's posterior."""
@@ -76,7 +83,7 @@ class KGPrior:
         new = np.ones(data.n_items, bool)
         new[warm] = False
         base = Posterior.from_prior(self.user_vectors, mean, full, cohort=new)
-        self.posterior = base.update(asked.user, asked.item, asked.label)
+        self._posterior = base.update(asked.user, asked.item, asked.label)
         return self
 
     def _fit_prior(
@@ -128,12 +135,17 @@ class KGPrior:
 
     def restore(self, posterior: Posterior) -> Self:
         """Take fitted beliefs."""
-        self.posterior = posterior
+        self._posterior = posterior
         return self
 
     def score(self, users: IntArray) -> FloatArray:
-        """Logits of every item for each user, float32 (len(users), n_items)."""
-        return self.posterior.logits(users, np.arange(self.posterior.n_items))
+        """Logit of each item's expected chance, float32 (len(users), n_items).
+
+        A user without interactions is scored as the average user of no activity. Raises StateError
+        before `fit`.
+        """
+        rows = check_users(users, self.posterior.n_users)
+        return self.posterior.scores(rows, np.arange(self.posterior.n_items))
 
 
 def user_vectors(positives: sp.csr_matrix, config: KGPriorConfig) -> FloatArray:
