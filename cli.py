@@ -10,14 +10,25 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from . import __version__
-from .commands import asking, care, catalogs, console, demo, models, options, serving, signals
+from .commands import (
+    asking,
+    care,
+    catalogs,
+    console,
+    demo,
+    models,
+    options,
+    serving,
+    signals,
+    tuning,
+)
 from .kg.errors import ColdframeError, ResourceError, UsageError
 
-GROUPS = (demo, catalogs, models, serving, asking, care)
+GROUPS = (demo, catalogs, models, serving, asking, tuning, care)
 
 GO_ON = {
-    "train": "run it again with --resume to go on from the last checkpoint",
-    "retrain": "run it again: it goes on from the last checkpoint and the journal",
+    "retrain": "run it again: the run is as it was, the answers are in its journal",
+    "acquire": "run it again: a round that was opened gives the same questions",
     "loop": "run it again: finished parts are kept and not repeated",
     "tune": "run it again: finished trials are kept",
     "label": "run it again with the same file: answers already taken in are not taken twice",

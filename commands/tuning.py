@@ -1,0 +1,104 @@
+"""Making a model fit its catalog: tune, adapt-text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Output
+from .models import refuse_used, split_of
+from .options import CatalogFolder, Device, Json, Seed
+
+TITLE = "Fine-tuning"
+COMMANDS = ("tune", "adapt-text")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(tune)
+    app.command("adapt-text")(adapt_text)
+
+
+def tune(
+    catalog: CatalogFolder,
+    trials: Annotated[int, typer.Option(min=1, help="How many configurations to try in all.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the search; CATALOG-tune.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="How interactions are split.")] = "default",
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Search the encoder's settings on validation data; run again to go on with a search."""
+    from ..gnn.config import to_plain
+    from ..gnn.search import search
+    from ..gnn.toml_text import dumps
+    from ..kg.catalog import Catalog
+    from ..kg.files import atomic_write
+
+    output = Output(as_json)
+    folder = out or catalog.with_name(f"{catalog.resolve().name}-tune")
+    with output.progress("tune") as bar:
+        opened = Catalog.open(catalog)
+        split = split_of(opened, protocol, seed)
+        found = search(opened, split, trials, folder, seed=seed, device=device, progress=bar.stage)
+    best = folder / "best.toml"
+    atomic_write(best, dumps(to_plain(found.config)))
+    told = {"value": found.value, "config": str(best), "trials": list(found.trials)}
+
+    def show(shown: Output) -> None:
+        shown.table([{"ndcg@10 (valid)": row["value"], **row} for row in found.trials[:10]])
+        shown.say(f"best settings in {best}: coldframe train {catalog} --config {best}")
+
+    output.result(told, show)
+
+
+def adapt_text(
+    catalog: CatalogFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the adapted model.")],
+    text: Annotated[
+        str, typer.Option(help="Model to start from: auto, minilm, a folder, an id.")
+    ] = "auto",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the texts.")] = 3,
+    lora_rank: Annotated[
+        int, typer.Option(min=0, help="0 = all weights; else LoRA of this rank (extra lora).")
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per step.")] = 16,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Go on training a language model on the catalog's texts; use it by `train --text FOLDER`."""
+    from ..gnn.adapt import AdaptConfig, adapt_text_model
+    from ..gnn.recommender import resolve_device
+    from ..kg.catalog import Catalog
+
+    output = Output(as_json)
+    refuse_used(out)
+    config = AdaptConfig(epochs=epochs, lora_rank=lora_rank, batch_size=batch_size)
+    graph = Catalog.open(catalog).graph
+    texts = [text for nodes in graph.nodes.values() for text in nodes.documents if text]
+    with output.progress("adapt") as bar:
+        found = adapt_text_model(
+            texts, out, config, model=text, seed=seed, device=resolve_device(device),
+            progress=lambda done, total, _: bar(done, total),
+        )  # fmt: skip
+    told = {
+        "model": str(found.folder),
+        "loss_before": found.before,
+        "loss_after": found.after,
+        "trained": found.trained,
+        "weights": found.total,
+    }
+
+    def show(shown: Output) -> None:
+        shown.say(
+            f"loss per hidden word on held-out texts: {found.before:.3f} before, "
+            f"{found.after:.3f} after; {found.trained:,} of {found.total:,} weights trained"
+        )
+        shown.say(f"next: coldframe train {catalog} --text {found.folder}")
+
+    output.result(told, show)

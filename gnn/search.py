@@ -1,0 +1,137 @@
+"""Search of hyper-parameters on validation data alone; what may vary stands in the configs' fields.
+
+A field's metadata `search` holds either the values to choose from (whole numbers, words) or, for a
+decimal, the two ends of its range.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from ..kg.catalog import Catalog
+from ..kg.errors import DataError, ResourceError
+from ..kg.split import Split
+from .config import RecommenderConfig
+from .evaluate import evaluate
+from .recommender import Recommender
+
+_LOG = logging.getLogger(__name__)
+
+C = TypeVar("C")
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        config: the best configuration. value: its NDCG@10 on the validation pairs.
+        trials: one row per finished trial: its settings, "value", best first.
+    """
+
+    config: RecommenderConfig
+    value: float
+    trials: tuple[dict[str, Any], ...]
+
+
+def search_space(kind: type[Any], prefix: str = "") -> dict[str, tuple[Any, ...]]:
+    """Dotted key -> what its field's metadata allows, for all fields that a search may vary."""
+    hints, out = get_type_hints(kind), {}
+    for field in fields(kind):
+        if is_dataclass(hints[field.name]):
+            out |= search_space(hints[field.name], f"{prefix}{field.name}.")
+        elif "search" in field.metadata:
+            out[prefix + field.name] = tuple(field.metadata["search"])
+    return out
+
+
+def with_settings(config: C, settings: Mapping[str, Any]) -> C:
+    """The configuration with values by dotted key."""
+    for key, value in settings.items():
+        head, _, rest = key.partition(".")
+        inner = with_settings(getattr(config, head), {rest: value}) if rest else value
+        config = replace(config, **{head: inner})  # type: ignore[type-var]
+    return config
+
+
+def search(
+    catalog: Catalog,
+    split: Split,
+    trials: int,
+    folder: Path,
+    *,
+    base: RecommenderConfig | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Found:
+    """Try configurations until `trials` are finished; those of an earlier, stopped search count.
+
+    Each is fitted on the training pairs and ranked by NDCG@10 of the whole score on the validation
+    pairs; test pairs are never looked at. The linear parts keep their defaults meanwhile.
+
+    Args:
+        folder: the log of trials, by which a search goes on.
+        base: what is not searched.
+
+    Raises:
+        ResourceError: optuna is not installed. DataError: the split has nothing to validate on.
+    """
+    optuna = _optuna()
+    if not (split.valid.label == 1).any():
+        raise DataError(f"split {split.name!r} has no validation pairs to search by")
+    start = base or RecommenderConfig()
+    quick = replace(start, hybrid=replace(start.hybrid, tune=False), refit=False)
+    space = search_space(RecommenderConfig)
+
+    def objective(trial: Any) -> float:
+        settings = {key: _suggest(trial, key, values) for key, values in space.items()}
+        model = Recommender(with_settings(quick, settings), seed=seed, device=device)
+        model.fit(catalog, split)
+        assert model.scorer is not None
+        found = evaluate({"coldframe": model.scorer}, model.data, split, part="valid")
+        return found.value("coldframe", "all", "ndcg@10")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(folder / "trials.jsonl"))
+    )
+    study = optuna.create_study(
+        storage=storage, study_name=f"{catalog.content_hash[:16]}-{split.name}-{seed}",
+        direction="maximize", load_if_exists=True, sampler=optuna.samplers.TPESampler(seed=seed),
+    )  # fmt: skip
+    while (done := len(_finished(study))) < trials:
+        if progress is not None:
+            progress(f"trial {done + 1}", done, trials)
+        study.optimize(objective, n_trials=1)
+    rows = [{**trial.params, "value": trial.value} for trial in _finished(study)]
+    rows.sort(key=lambda row: -row["value"])
+    best = study.best_trial
+    return Found(with_settings(start, best.params), float(best.value), tuple(rows))
+
+
+def _finished(study: Any) -> list[Any]:
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
+
+
+def _suggest(trial: Any, key: str, values: tuple[Any, ...]) -> Any:
+    low, high = values[0], values[-1]
+    if isinstance(low, float) and len(values) == 2:
+        log = low > 0 and math.log10(high / low) >= 1
+        return trial.suggest_float(key, low, high, log=log)
+    return trial.suggest_categorical(key, list(values))
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ResourceError("optuna is not installed", hint="install coldframe[tune]") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
