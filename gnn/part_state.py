@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..kg.errors import IntegrityError
-from ..kg.graph import Graph
+from ..kg.graph import Graph, Interactions
 from .als import ALS
 from .config import from_plain
 from .data import TrainingData
@@ -81,6 +81,36 @@ def gate_in(tensors: Tensors, parts: int) -> Gate:
     if shapes != expected:
         raise IntegrityError(f"the gate's tensors are {shapes}, expected {expected}")
     return Gate(tensors["weights"].numpy(), tensors["bias"].numpy())
+
+
+def interactions_out(rows: Interactions) -> Tensors:
+    """Rows as tensors; a missing rating or time is 0, and `rated` and `timed` say so."""
+    return {
+        "user": torch.from_numpy(rows.user),
+        "item": torch.from_numpy(rows.item),
+        "label": torch.from_numpy(rows.label),
+        "round": torch.from_numpy(rows.round),
+        "rating": torch.from_numpy(np.nan_to_num(rows.rating)),
+        "rated": torch.from_numpy(~np.isnan(rows.rating)),
+        "time": torch.from_numpy(np.nan_to_num(rows.time)),
+        "timed": torch.from_numpy(~np.isnan(rows.time)),
+    }
+
+
+def interactions_in(groups: Mapping[str, Tensors], name: str) -> Interactions:
+    """The reverse of `interactions_out`, of a checkpoint's group; split names are not kept."""
+    try:
+        found = {key: value.numpy() for key, value in groups[name].items()}
+        return Interactions.build(
+            found["user"],
+            found["item"],
+            label=found["label"],
+            round=found["round"],
+            rating=np.where(found["rated"], found["rating"], np.nan),
+            time=np.where(found["timed"], found["time"], np.nan),
+        )
+    except KeyError as error:
+        raise IntegrityError(f"the checkpoint lacks {error} of its {name} rows") from error
 
 
 def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -30,6 +30,8 @@ from .part_state import (
     check_vocabularies,
     gate_in,
     gate_out,
+    interactions_in,
+    interactions_out,
     restored,
     settings_in,
     settings_out,
@@ -74,6 +76,7 @@ class Recommender:
         self.scorer: Hybrid | None = None
         self._data: TrainingData | None = None
         self._valid = Interactions.empty()
+        self._source: Path | None = None
 
     @property
     def data(self) -> TrainingData:
@@ -316,8 +319,11 @@ class Recommender:
         if scorer.gate is not None:
             groups["gate"] = gate_out(scorer.gate)
         groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in self.data.text.items()}
+        groups["train"] = interactions_out(self.data.train)
+        groups["valid"] = interactions_out(self._valid)
         meta = {
             "config": to_plain(self.config),
+            "catalog": None if self._source is None else str(self._source.resolve()),
             "seed": self.seed,
             "parts": list(scorer.parts),
             "settings": settings_out(scorer.settings),
@@ -335,17 +341,22 @@ class Recommender:
     def load(
         cls,
         path: str | Path,
-        catalog: Catalog | Graph,
-        train: Interactions,
+        catalog: Catalog | Graph | None = None,
+        train: Interactions | None = None,
         valid: Interactions | None = None,
         *,
         device: str = "auto",
         progress: Progress | None = None,
     ) -> Self:
-        """A recommender from a checkpoint (or a folder's latest), and the interactions it knew.
+        """A recommender from a checkpoint, or from a folder's latest.
+
+        Args:
+            catalog: None = the catalog folder it was fitted on.
+            train, valid: what it was fitted and tuned on; None = as saved.
 
         Raises:
-            StateError: there is none. IntegrityError: it is damaged, or of another catalog.
+            StateError: there is no checkpoint, or its catalog was in memory and is not given.
+            IntegrityError: it is damaged, or of another catalog.
         """
         checkpoint = load_checkpoint(latest(Path(path)) or Path(path))
         try:
@@ -358,11 +369,16 @@ class Recommender:
                 f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
             ) from error
         model = cls(config, seed=seed, device=device, progress=progress)
+        if catalog is None:
+            catalog = _catalog_of(meta, checkpoint.path)
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        model._source = catalog.path if isinstance(catalog, Catalog) else None
+        train = interactions_in(checkpoint.groups, "train") if train is None else train
+        valid = interactions_in(checkpoint.groups, "valid") if valid is None else valid
         check_vocabularies(graph, vocabularies)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
         model._data = TrainingData(ablated(graph, config.ablation, model.seed), train, text)
-        model._valid = Interactions.empty() if valid is None else valid
+        model._valid = valid
         model.scorer = model._new_scorer(settings)
         if "gate" in checkpoint.groups:
             parts: dict[str, Scorer] = {}
@@ -377,6 +393,15 @@ class Recommender:
             gate = gate_in(checkpoint.groups["gate"], len(parts))
             model.scorer.restore(parts, gate, model._data)
         return model
+
+
+def _catalog_of(meta: Mapping[str, Any], path: Path) -> Catalog:
+    source = meta.get("catalog")
+    if source is None:
+        raise StateError(
+            "it was fitted on a catalog in memory", where=str(path), hint="give load the catalog"
+        )
+    return Catalog.open(source)
 
 
 def resolve_device(name: str) -> str:
