@@ -17,6 +17,7 @@ from .scorer_base import BoolArray, require, standardise
 KINDS = ("cold", "rare", "common", "new-user")
 RARE = 5  # items with fewer trained interactions than this, and at least one, are rare
 _TOP = 10
+_ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
 
 Kind = npt.NDArray[np.int8]
 
@@ -156,7 +157,7 @@ def _fit(
     """w, v and q (3, P) of one kind by L-BFGS; None where there is nothing to learn from."""
     truth = lesson.truth[np.ix_(users, items)]
     rows = truth.any(axis=1)
-    if rows.sum() < 20 or len(items) < 2:
+    if rows.sum() < _ENOUGH or len(items) < 2:
         return None
     users, truth = users[rows], truth[rows]
     z = torch.from_numpy(lesson.z[:, users][:, :, items])
@@ -190,7 +191,7 @@ def _fit(
 def _merge(lesson: Lesson, gate: Gate, kinds: Kind, config: GateConfig) -> Gate:
     """Choose the biases of rare and cold items against common ones."""
     rows = np.flatnonzero((lesson.user_degree > 0) & lesson.truth.any(axis=1))
-    if not len(rows) or not (kinds == 2).any():
+    if len(rows) < _ENOUGH or not (kinds == 2).any():
         return gate
     scores = gate.combine(
         [np.ascontiguousarray(part[rows]) for part in lesson.z],
@@ -215,8 +216,10 @@ def _merge(lesson: Lesson, gate: Gate, kinds: Kind, config: GateConfig) -> Gate:
             trial = bias.copy()
             trial[kind] = value
             warm, everything = _levels(shelves, trial, truth)
-            tried.append(((warm >= floor, everything if warm >= floor else warm), value))
-        bias[kind] = max(tried)[1]
+            reached = warm >= floor
+            # Of values that do equally well, the one that interferes least.
+            tried.append((reached, everything if reached else warm, -abs(value), value))
+        bias[kind] = max(tried)[-1]
     return Gate(gate.weights, bias)
 
 

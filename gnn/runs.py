@@ -23,6 +23,7 @@ from ..kg.files import (
     read_json,
     read_table,
     safe_join,
+    sha256_file,
     write_json,
     write_table,
 )
@@ -84,6 +85,7 @@ class Run:
             "split": {
                 "name": split.name,
                 "seed": split.seed,
+                "sha256": sha256_file(folder / "split.parquet"),
                 "cold_items": split.cold_items.tolist(),
                 "cold_users": split.cold_users.tolist(),
             },
@@ -130,10 +132,16 @@ class Run:
 
     @cached_property
     def split(self) -> Split:
-        """What was trained, tuned and tested on, without answers."""
-        table = read_table(self.path / "split.parquet")
+        """What was trained, tuned and tested on, without answers.
+
+        Raises:
+            IntegrityError: its file is not the one that was written.
+        """
+        path, about = self.path / "split.parquet", self.about["split"]
+        if sha256_file(path) != about["sha256"]:
+            raise IntegrityError("the split was changed since the training", where=str(path))
+        table = read_table(path)
         parts = {part: _rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS}
-        about = self.about["split"]
         hidden = (np.array(about[key], np.int64) for key in ("cold_items", "cold_users"))
         return Split(*(parts[part] for part in PARTS), *hidden, about["name"], about["seed"])
 

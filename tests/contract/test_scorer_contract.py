@@ -11,11 +11,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coldframe.gnn.als import ALS, ALSConfig
 from coldframe.gnn.blend import Blend, BlendConfig, walk_and_profile
 from coldframe.gnn.data import TrainingData
+from coldframe.gnn.encoder import EncoderConfig
+from coldframe.gnn.hybrid import Hybrid, HybridConfig
+from coldframe.gnn.kg_kernel import KGKernel, KGKernelConfig
 from coldframe.gnn.knn import KGKNN, ProfileConfig, TextKNN
 from coldframe.gnn.popularity import KGPopularity, Popularity, RandomScorer
 from coldframe.gnn.scorer_base import Scorer
+from coldframe.gnn.training import TrainingConfig
 from coldframe.gnn.walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta
 from coldframe.kg.errors import StateError, UnknownIdError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
@@ -226,6 +231,37 @@ class TestTextKNN(ScorerContract):
 class TestTextKNNNeighbours(ScorerContract):
     def make(self) -> Scorer:
         return TextKNN(ProfileConfig(k=4))
+
+
+class TestALS(ScorerContract):
+    def make(self) -> Scorer:
+        return ALS(ALSConfig(factors=4))
+
+
+class TestKGKernel(ScorerContract):
+    def make(self) -> Scorer:
+        return KGKernel(ease=EASEConfig(penalty=5.0))
+
+
+class TestKGKernelOverALS(ScorerContract):
+    def make(self) -> Scorer:
+        return KGKernel(KGKernelConfig(dense_items=0), als=ALSConfig(factors=4))
+
+
+class TestHybrid(ScorerContract):
+    def make(self) -> Scorer:
+        return Hybrid(
+            HybridConfig(
+                encoder=EncoderConfig(dimensions=8, profile_dimensions=4),
+                training=TrainingConfig(epochs=4, batch_size=8),
+                tune=False,
+            )
+        )
+
+
+class TestHybridOfTunedWalks(ScorerContract):
+    def make(self) -> Scorer:
+        return Hybrid(HybridConfig(parts=("itemknn", "rp3beta")))
 
 
 class TestWalkAndProfile(ScorerContract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,13 @@ def planted_checkpoint(
 ) -> Path:
     """The fitted recommender, saved."""
     return planted_model.save(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def loaded(
+    planted_checkpoint: Path, planted_catalog: Catalog, planted_split: Split
+) -> Callable[[], Recommender]:
+    """Makes a recommender of the shared checkpoint that a test may change."""
+    return lambda: Recommender.load(
+        planted_checkpoint, planted_catalog, planted_split.train, planted_split.valid, device="cpu"
+    )

@@ -1,0 +1,157 @@
+"""A saved Recommender: the same when loaded, and refused when it is damaged or of another catalog."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from coldframe.gnn.checkpoint import load_checkpoint, save_checkpoint
+from coldframe.gnn.recommender import Recommender
+from coldframe.kg.catalog import Catalog
+from coldframe.kg.errors import IntegrityError, StateError
+from coldframe.kg.graph import Graph, Interactions, NodeSet
+from coldframe.kg.split import Split
+from coldframe.kg.vocabulary import Vocabulary
+
+
+def another_graph() -> Graph:
+    nodes = {name: NodeSet(Vocabulary([f"{name}0", f"{name}1"])) for name in ("user", "item")}
+    return Graph(nodes, {}, Interactions.empty())
+
+
+def test_loading_gives_the_same_scores_and_doubts(
+    loaded: Callable[[], Recommender], planted_model: Recommender
+) -> None:
+    model, users = loaded(), np.arange(planted_model.graph.n_users)
+    np.testing.assert_array_equal(model.scorer.score(users), planted_model.scorer.score(users))
+    assert model.recommend(k=5).equals(planted_model.recommend(k=5))
+    assert model.config == planted_model.config
+    for name, part in planted_model.scorer.parts.items():
+        np.testing.assert_array_equal(model.scorer.parts[name].score(users), part.score(users))
+
+
+def test_another_catalog_is_refused(planted_checkpoint: Path, planted_split: Split) -> None:
+    with pytest.raises(IntegrityError, match="identifiers"):
+        Recommender.load(planted_checkpoint, another_graph(), planted_split.train)
+
+
+def test_a_catalog_in_another_order_is_refused(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split
+) -> None:
+    graph = planted_model.graph
+    items = replace(graph.items, vocabulary=Vocabulary(reversed(list(graph.items.vocabulary))))
+    other = replace(graph, nodes={**graph.nodes, graph.item_type: items})
+    with pytest.raises(IntegrityError, match=graph.item_type):
+        Recommender.load(planted_checkpoint, other, planted_split.train)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "gate",
+        "part-ease",
+        "part-als",
+        "part-kg-kernel",
+        "part-kg-prior",
+        "encoder",
+        "text",
+        "inputs",
+    ],
+)
+def test_a_flipped_bit_in_any_file_is_found(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    file: str,
+) -> None:  # fmt: skip
+    copy = tmp_path / planted_checkpoint.name
+    shutil.copytree(planted_checkpoint, copy)
+    target = copy / f"{file}.safetensors"
+    content = bytearray(target.read_bytes())
+    content[-3] ^= 4
+    target.write_bytes(content)
+    with pytest.raises(IntegrityError, match="changed"):
+        Recommender.load(copy, planted_model.graph, planted_split.train)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("config", "hybrid", "gate", "keep_warmth"), 1.0),
+        (("config", "hybrid", "training", "epochs"), "many"),
+        (("settings", "ease"), {"penalti": 3.0}),
+        (("settings", "eese"), {}),
+        (("seed",), "x"),
+        (("config",), None),
+    ],
+)
+def test_a_foreign_manifest_is_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    path: tuple[str, ...], value: object,
+) -> None:  # fmt: skip
+    stored = load_checkpoint(planted_checkpoint)
+    meta = json.loads(json.dumps(stored.meta))
+    place = meta["recommender"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    save_checkpoint(tmp_path, 0, stored.groups, meta)
+    with pytest.raises(IntegrityError, match="not the checkpoint of a recommender"):
+        Recommender.load(tmp_path, planted_model.graph, planted_split.train)
+
+
+def test_a_missing_tensor_is_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+) -> None:
+    stored = load_checkpoint(planted_checkpoint)
+    for group, tensor, match in [
+        ("part-als", "items", "als"),
+        ("part-rp3beta", "indices", "rp3beta"),
+        ("part-kg-prior", "offset", "kg-prior"),
+        ("gate", "bias", "gate"),
+    ]:
+        groups = {name: dict(tensors) for name, tensors in stored.groups.items()}
+        del groups[group][tensor]
+        save_checkpoint(tmp_path / group, 0, groups, stored.meta)
+        with pytest.raises(IntegrityError, match=match):
+            Recommender.load(tmp_path / group, planted_model.graph, planted_split.train)
+
+
+def test_tensors_of_another_size_are_an_integrity_error(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+) -> None:
+    stored = load_checkpoint(planted_checkpoint)
+    for number, (group, tensor) in enumerate(
+        [("part-als", "items"), ("part-ease", "dense"), ("part-kg-prior", "mean")]
+    ):
+        groups = {name: dict(tensors) for name, tensors in stored.groups.items()}
+        groups[group][tensor] = groups[group][tensor][:-1]
+        save_checkpoint(tmp_path / str(number), 0, groups, stored.meta)
+        with pytest.raises(IntegrityError, match="159 rows, expected 160"):
+            Recommender.load(tmp_path / str(number), planted_model.graph, planted_split.train)
+
+
+def test_an_empty_folder_has_no_checkpoint(planted_split: Split, tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no checkpoint"):
+        Recommender.load(tmp_path, another_graph(), planted_split.train)
+
+
+@pytest.mark.R(13)
+def test_retraining_after_a_save_is_retraining(
+    loaded: Callable[[], Recommender], planted_catalog: Catalog, tmp_path: Path
+) -> None:
+    graph = planted_catalog.graph
+    told = {"user": [graph.users.vocabulary[4]], "item": [graph.items.vocabulary[6]], "label": [1]}
+    one = loaded().tell(pa.table(told))
+    one.save(tmp_path)
+    two = Recommender.load(tmp_path, planted_catalog, one.data.train, one._valid, device="cpu")
+    users = np.arange(one.graph.n_users)
+    np.testing.assert_array_equal(one.scorer.score(users), two.scorer.score(users))
+    np.testing.assert_array_equal(
+        one.retrain().scorer.score(users), two.retrain().scorer.score(users)
+    )
