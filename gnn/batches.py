@@ -118,6 +118,7 @@ class Sampler:
         history_dropout: share of a user's pairs that pass no message in a step; these, and pairs with
             hidden items, are the step's targets. A pair is never both, which keeps the encoder from
             learning to repeat its input.
+        user_dropout: share of users all of whose pairs are held out so.
         negatives: candidates per step; all trained items where they are no more.
         popularity_power: candidates are drawn in proportion to degree to this power.
     """
@@ -129,13 +130,14 @@ class Sampler:
     batch_size: int
     item_dropout: float
     history_dropout: float
+    user_dropout: float
     negatives: int
     popularity_power: float = 0.75
 
     @classmethod
     def build(
         cls, data: TrainingData, view: GraphView, *, rated: bool, batch_size: int,
-        item_dropout: float, history_dropout: float, negatives: int,
+        item_dropout: float, history_dropout: float, user_dropout: float, negatives: int,
     ) -> Sampler:  # fmt: skip
         """A sampler of the training pairs of `data`, whose tensors are `view`."""
         return cls(
@@ -146,6 +148,7 @@ class Sampler:
             batch_size,
             item_dropout,
             history_dropout,
+            user_dropout,
             negatives,
         )
 
@@ -161,6 +164,8 @@ class Sampler:
         hidden_items = torch.rand(len(self.degree), generator=generator) < self.item_dropout
         held_out = torch.rand(len(pairs.item), generator=generator) < self.history_dropout
         rows, owner = pairs.of_users(users)
+        hidden_users = torch.rand(len(pairs.start) - 1, generator=generator) < self.user_dropout
+        held_out |= hidden_users[pairs.user]
         aim = held_out[rows] | hidden_items[pairs.item[rows]]
         candidates, log_q = self._candidates(generator)
         targets = owner[aim]

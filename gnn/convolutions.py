@@ -55,7 +55,7 @@ class SparseLayer(Layer):
     def __init__(self, view: GraphView, d: int, *, last: bool) -> None:
         super().__init__(view, d, last=last)
         keys = [one.key for kind in self.kinds for one in view.relations[kind]]
-        self.weights = nn.ParameterDict({key: torch.ones(d) for key in keys})
+        self.weights = nn.ParameterDict({key: torch.full((d,), 2.0) for key in keys})
 
     def forward(self, state: State, view: GraphView, masks: Masks) -> State:
         """Messages of one layer; shapes (n, d) per node type."""

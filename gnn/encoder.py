@@ -114,11 +114,14 @@ class GraphEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, view: GraphView) -> None:
         super().__init__()
         d = config.dimensions
-        self.config = config
+        self.config, self.user_type = config, view.user_type
         self.kinds = tuple(view.counts) if config.kg else (view.user_type, view.item_type)
         self.inputs = nn.ModuleDict(
             {slot(kind): Fusion(widths(view)[kind], d, config) for kind in self.kinds}
         )
+        for name, weight in self.inputs[slot(view.user_type)].named_parameters():
+            if not name.startswith("gate."):
+                nn.init.zeros_(weight)  # a user's features add to the history, once they help
         free = {view.user_type: config.ids and config.user_ids, view.item_type: config.ids}
         self.ids = nn.ParameterDict(
             {
@@ -140,11 +143,22 @@ class GraphEncoder(nn.Module):
         self.to_users = nn.ModuleList([Aggregate(d) for _ in range(config.hops)])
         self.from_disliked = Aggregate(d, start=0.0)
         self.to_items = nn.ModuleList([Aggregate(d) for _ in range(config.hops - 1)])
-        self.out = nn.Linear(d, d, bias=False)
+        self.out = _linear(d, d)
         self.bias = nn.Parameter(torch.zeros(view.counts[view.item_type]))
         self.content_bias = nn.Linear(d, 1)
         for side, sums in (("items", view.liked.column_sums()), ("users", view.liked.row_sums())):
             self.register_buffer(f"trained_{side}", sums > 0)
+
+    def slow_parameters(self) -> set[str]:
+        """Names of what scales many vectors at once (gates, weights of layers and of relations) and of
+        the projection of the users' own features. At the full rate these overfit first.
+        """
+        starts = ("layer_weights.", "layers.", f"inputs.{slot(self.user_type)}.")
+        return {
+            name
+            for name, _ in self.named_parameters()
+            if name.startswith(starts) or ".gate." in name or name.endswith(".scale")
+        }
 
     def forward(self, view: GraphView, hidden: Hidden | None = None) -> Encoded:
         """Vectors of every user and item of `view`, with what `hidden` names left out."""
@@ -154,17 +168,21 @@ class GraphEncoder(nn.Module):
             shown = ~hidden.items
         parts = {kind: self.inputs[slot(kind)](view.features[kind]) for kind in self.kinds}
         inputs = {kind: graph + text for kind, (graph, text) in parts.items()}
-        nodes = self._propagate(view, inputs, shown, hidden)
+        nodes, content = self._propagate(view, inputs, shown, hidden)
         users, items = self._interact(view, nodes, shown, hidden)
         graph, text = parts[view.item_type]
         known = (shown & self.trained_items).float()
-        bias = known * self.bias + self.content_bias(graph + text).squeeze(1)
+        bias = known * self.bias + self.content_bias(content).squeeze(1)
         return Encoded(users, self.out(items), bias, nodes, graph, text)
 
     def _propagate(
         self, view: GraphView, inputs: dict[str, Tensor], shown: Tensor, hidden: Hidden
-    ) -> dict[str, Tensor]:
-        """Inputs and ids, then layers over attribute relations, combined by learned weights."""
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Inputs and ids, then layers over attribute relations, combined by learned weights.
+
+        Returns:
+            node type -> (n, d), and the items' vectors less what their own ids added to them.
+        """
         masks = {view.item_type: shown & self.trained_items, view.user_type: self.trained_users}
         state = dict(inputs)
         for kind in self.kinds:
@@ -178,7 +196,11 @@ class GraphEncoder(nn.Module):
             state = layer(state, view, hidden.relations)
             for kind in total.keys() & state.keys():
                 total[kind] = total[kind] + weights[kind][step + 1] * state[kind]
-        return {**state, **total}
+        content = total[view.item_type]
+        if slot(view.item_type) in self.ids:
+            own = masks[view.item_type].unsqueeze(1) * self.ids[slot(view.item_type)]
+            content = content - weights[view.item_type][0] * own
+        return {**state, **total}, content
 
     def _interact(
         self, view: GraphView, nodes: Mapping[str, Tensor], shown: Tensor, hidden: Hidden

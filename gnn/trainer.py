@@ -179,6 +179,7 @@ class EncoderScorer:
             batch_size=config.batch_size,
             item_dropout=config.item_dropout,
             history_dropout=config.history_dropout,
+            user_dropout=config.user_dropout,
             negatives=config.negatives,
         )
         epochs = config.epochs if self.initial is None else config.warm_epochs

@@ -23,6 +23,7 @@ from .view import GraphView
 
 log = logging.getLogger(__name__)
 
+_SLOW = 0.1  # share of the learning rate for the encoder's `slow_parameters`
 Tensors = dict[str, Tensor]
 Validate = Callable[[Encoded], float]
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -44,6 +45,8 @@ class TrainingConfig:
         negatives: items a target is ranked against; all trained items where they are no more.
         item_dropout: share of items whose id and interactions are hidden in a step.
         history_dropout: share of a user's pairs that are targets and no input in a step.
+        user_dropout: share of users whose whole history is hidden in a step, so that users without any
+            are served by their features.
         clip: largest norm of the gradient.
         average: decay of the running mean of the weights that is validated and kept; 0 = none.
         kg_completion, view_contrast, text_contrast: weights of the auxiliary losses, 0 = off.
@@ -61,6 +64,7 @@ class TrainingConfig:
     negatives: int = 8192
     item_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.5)})
     history_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.7)})
+    user_dropout: float = field(default=0.05, metadata={"search": (0.0, 0.2)})
     clip: float = 1.0
     average: float = 0.98
     kg_completion: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
@@ -85,7 +89,7 @@ class TrainingConfig:
         ):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
-        for name in ("item_dropout", "history_dropout", "average"):
+        for name in ("item_dropout", "history_dropout", "user_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)
 
@@ -141,8 +145,16 @@ class Training:
         self.device = view.liked.forward.device
         self.mean = copy.deepcopy(model)
         self.auxiliary = Auxiliary(config.kg_completion, config.view_contrast, config.text_contrast)
+        slow = model.slow_parameters()
+        groups = [
+            {
+                "params": [p for n, p in model.named_parameters() if (n in slow) == late],
+                "rate": rate,
+            }
+            for late, rate in ((False, 1.0), (True, _SLOW))
+        ]
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.state = TrainingState(0, {}, {}, {}, {})
 
@@ -234,7 +246,7 @@ class Training:
     def _epoch(self, epoch: int) -> float:
         rate = self.config.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         self.model.train()
         generator = generator_for(self.seed, "steps", epoch)
         noise = torch.Generator(self.device).manual_seed(

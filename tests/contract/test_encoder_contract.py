@@ -171,7 +171,14 @@ def test_gradients_are_zeroed_between_steps() -> None:
     model, view, _ = built(data)
     config = TrainingConfig(learning_rate=1e-12, average=0.0, clip=1e9)
     sampler = Sampler.build(
-        data, view, rated=False, batch_size=64, item_dropout=0.2, history_dropout=0.3, negatives=99
+        data,
+        view,
+        rated=False,
+        batch_size=64,
+        item_dropout=0.2,
+        history_dropout=0.3,
+        user_dropout=0.1,
+        negatives=99,
     )
     run = Training(model, view, sampler, config, seed=0, epochs=1)
     (step,) = sampler.steps(generator_for(0, "steps"))
