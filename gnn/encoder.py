@@ -114,7 +114,7 @@ class GraphEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, view: GraphView) -> None:
         super().__init__()
         d = config.dimensions
-        self.config, self.user_type = config, view.user_type
+        self.config = config
         self.kinds = tuple(view.counts) if config.kg else (view.user_type, view.item_type)
         self.inputs = nn.ModuleDict(
             {slot(kind): Fusion(widths(view)[kind], d, config) for kind in self.kinds}
@@ -150,10 +150,11 @@ class GraphEncoder(nn.Module):
             self.register_buffer(f"trained_{side}", sums > 0)
 
     def slow_parameters(self) -> set[str]:
-        """Names of what scales many vectors at once (gates, weights of layers and of relations) and of
-        the projection of the users' own features. At the full rate these overfit first.
+        """Names of what scales many vectors at once: gates, weights of layers and of relations.
+
+        At the full rate these overfit before the vectors have settled.
         """
-        starts = ("layer_weights.", "layers.", f"inputs.{slot(self.user_type)}.")
+        starts = ("layer_weights.", "layers.")
         return {
             name
             for name, _ in self.named_parameters()
@@ -168,20 +169,25 @@ class GraphEncoder(nn.Module):
             shown = ~hidden.items
         parts = {kind: self.inputs[slot(kind)](view.features[kind]) for kind in self.kinds}
         inputs = {kind: graph + text for kind, (graph, text) in parts.items()}
+        liked = _masked(view.liked, hidden.liked)
         nodes, content = self._propagate(view, inputs, shown, hidden)
-        users, items = self._interact(view, nodes, shown, hidden)
+        # A user's features are what stands in for a history: they fade as it grows.
+        shown_likes = liked @ shown.unsqueeze(1).float()
+        faded = shown_likes / (shown_likes + _PRIOR_LIKES) * content[view.user_type]
+        nodes[view.user_type] = nodes[view.user_type] - faded
+        users, items = self._interact(view, nodes, shown, liked, hidden)
         graph, text = parts[view.item_type]
         known = (shown & self.trained_items).float()
-        bias = known * self.bias + self.content_bias(content).squeeze(1)
+        bias = known * self.bias + self.content_bias(content[view.item_type]).squeeze(1)
         return Encoded(users, self.out(items), bias, nodes, graph, text)
 
     def _propagate(
         self, view: GraphView, inputs: dict[str, Tensor], shown: Tensor, hidden: Hidden
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs and ids, then layers over attribute relations, combined by learned weights.
 
         Returns:
-            node type -> (n, d), and the items' vectors less what their own ids added to them.
+            node type -> (n, d); and for users and items the same less what their own ids added.
         """
         masks = {view.item_type: shown & self.trained_items, view.user_type: self.trained_users}
         state = dict(inputs)
@@ -196,17 +202,22 @@ class GraphEncoder(nn.Module):
             state = layer(state, view, hidden.relations)
             for kind in total.keys() & state.keys():
                 total[kind] = total[kind] + weights[kind][step + 1] * state[kind]
-        content = total[view.item_type]
-        if slot(view.item_type) in self.ids:
-            own = masks[view.item_type].unsqueeze(1) * self.ids[slot(view.item_type)]
-            content = content - weights[view.item_type][0] * own
+        content = dict(total)
+        for kind, mask in masks.items():
+            if slot(kind) in self.ids:
+                own = mask.unsqueeze(1) * self.ids[slot(kind)]
+                content[kind] = content[kind] - weights[kind][0] * own
         return {**state, **total}, content
 
     def _interact(
-        self, view: GraphView, nodes: Mapping[str, Tensor], shown: Tensor, hidden: Hidden
+        self,
+        view: GraphView,
+        nodes: Mapping[str, Tensor],
+        shown: Tensor,
+        liked: Propagation,
+        hidden: Hidden,
     ) -> tuple[Tensor, Tensor]:
         """Messages along the training interactions: items to users and, with two hops, back."""
-        liked = _masked(view.liked, hidden.liked)
         mask = shown.unsqueeze(1)
         items = mask * nodes[view.item_type]
         base = nodes[view.user_type]
@@ -275,6 +286,8 @@ class Aggregate(nn.Module):
 def _masked(matrix: Propagation, keep: Tensor | None) -> Propagation:
     return matrix if keep is None else matrix.with_values(keep)
 
+
+_PRIOR_LIKES = 5.0  # likes that weigh as much as a user's own features
 
 # Brings unit rows to about the scale at which the products start near one.
 _SCALE = {"text": 4.0, "profile": 8.0, "numbers": 0.5}
