@@ -9,6 +9,7 @@ import numpy as np
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import EdgeSet, Graph, NodeSet
 from ..kg.split import rng_for
+from .hybrid import HybridConfig
 
 REMOVABLE = ("kg", "text", "walk", "ids")
 WALKS = ("popularity", "ease", "rp3beta", "itemknn", "als")
@@ -48,6 +49,15 @@ def ablated(graph: Graph, config: AblationConfig, seed: int) -> Graph:
         edges = {kind: _shuffled(edge, rng) for kind, edge in sorted(edges.items())}
         nodes = {kind: _shuffled_features(node, rng) for kind, node in nodes.items()}
     return replace(graph, nodes=nodes, edges=edges)
+
+
+def ablated_hybrid(hybrid: HybridConfig, config: AblationConfig) -> HybridConfig:
+    """The scorer without its walks, or with an encoder without free vectors."""
+    if "walk" in config.without:
+        hybrid = replace(hybrid, parts=tuple(p for p in hybrid.parts if p not in WALKS))
+    if "ids" in config.without:
+        hybrid = replace(hybrid, encoder=replace(hybrid.encoder, ids=False))
+    return hybrid
 
 
 def _shuffled(edges: EdgeSet, rng: np.random.Generator) -> EdgeSet:

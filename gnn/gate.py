@@ -110,7 +110,7 @@ def kind_of(item_degree: IntArray) -> Kind:
 
 def scaled(degree: IntArray) -> FloatArray:
     """Logarithm of a degree, about -1 for none, 0 for 20, and 1 for 400."""
-    return (np.log1p(degree) / np.log(20.0) - 1.0).astype(np.float32)
+    return np.asarray(np.log1p(degree) / np.log(20.0) - 1.0, np.float32)
 
 
 @dataclass(frozen=True)

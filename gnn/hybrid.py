@@ -117,8 +117,13 @@ class Hybrid:
         self.serves_cold_users = any(part.serves_cold_users for part in parts.values())
         return self
 
+    @property
+    def trained_rows(self) -> int:
+        """Interactions it was fitted on; 0 before `fit`."""
+        return 0 if self._data is None else len(self._data.train)
+
     def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
-        fitted_parts = {}
+        fitted_parts: dict[str, Scorer] = {}
         for position, (name, part) in enumerate(parts.items()):
             self._say(f"fit {name}", position, len(parts))
             if isinstance(part, EncoderScorer):

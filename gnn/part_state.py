@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from ..kg.errors import IntegrityError
+from ..kg.catalog import Catalog
+from ..kg.errors import IntegrityError, StateError
 from ..kg.graph import Graph, Interactions
 from .als import ALS
 from .config import from_plain
@@ -85,16 +87,17 @@ def gate_in(tensors: Tensors, parts: int) -> Gate:
 
 def interactions_out(rows: Interactions) -> Tensors:
     """Rows as tensors; a missing rating or time is 0, and `rated` and `timed` say so."""
-    return {
-        "user": torch.from_numpy(rows.user),
-        "item": torch.from_numpy(rows.item),
-        "label": torch.from_numpy(rows.label),
-        "round": torch.from_numpy(rows.round),
-        "rating": torch.from_numpy(np.nan_to_num(rows.rating)),
-        "rated": torch.from_numpy(~np.isnan(rows.rating)),
-        "time": torch.from_numpy(np.nan_to_num(rows.time)),
-        "timed": torch.from_numpy(~np.isnan(rows.time)),
-    }
+    rated, timed = ~np.isnan(rows.rating), ~np.isnan(rows.time)
+    return _present(
+        user=rows.user,
+        item=rows.item,
+        label=rows.label,
+        round=rows.round,
+        rating=np.nan_to_num(rows.rating),
+        rated=rated,
+        time=np.nan_to_num(rows.time),
+        timed=timed,
+    )
 
 
 def interactions_in(groups: Mapping[str, Tensors], name: str) -> Interactions:
@@ -121,6 +124,16 @@ def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def settings_in(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The reverse of `settings_out`."""
     return {name: from_plain(config_type(name), value, name) for name, value in values.items()}
+
+
+def catalog_of(meta: Mapping[str, Any], path: Path) -> Catalog:
+    """The catalog folder that a checkpoint at `path` names; StateError where it was in memory."""
+    source = meta.get("catalog")
+    if source is None:
+        raise StateError(
+            "it was fitted on a catalog in memory", where=str(path), hint="give load the catalog"
+        )
+    return Catalog.open(source)
 
 
 def check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:

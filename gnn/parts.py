@@ -25,7 +25,7 @@ def _always(data: TrainingData) -> bool:  # noqa: ARG001 - the other conditions 
 
 
 def _has_profile(data: TrainingData) -> bool:
-    return data.profile.nnz > 0
+    return bool(data.profile.nnz > 0)
 
 
 def _has_content(data: TrainingData) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,16 +16,18 @@ from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
-from .ablation import WALKS, ablated
-from .checkpoint import latest, load_checkpoint, save_checkpoint
+from .ablation import ablated, ablated_hybrid
+from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
 from .config import RecommenderConfig, from_plain, to_plain
 from .data import TrainingData
+from .device import resolve_device
 from .explanation import Explanation, explain
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
 from .labels import labelled_rows
 from .neighbours import similar_items
 from .part_state import (
+    catalog_of,
     check_vocabularies,
     gate_in,
     gate_out,
@@ -123,6 +124,7 @@ class Recommender:
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
+        self._source = catalog.path if isinstance(catalog, Catalog) else None
         self._data = self._training_data(catalog, graph, split)
         self._valid = Interactions.empty() if split is None else split.valid
         self.scorer = self._new_scorer({})
@@ -161,11 +163,7 @@ class Recommender:
         return dict(zip(kinds, np.split(rows, ends), strict=True))
 
     def _new_scorer(self, settings: Mapping[str, Any]) -> Hybrid:
-        hybrid, without = self.config.hybrid, self.config.ablation.without
-        if "walk" in without:
-            hybrid = replace(hybrid, parts=tuple(p for p in hybrid.parts if p not in WALKS))
-        if "ids" in without:
-            hybrid = replace(hybrid, encoder=replace(hybrid.encoder, ids=False))
+        hybrid = ablated_hybrid(self.config.hybrid, self.config.ablation)
         return Hybrid(
             hybrid, seed=self.seed, device=self.device, settings=settings, progress=self.progress
         )
@@ -327,6 +325,7 @@ class Recommender:
             "seed": self.seed,
             "parts": list(scorer.parts),
             "settings": settings_out(scorer.settings),
+            "fitted": scorer.trained_rows,
             "vocabularies": {
                 kind: [len(nodes), nodes.vocabulary.content_hash]
                 for kind, nodes in self.graph.nodes.items()
@@ -364,13 +363,14 @@ class Recommender:
             config = from_plain(RecommenderConfig, meta["config"])
             settings = settings_in(meta["settings"])
             seed, names, vocabularies = int(meta["seed"]), meta["parts"], meta["vocabularies"]
+            rows = int(meta["fitted"])
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise IntegrityError(
                 f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
             ) from error
         model = cls(config, seed=seed, device=device, progress=progress)
         if catalog is None:
-            catalog = _catalog_of(meta, checkpoint.path)
+            catalog = catalog_of(meta, checkpoint.path)
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
         model._source = catalog.path if isinstance(catalog, Catalog) else None
         train = interactions_in(checkpoint.groups, "train") if train is None else train
@@ -381,35 +381,19 @@ class Recommender:
         model._valid = valid
         model.scorer = model._new_scorer(settings)
         if "gate" in checkpoint.groups:
-            parts: dict[str, Scorer] = {}
-            for name in names:
-                if name == "encoder":
-                    parts[name] = EncoderScorer.load(
-                        checkpoint.path, model._data, device=model.device
-                    )
-                else:
-                    tensors = checkpoint.groups.get(f"part-{name}", {})
-                    parts[name] = restored(name, model.scorer.settings, tensors, model._data)
-            gate = gate_in(checkpoint.groups["gate"], len(parts))
-            model.scorer.restore(parts, gate, model._data)
+            model._restore_parts(checkpoint, names, rows)
         return model
 
-
-def _catalog_of(meta: Mapping[str, Any], path: Path) -> Catalog:
-    source = meta.get("catalog")
-    if source is None:
-        raise StateError(
-            "it was fitted on a catalog in memory", where=str(path), hint="give load the catalog"
-        )
-    return Catalog.open(source)
-
-
-def resolve_device(name: str) -> str:
-    """ "auto" is CUDA where there is one; UsageError for a device that this machine lacks."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(
-            "no CUDA device is to be seen", where="device", hint="use cpu, or see coldframe doctor"
-        )
-    return name
+    def _restore_parts(self, checkpoint: Checkpoint, names: Sequence[str], rows: int) -> None:
+        """The parts as they were, on the first `rows` interactions: what was told since came last."""
+        scorer, data = self._scorer, self.data
+        if rows < len(data.train):
+            data = data.with_train(data.train.select(np.arange(rows)))
+        parts: dict[str, Scorer] = {}
+        for name in names:
+            if name == "encoder":
+                parts[name] = EncoderScorer.load(checkpoint.path, data, device=self.device)
+            else:
+                tensors = checkpoint.groups.get(f"part-{name}", {})
+                parts[name] = restored(name, scorer.settings, tensors, data)
+        scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data)

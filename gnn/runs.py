@@ -141,9 +141,11 @@ class Run:
         if sha256_file(path) != about["sha256"]:
             raise IntegrityError("the split was changed since the training", where=str(path))
         table = read_table(path)
-        parts = {part: _rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS}
-        hidden = (np.array(about[key], np.int64) for key in ("cold_items", "cold_users"))
-        return Split(*(parts[part] for part in PARTS), *hidden, about["name"], about["seed"])
+        train, valid, test = (
+            _rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS
+        )
+        items, users = (np.array(about[key], np.int64) for key in ("cold_items", "cold_users"))
+        return Split(train, valid, test, items, users, about["name"], about["seed"])
 
     @cached_property
     def model(self) -> Recommender:
@@ -208,10 +210,9 @@ class Run:
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for env.json."""
-    names = ("coldframe", "numpy", "pyarrow", "pyoxigraph", "scikit-learn", "scipy", "torch")
-    names += ("torch-geometric", "transformers")
+    known = ("coldframe", "numpy", "pyarrow", "pyoxigraph", "scikit-learn", "scipy", "torch")
     versions = {}
-    for name in names:
+    for name in (*known, "torch-geometric", "transformers"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from coldframe.gnn.checkpoint import load_checkpoint, save_checkpoint
+from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.recommender import Recommender
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import IntegrityError, StateError
@@ -146,12 +147,56 @@ def test_retraining_after_a_save_is_retraining(
     loaded: Callable[[], Recommender], planted_catalog: Catalog, tmp_path: Path
 ) -> None:
     graph = planted_catalog.graph
-    told = {"user": [graph.users.vocabulary[4]], "item": [graph.items.vocabulary[6]], "label": [1]}
-    one = loaded().tell(pa.table(told))
+    one = loaded()
+    item = int(np.flatnonzero(one.known[4].toarray()[0] == 0)[0])
+    told = {"user": [graph.users.vocabulary[4]], "item": [graph.items.vocabulary[item]]}
+    one.tell(pa.table({**told, "label": [1]}))
     one.save(tmp_path)
-    two = Recommender.load(tmp_path, planted_catalog, one.data.train, one._valid, device="cpu")
+    two = Recommender.load(tmp_path, device="cpu")
+    assert len(two.data.train) == len(one.data.train)
     users = np.arange(one.graph.n_users)
     np.testing.assert_array_equal(one.scorer.score(users), two.scorer.score(users))
     np.testing.assert_array_equal(
         one.retrain().scorer.score(users), two.retrain().scorer.score(users)
     )
+
+
+def test_a_path_is_enough_where_the_catalog_is_a_folder(
+    planted_checkpoint: Path, planted_model: Recommender, tmp_path: Path
+) -> None:
+    alone, users = Recommender.load(planted_checkpoint, device="cpu"), np.arange(150)
+    np.testing.assert_array_equal(alone.scorer.score(users), planted_model.scorer.score(users))
+    assert (alone.known != planted_model.known).nnz == 0
+    for column in ("user", "item", "label", "rating", "time", "round"):
+        for got, expected in (
+            (alone.data.train, planted_model.data.train),
+            (alone._valid, planted_model._valid),
+        ):
+            np.testing.assert_array_equal(getattr(got, column), getattr(expected, column))
+    again = Recommender.load(alone.save(tmp_path), device="cpu")
+    np.testing.assert_array_equal(again.scorer.score(users), alone.scorer.score(users))
+
+
+def test_a_catalog_in_memory_has_to_be_given(
+    quick_config: RecommenderConfig, tmp_path: Path
+) -> None:
+    graph = another_graph()
+    Recommender(quick_config, device="cpu").fit(graph).save(tmp_path)
+    with pytest.raises(StateError, match="in memory") as caught:
+        Recommender.load(tmp_path)
+    assert caught.value.hint
+    assert Recommender.load(tmp_path, graph).graph.n_items == 2
+
+
+def test_ratings_and_times_survive_where_they_are_missing_too(
+    quick_config: RecommenderConfig, tmp_path: Path
+) -> None:
+    rows = Interactions.build(
+        [0, 1, 1], [0, 0, 1], label=[1, 1, 0], rating=[5.0, np.nan, 0.0], time=[np.nan, 0.0, 1e9],
+        round=[0, 2, 1],
+    )  # fmt: skip
+    graph = replace(another_graph(), interactions=rows)
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    got = Recommender.load(model.save(tmp_path), graph).data.train
+    for column in ("user", "item", "label", "rating", "time", "round"):
+        np.testing.assert_array_equal(getattr(got, column), getattr(rows, column))
