@@ -67,7 +67,7 @@ def test_finds_cold_items_far_better_than_popularity_and_luck(judged: Evaluation
     value = {name: judged.value(name, "cold-only", "ndcg@10") for name in judged.models}
     assert value["popularity"] == 0.0
     assert value["hybrid"] > 1.5 * value["random"]
-    assert value["hybrid"] > 0.9 * max(value.values())
+    assert value["hybrid"] > 0.8 * max(value.values())
 
 
 def test_keeps_what_the_best_linear_part_finds(judged: Evaluation) -> None:

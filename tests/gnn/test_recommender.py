@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from coldframe.gnn.config import RecommenderConfig
-from coldframe.gnn.hybrid import HybridConfig
-from coldframe.gnn.ranking import RECOMMENDATIONS, best_items
+from coldframe.gnn.ranking import RECOMMENDATIONS
 from coldframe.gnn.recommender import Recommender
-from coldframe.kg.errors import DataError, StateError, UnknownIdError, UsageError
-from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.errors import DataError, UnknownIdError, UsageError
+from coldframe.kg.graph import Graph, Interactions
 from coldframe.kg.split import Split
-from coldframe.kg.vocabulary import Vocabulary, local_name
+from coldframe.kg.vocabulary import local_name
 
 
 def user_ids(graph: Graph) -> list[str]:
@@ -31,20 +28,6 @@ def item_ids(graph: Graph) -> list[str]:
 
 def answers(user: str, item: str, label: int | None) -> pa.Table:
     return pa.table({"user": [user], "item": [item], "label": pa.array([label], pa.int8())})
-
-
-def small_graph(n_users: int, n_items: int, likes: list[tuple[int, int]]) -> Graph:
-    nodes = {
-        "user": NodeSet(Vocabulary(f"https://example.org/u{k}" for k in range(n_users))),
-        "item": NodeSet(
-            Vocabulary(f"https://example.org/i{k}" for k in range(n_items)),
-            texts={"title": tuple(f"{'red' if k % 2 else 'blue'} flower" for k in range(n_items))},
-        ),
-        "tag": NodeSet(Vocabulary(["https://example.org/t0", "https://example.org/t1"])),
-    }
-    tags = np.stack([np.arange(n_items), np.arange(n_items) % 2])
-    events = Interactions.build(*(zip(*likes, strict=True) if likes else ((), ())))
-    return Graph(nodes, {("item", "tag", "tag"): EdgeSet(tags)}, events)
 
 
 # Recommending ------------------------------------------------------------------------------------
@@ -118,16 +101,6 @@ def test_blocks_of_users_are_one_table(
     )
 
 
-def test_equal_scores_are_ordered_by_item_and_the_first_ones_are_kept() -> None:
-    graph = small_graph(2, 9, [])
-    scores = np.array([[1, 3, 1, 1, 3, 1, np.nan, 1, 1], [np.nan] * 9], np.float32)
-    table = best_items(
-        graph, np.array([1, 0]), scores[[1, 0]], None, None, 4, lambda u, _: np.zeros(len(u))
-    )
-    names = [local_name(item) for item in table["item"].to_pylist()]
-    assert names == ["i1", "i4", "i0", "i2"]
-
-
 @pytest.mark.parametrize("k", [0, -3])
 def test_k_below_one_is_refused(planted_model: Recommender, k: int) -> None:
     user = user_ids(planted_model.graph)[0]
@@ -175,70 +148,6 @@ def test_a_user_without_history_gets_recommendations(planted_model: Recommender)
     assert len(table) == 10
     items = data.graph.items.vocabulary.indices(table["item"].to_pylist())
     assert data.item_degree[items].mean() > data.item_degree[data.item_degree > 0].mean()
-
-
-# Catalogs at the edges ---------------------------------------------------------------------------
-
-
-def test_one_item_catalog(quick_config: RecommenderConfig) -> None:
-    graph = small_graph(3, 1, [(0, 0), (1, 0)])
-    model = Recommender(quick_config, device="cpu").fit(graph)
-    table = model.recommend(k=5)
-    assert table["user"].to_pylist() == ["https://example.org/u2"]
-    assert len(model.similar("i0", 3)) == 0
-    assert model.similar("i0", 3).schema.field("item").type == pa.string()
-
-
-def test_no_items_is_a_data_error(quick_config: RecommenderConfig) -> None:
-    with pytest.raises(DataError, match="no items"):
-        Recommender(quick_config, device="cpu").fit(small_graph(3, 0, []))
-
-
-def test_without_interactions_there_is_similarity_and_nothing_else(
-    quick_config: RecommenderConfig, tmp_path: Path
-) -> None:
-    graph = small_graph(3, 6, [])
-    model = Recommender(quick_config, device="cpu").fit(graph)
-    near = model.similar("i0", 2)
-    assert [local_name(item) for item in near["item"].to_pylist()] == ["i2", "i4"]
-    assert near["title"].to_pylist() == ["blue flower"] * 2
-    for ask in (lambda: model.recommend(["u0"]), lambda: model.scores([("u0", "i0")])):
-        with pytest.raises(StateError, match="no interactions") as caught:
-            ask()
-        assert caught.value.hint
-    assert np.isnan(model.explain("u0", "i0").score)
-    model.save(tmp_path)
-    again = Recommender.load(tmp_path, graph, graph.interactions, device="cpu")
-    assert again.similar("i0", 2).equals(near)
-
-
-def test_the_first_answers_start_what_could_not_be_fitted(quick_config: RecommenderConfig) -> None:
-    model = Recommender(quick_config, device="cpu").fit(small_graph(3, 6, []))
-    for user, item, label in [
-        ("u0", "i0", 1),
-        ("u0", "i1", 0),
-        ("u1", "i2", 1),
-        ("u2", "i3", None),
-    ]:
-        model.tell(answers(user, item, label))
-    model.retrain()
-    table = model.recommend(k=6)
-    assert len(table) == 18 - 3
-    assert np.isfinite(table["score"].to_numpy()).all()
-    assert set(model.scorer.parts) == set(quick_config.hybrid.parts)
-
-
-def test_only_dislikes_are_not_enough_to_start(quick_config: RecommenderConfig) -> None:
-    model = Recommender(quick_config, device="cpu").fit(small_graph(3, 6, []))
-    model.tell(answers("u0", "i0", 0)).retrain()
-    with pytest.raises(StateError, match="no interactions"):
-        model.recommend(["u0"])
-
-
-def test_unfitted_says_so() -> None:
-    for ask in (lambda m: m.recommend(), lambda m: m.similar("x"), lambda m: m.save("nowhere")):
-        with pytest.raises(StateError, match="not fitted"):
-            ask(Recommender(device="cpu"))
 
 
 # Answers and retraining --------------------------------------------------------------------------
@@ -379,40 +288,3 @@ def test_explains_a_score_by_parts_paths_and_texts(planted_model: Recommender) -
     names = {planted_model.graph.items.vocabulary[int(i)] for i in liked}
     assert {text.item for text in found.texts} <= names
     assert json.loads(json.dumps(found.as_dict()))["item"] == item
-
-
-# Configuration -----------------------------------------------------------------------------------
-
-
-def test_refit_trains_on_validation_pairs_as_well(
-    planted_model: Recommender, planted_split: Split
-) -> None:
-    hybrid = HybridConfig(parts=("popularity", "ease"), tune=False)
-    config = RecommenderConfig(hybrid=hybrid, text=planted_model.config.text, refit=True)
-    model = Recommender(config, device="cpu").fit(planted_model.graph, planted_split)
-    assert len(model.data.train) == len(planted_split.train) + len(planted_split.valid)
-    assert (model.known != planted_model.known).nnz == 0
-    expected = model.data.item_degree.astype(float)
-    score = model.scorer.parts["popularity"].score(np.array([0]))[0]
-    np.testing.assert_allclose(np.expm1(score[expected > 0]), expected[expected > 0], rtol=1e-5)
-
-
-def test_without_the_posterior_there_are_no_doubts(
-    planted_model: Recommender, planted_split: Split
-) -> None:
-    hybrid = HybridConfig(parts=("popularity", "ease"), tune=False)
-    config = RecommenderConfig(hybrid=hybrid, text=planted_model.config.text)
-    model = Recommender(config, device="cpu").fit(planted_model.graph, planted_split)
-    user, item = user_ids(model.graph)[0], item_ids(model.graph)[0]
-    assert np.isnan(model.recommend([user], k=2)["std"].to_numpy(zero_copy_only=False)).all()
-    with pytest.raises(StateError, match="kg-prior"):
-        model.uncertainty([(user, item)])
-    model.tell(answers(user, item, 1))
-    assert len(model.data.train) == len(planted_split.train) + 1
-
-
-def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert Recommender().device == "cpu"
-    with pytest.raises(UsageError, match="CUDA"):
-        Recommender(device="cuda")
