@@ -68,7 +68,7 @@ class Cover:
             raw = reach.data * (after - before)[rows]
             grown = np.minimum(raw, 1.0 - now[reach.indices])
         weighted = grown * self.weights[reach.indices]
-        return np.bincount(rows, weights=weighted, minlength=len(counts))
+        return np.asarray(np.bincount(rows, weighted, len(counts)), np.float64)
 
 
 def lazy_greedy(

@@ -71,7 +71,7 @@ class Block:
     @cached_property
     def spread(self) -> FloatArray:
         """v, (c, r)."""
-        return np.maximum((self.pulled * self.vectors).sum(axis=2), 0.0)
+        return np.asarray(np.maximum((self.pulled * self.vectors).sum(axis=2), 0.0))
 
     @cached_property
     def target_spread(self) -> FloatArray:
@@ -98,7 +98,8 @@ class Block:
         """Expected drop of sum_t weights_ct v_ct by one answer: lam x'S M S x / (1 + lam v)."""
         matrix = self.weighted_targets(weights)
         drop = ((self.pulled @ matrix) * self.pulled).sum(axis=2)
-        return np.maximum(self.curvature * drop / (1 + self.curvature * self.spread), 0.0)
+        value = self.curvature * drop / (1 + self.curvature * self.spread)
+        return np.asarray(np.maximum(value, 0.0))
 
 
 Criterion = Callable[[Block], FloatArray]
@@ -109,6 +110,11 @@ def gain(block: Block) -> FloatArray:
     return block.reduction(block.top_chance**2)
 
 
+def sharp_gain(block: Block) -> FloatArray:
+    """Square of the drop of variance weighted by pi: drawn in proportion, it wastes fewer questions."""
+    return np.square(block.reduction(block.top_chance))
+
+
 def fisher(block: Block) -> FloatArray:
     """Drop of the trace of S times the targets' Fisher information (BAIT; Ash et al. 2021)."""
     chance = expit(block.state.target_logits[block.rows])
@@ -117,7 +123,7 @@ def fisher(block: Block) -> FloatArray:
 
 def d_optimal(block: Block) -> FloatArray:
     """Drop of the log-determinant of S: log(1 + lam v) (MacKay 1992)."""
-    return np.log1p(block.curvature * block.spread)
+    return np.asarray(np.log1p(block.curvature * block.spread))
 
 
 def moderated(block: Block) -> FloatArray:
@@ -146,7 +152,7 @@ def bald(block: Block) -> FloatArray:
     z, v = block.logit * np.sqrt(scale), block.spread * scale
     c = np.float32(np.pi * np.log(2) / 2)
     expected = np.log(2) * np.sqrt(c / (v + c)) * np.exp(-(z**2) / (2 * (v + c)))
-    return np.maximum(entropy(block) - expected, 0.0)
+    return np.asarray(np.maximum(entropy(block) - expected, 0.0))
 
 
 def relevance(block: Block) -> FloatArray:
@@ -180,6 +186,7 @@ def uniform(block: Block) -> FloatArray:
 
 CRITERIA: dict[str, Criterion] = {
     "gain": gain,
+    "sharp-gain": sharp_gain,
     "fisher": fisher,
     "d-optimal": d_optimal,
     "bald": bald,

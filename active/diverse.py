@@ -129,9 +129,8 @@ def _inform(state: AskState, covered: npt.NDArray[np.float64], counts: IntArray,
 
 def _first(candidates: Candidates) -> Candidates:
     """One column: each item with its first candidate user."""
-    return Candidates(
-        candidates.items, candidates.users[:, :1], candidates.open.any(1, keepdims=True)
-    )
+    open_rows = np.asarray(candidates.open.any(axis=1))[:, None]
+    return Candidates(candidates.items, candidates.users[:, :1], open_rows)
 
 
 def _sample(state: AskState, rng: np.random.Generator) -> tuple[Candidates, IntArray]:

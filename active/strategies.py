@@ -202,6 +202,7 @@ STRATEGIES: dict[str, Strategy] = {
     "k-centre": _described(diverse.k_centre),
     "coverage": _described(diverse.coverage_only),
     "gain-proportional": in_proportion(criteria.gain),
+    "sharp-gain": in_proportion(criteria.sharp_gain),
     "greedy": greedy(criteria.gain),
     "gain-coverage": in_proportion(criteria.gain, coverage_power=COVERAGE_POWER),
 }

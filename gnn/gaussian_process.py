@@ -48,7 +48,7 @@ class ItemKernel:
     @property
     def empty(self) -> bool:
         """True where neither graph nor text says anything of any item."""
-        return self.profile.nnz == 0 and self.text.nnz == 0
+        return bool(self.profile.nnz == 0 and self.text.nnz == 0)
 
     def between(self, first: IntArray, second: IntArray) -> Array:
         """Similarities, float64 (len(first), len(second))."""

@@ -125,7 +125,7 @@ class KGPrior:
             start = fitted.mean
             common = _common_covariance(fitted, centre, np.ones(len(warm)))
         anchors = np.sort(np.argsort(-degree, kind="stable")[: config.anchors])
-        whitening = np.linalg.cholesky(np.linalg.inv(common))
+        whitening = np.asarray(np.linalg.cholesky(np.linalg.inv(common)), np.float64)
         process = fit_process(kernel, warm[anchors], start[anchors], catalog.shape[1], whitening)
         mean, kappa = process.mean[warm], process.kappa[warm]
         for steps in (2, 4):

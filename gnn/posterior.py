@@ -134,14 +134,13 @@ class Posterior:
 
     def pair_logits(self, users: IntArray, items: IntArray) -> FloatArray:
         """x_u' mean_i pair by pair, float32 (n,)."""
-        return np.einsum(
-            "nd,nd->n", self.user_vectors[users], self.mean[items].astype(np.float32)
-        ).astype(np.float32)
+        mean = self.mean[items].astype(np.float32)
+        return np.asarray(np.einsum("nd,nd->n", self.user_vectors[users], mean), np.float32)
 
     def pair_variance(self, users: IntArray, items: IntArray) -> FloatArray:
         """x_u' covariance_i x_u pair by pair, float32 (n,)."""
         x = self.user_vectors[users].astype(np.float64)
-        return np.einsum("ni,nij,nj->n", x, self.covariance[items], x).astype(np.float32)
+        return np.asarray(np.einsum("ni,nij,nj->n", x, self.covariance[items], x), np.float32)
 
     def update(
         self, users: npt.ArrayLike, items: npt.ArrayLike, labels: npt.ArrayLike
