@@ -157,7 +157,8 @@ for group in GROUPS:
 
 def main() -> None:
     """Entry point of the console script."""
-    # One bar at a time: ours.
+    # One bar at a time, ours; and no advice from a library on how to load its models.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     signals.install(lambda: farewell(sys.argv[1:]))

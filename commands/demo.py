@@ -28,6 +28,7 @@ COMMANDS = ("demo",)
 BATCHES = (100, 150)  # questions of the rounds that are really played
 STRATEGIES = ("popularity", "score-proportional", "auto")
 BUDGETS = (100, 200, 400)  # of the simulated ones
+PICTURED = ("coldframe", "popularity", "ease", "rp3beta", "kg-knn", "kg-prior")
 MADE = ("data", "catalog", "run")
 
 
@@ -62,6 +63,7 @@ def demo(
     from ..datasets.generated import generate_catalog
     from ..kg.catalog import Catalog
     from ..kg.files import write_json
+    from ..report.plots import overview, save
     from .models import evaluation, fit_run
 
     output = Output(as_json)
@@ -90,6 +92,7 @@ def demo(
         "seconds": clock.seconds,
     }
     write_json(out / "demo.json", told)
+    save(overview(rows, loop, PICTURED), out / "overview.svg")
     output.result(told, lambda shown: _show(shown, told))
 
 

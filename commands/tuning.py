@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,7 +50,7 @@ def tune(
     told = {"value": found.value, "config": str(best), "trials": list(found.trials)}
 
     def show(shown: Output) -> None:
-        shown.table([{"ndcg@10 (valid)": row["value"], **row} for row in found.trials[:10]])
+        shown.table([_short(row) for row in found.trials[:10]])
         shown.say(f"best settings in {best}: coldframe train {catalog} --config {best}")
 
     output.result(told, show)
@@ -102,3 +102,9 @@ def adapt_text(
         shown.say(f"next: coldframe train {catalog} --text {found.folder}")
 
     output.result(told, show)
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """A trial with the last words of its keys, the figure first."""
+    settings = {key.rpartition(".")[2]: value for key, value in row.items() if key != "value"}
+    return {"ndcg@10": row["value"], **settings}

@@ -45,6 +45,23 @@ def save(figure: Any, path: Path) -> None:
     atomic_write(path, lambda out: figure.savefig(out, format=kind, dpi=150))
 
 
+def overview(
+    rows: Sequence[Mapping[str, Any]], loop: Mapping[str, Any], models: Sequence[str]
+) -> Any:
+    """Two panels: NDCG@10 of some models by segment, and the curves of the strategies of asking."""
+    with _figure(12, 3.6, 2) as (figure, axes):
+        kept = [row for row in rows if row["model"] in models]
+        kept.sort(key=lambda row: models.index(row["model"]))
+        _bars(axes[0], kept, "ndcg@10", ("all", "hot", "cold", "cold-only"))
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}
+        axes[0].legend(frameon=False, fontsize=8, ncols=len(models), columnspacing=1, **below)
+        axes[0].set_title("held-out interactions", fontsize=10)
+        _curves(axes[1], loop, "ndcg@10")
+        axes[1].legend(frameon=False, fontsize=8)
+        axes[1].set_title("simulated questions about cold items", fontsize=10)
+    return figure
+
+
 def learning_curves(loop: Mapping[str, Any]) -> Any:
     """Mean over seeds per strategy against the labels asked for, bands = standard error.
 
@@ -53,26 +70,30 @@ def learning_curves(loop: Mapping[str, Any]) -> Any:
     """
     strategies: Mapping[str, Any] = loop["strategies"]
     metrics = list(next(iter(strategies.values()))["curve"]) if strategies else []
-    budgets = np.asarray(loop["budgets"], float)
     with _figure(5.2 * max(len(metrics), 1), 3.6, max(len(metrics), 1)) as (figure, axes):
         for axis, metric in zip(axes, metrics, strict=False):
-            for name, colour in zip(strategies, _colours(strategies), strict=True):
-                values = np.asarray(strategies[name]["curve"][metric], float)
-                mean = values.mean(axis=0)
-                axis.plot(budgets, mean, marker="o", ms=3, color=colour, label=short(name))
-                if len(values) > 1:
-                    error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-                    axis.fill_between(budgets, mean - error, mean + error, color=colour, alpha=0.15)
-            ceiling = (loop.get("ceiling") or {}).get(metric)
-            if ceiling is not None:
-                axis.axhline(ceiling, color=GREY, ls="--", lw=1, label="every pair asked")
-            axis.set_xscale("log")
-            axis.set_xticks(budgets, [f"{b:,.0f}" for b in budgets])
-            axis.minorticks_off()
-            axis.set(xlabel="labels", ylabel=metric)
+            _curves(axis, loop, metric)
         if metrics:
             axes[0].legend(frameon=False, fontsize=8)
     return figure
+
+
+def _curves(axis: Any, loop: Mapping[str, Any], metric: str) -> None:
+    strategies, budgets = loop["strategies"], np.asarray(loop["budgets"], float)
+    for name, colour in zip(strategies, _colours(strategies), strict=True):
+        values = np.asarray(strategies[name]["curve"][metric], float)
+        mean = values.mean(axis=0)
+        axis.plot(budgets, mean, marker="o", ms=3, color=colour, label=short(name))
+        if len(values) > 1:
+            error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+            axis.fill_between(budgets, mean - error, mean + error, color=colour, alpha=0.15)
+    ceiling = (loop.get("ceiling") or {}).get(metric)
+    if ceiling is not None:
+        axis.axhline(ceiling, color=GREY, ls="--", lw=1, label="every pair asked")
+    axis.set_xscale("log")
+    axis.set_xticks(budgets, [f"{b:,.0f}" for b in budgets])
+    axis.minorticks_off()
+    axis.set(xlabel="labels", ylabel=metric)
 
 
 def segment_bars(
@@ -81,20 +102,27 @@ def segment_bars(
     segments: Sequence[str] = ("hot", "warm", "cold"),
 ) -> Any:
     """One group of bars per segment, one bar per model; a segment nobody has is left out."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    with _figure(max(5.0, 2.0 + 0.45 * len(models) * len(segments)), 3.6) as (figure, axes):
+        _bars(axes[0], rows, metric, segments)
+        axes[0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _bars(
+    axis: Any, rows: Sequence[Mapping[str, Any]], metric: str, segments: Sequence[str]
+) -> None:
     have = {(row["model"], row["segment"]): row.get(metric) for row in rows}
     shown = [s for s in segments if any(k[1] == s and v is not None for k, v in have.items())]
     models = list(dict.fromkeys(row["model"] for row in rows))
-    with _figure(max(5.0, 2.0 + 0.45 * len(models) * max(len(shown), 1)), 3.6) as (figure, axes):
-        axis, width = axes[0], 0.8 / max(len(models), 1)
-        for place, (model, colour) in enumerate(zip(models, _colours(models), strict=True)):
-            heights = [have.get((model, segment)) for segment in shown]
-            heights = [np.nan if height is None else height for height in heights]
-            x = np.arange(len(shown)) - 0.4 + width * (place + 0.5)
-            axis.bar(x, heights, width * 0.92, color=colour, label=short(model))
-        axis.set_xticks(np.arange(len(shown)), shown)
-        axis.set_ylabel(metric)
-        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
+    width = 0.8 / max(len(models), 1)
+    for place, (model, colour) in enumerate(zip(models, _colours(models), strict=True)):
+        heights = [have.get((model, segment)) for segment in shown]
+        heights = [np.nan if height is None else height for height in heights]
+        x = np.arange(len(shown)) - 0.4 + width * (place + 0.5)
+        axis.bar(x, heights, width * 0.92, color=colour, label=short(model))
+    axis.set_xticks(np.arange(len(shown)), shown)
+    axis.set_ylabel(metric)
 
 
 def round_curves(
