@@ -73,7 +73,7 @@ def adapt_text(
 ) -> None:
     """Go on training a language model on the catalog's texts; use it by `train --text FOLDER`."""
     from ..gnn.adapt import AdaptConfig, adapt_text_model
-    from ..gnn.recommender import resolve_device
+    from ..gnn.device import resolve_device
     from ..kg.catalog import Catalog
 
     output = Output(as_json)

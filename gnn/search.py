@@ -42,7 +42,8 @@ class Found:
 
 def search_space(kind: type[Any], prefix: str = "") -> dict[str, tuple[Any, ...]]:
     """Dotted key -> what its field's metadata allows, for all fields that a search may vary."""
-    hints, out = get_type_hints(kind), {}
+    hints = get_type_hints(kind)
+    out: dict[str, tuple[Any, ...]] = {}
     for field in fields(kind):
         if is_dataclass(hints[field.name]):
             out |= search_space(hints[field.name], f"{prefix}{field.name}.")

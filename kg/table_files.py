@@ -73,7 +73,8 @@ def _writer(
     if suffix == ".jsonl":
         return lambda batch: _write_lines(batch, out)
     if suffix == ".parquet":
-        return stack.enter_context(pq.ParquetWriter(out, schema, compression="zstd")).write_table
+        rows = stack.enter_context(pq.ParquetWriter(out, schema, compression="zstd"))
+        return lambda batch: rows.write_table(batch)
     options = pacsv.WriteOptions(delimiter=_DELIMITERS[suffix])
     cells = stack.enter_context(
         pacsv.CSVWriter(out, _escape(schema.empty_table(), "").schema, write_options=options)
