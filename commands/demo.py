@@ -27,7 +27,7 @@ TITLE = "Start here"
 COMMANDS = ("demo",)
 BATCHES = (100, 150)  # questions of the rounds that are really played
 STRATEGIES = ("popularity", "score-proportional", "auto")
-BUDGETS = (100, 200, 400)  # of the simulated ones
+BUDGETS = (100, 200, 400, 800)  # of the simulated ones
 PICTURED = ("coldframe", "popularity", "ease", "rp3beta", "kg-knn", "kg-prior")
 MADE = ("data", "catalog", "run")
 
@@ -141,7 +141,7 @@ def _simulate(output: Output, catalog: Catalog, folder: Path, size: str) -> dict
     config = SimulationConfig(
         strategies=STRATEGIES,
         budgets=budgets,
-        seeds=(0, 1, 2, 3),
+        seeds=tuple(range(6)),
         at_least=10 if size != "tiny" else 3,
     )
     with output.progress("simulate") as bar:

@@ -1,0 +1,79 @@
+"""Real commands stopped in the middle: gone within two seconds, nothing half-written, run again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coldframe.datasets.generated import generate_catalog
+
+CODE = "import sys; from coldframe.cli import main; sys.argv[0] = 'coldframe'; main()"
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*words: object) -> dict:
+    process = start(*words, "--json")
+    out, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    base = tmp_path_factory.mktemp("stopped")
+    made = generate_catalog(base / "data", size="tiny")
+    finish("ingest", *made.inputs, "--schema", made.schema, "--out", base / "catalog")
+    return base
+
+
+@pytest.mark.R(23)
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("after", [0.8, 3.0])
+def test_train_stops_at_once_and_starts_again(folder, number, code, after, tmp_path):
+    words = ("train", folder / "catalog", "--out", tmp_path / "run", "--text", "tfidf")
+    process = start(*words, "--set", "hybrid.training.patience=1000", "--epochs", "1000000")
+    time.sleep(after)
+    began = time.perf_counter()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert time.perf_counter() - began < 3.0
+    assert process.returncode == code, err
+    assert out == ""
+    assert "interrupted: " in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "run.json").exists()
+    assert finish(*words, "--epochs", "1")["split"] == "fixed"
+
+
+@pytest.mark.R(23)
+def test_loop_goes_on_where_it_was_stopped(folder, tmp_path):
+    words = ("loop", folder / "catalog", "--out", tmp_path / "loop", "--strategies", "random")
+    more = ("--budgets", "20", "--at-least", "3", "--workers", "1")
+    process = start(*words, *more, "--seeds", "0-200")
+    seeds = tmp_path / "loop" / "seeds"
+    deadline = time.perf_counter() + 120
+    while len(list(seeds.glob("*.json"))) < 2 and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 143, err
+    assert "finished parts are kept" in err
+    kept = {path.name: path.stat().st_mtime_ns for path in seeds.glob("*.json")}
+    assert len(kept) >= 2
+    found = finish(*words, *more, "--seeds", "0-1")
+    assert found["seeds"] == [0, 1]
+    assert {path.name: path.stat().st_mtime_ns for path in seeds.glob("*.json")} == kept
