@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from .scorer_base import BoolArray, require, standardise
 KINDS = ("cold", "rare", "common", "new-user")
 RARE = 5  # items with fewer trained interactions than this, and at least one, are rare
 _TOP = 10
+_STEPS = (-0.5, -0.2, 0.2, 0.5)  # of a weight, in ascending NDCG
+_PROGRESS = 0.001  # smallest relative gain for which a weight is moved
+_BIASES = (-20.0, *(value / 2 for value in range(-16, 17)))  # -20 = below everything
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
 
 Kind = npt.NDArray[np.int8]
@@ -36,7 +40,7 @@ class GateConfig:
         penalty: on the squared weights' distance from equal weights, against one target pair's loss.
     """
 
-    keep_warm: float = 1.0
+    keep_warm: float = 0.98
     hidden_share: float = 0.1
     thinned_share: float = 0.05
     hidden_users: float = 0.03
@@ -118,7 +122,7 @@ class Lesson:
     """What the gate is learned from, for b users.
 
     Attributes:
-        z: (P, b, n_items) standardised scores of the parts, 0 where unknown.
+        z: (P, b, n_items) standardised scores of the parts, NaN where unknown.
         truth: (b, n_items) what was hidden; known: (b, n_items) pairs that are no candidates.
         item_degree: (n_items,) and user_degree (b,) in the rehearsal.
         linear: positions of the parts that know trained items alone.
@@ -133,42 +137,110 @@ class Lesson:
 
 
 def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
-    """Weights by the softmax likelihood within each kind; then how the kinds are ranked together."""
+    """Weights within each kind, by softmax likelihood and then NDCG@10; then the kinds together.
+
+    Cold items that were not hidden for the rehearsal can never be found in it. They take no part in
+    learning what finds cold items, but they do press on the common ones.
+    """
     kinds = kind_of(lesson.item_degree)
     new = lesson.user_degree == 0
+    playing = (kinds > 0) | lesson.truth.any(axis=0)
     n_parts = len(lesson.z)
     weights = np.zeros((3, 4, n_parts), np.float32)
     weights[0] = 1.0 / n_parts
-    for kind in range(3):
-        found = _fit(
-            lesson, np.flatnonzero(~new), np.flatnonzero(kinds == kind), config, user_degrees=True
+    for kind in range(4):
+        users = np.flatnonzero(new if kind == 3 else ~new)
+        items = np.flatnonzero(playing if kind == 3 else playing & (kinds == kind))
+        rows = lesson.truth[np.ix_(users, items)].any(axis=1)
+        if rows.sum() >= _ENOUGH and len(items) > 1:
+            task = _Task.build(lesson, users[rows], items, user_degrees=kind < 3)
+            weights[:, kind] = _ascend(task, _fit(task, config))
+    return _merge(lesson, Gate(weights, np.zeros(4, np.float32)), kinds, playing, config)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Find what was hidden of some items from some users: z (P, b, i), truth and masked (b, i)."""
+
+    z: FloatArray
+    truth: BoolArray
+    masked: BoolArray
+    d_item: FloatArray
+    d_user: FloatArray
+
+    @classmethod
+    def build(
+        cls, lesson: Lesson, users: IntArray, items: IntArray, *, user_degrees: bool
+    ) -> _Task:
+        truth = lesson.truth[np.ix_(users, items)]
+        return cls(
+            z=np.nan_to_num(lesson.z[:, users][:, :, items]),
+            truth=truth,
+            masked=lesson.known[np.ix_(users, items)] & ~truth,
+            d_item=scaled(lesson.item_degree[items]),
+            d_user=scaled(lesson.user_degree[users]) * np.float32(user_degrees),
         )
-        if found is not None:
-            weights[:, kind] = found
-    found = _fit(lesson, np.flatnonzero(new), np.arange(len(kinds)), config, user_degrees=False)
-    if found is not None:
-        weights[:, 3] = found
-    return _merge(lesson, Gate(weights, np.zeros(4, np.float32)), kinds, config)
+
+    def factor(self, row: int) -> FloatArray:
+        """What multiplies z in row w, v or q of the weights: 1, d_i or d_u."""
+        ones = np.ones((1, 1), np.float32)
+        return (ones, self.d_item[None, :], self.d_user[:, None])[row]
+
+    def scores(self, weights: FloatArray) -> FloatArray:
+        """(b, i); minus infinity where masked."""
+        out = np.zeros(self.truth.shape, np.float32)
+        for part, z in enumerate(self.z):
+            out += z * sum(weights[row, part] * self.factor(row) for row in range(3))
+        out[self.masked] = -np.inf
+        return out
+
+    def level(self, scores: FloatArray) -> float:
+        """NDCG@10 of scores (b, i)."""
+        top = _top(scores)
+        return _ndcg(np.take_along_axis(self.truth, top, 1), self.truth.sum(1))
 
 
-def _fit(
-    lesson: Lesson, users: IntArray, items: IntArray, config: GateConfig, *, user_degrees: bool
-) -> FloatArray | None:
-    """w, v and q (3, P) of one kind by L-BFGS; None where there is nothing to learn from."""
-    truth = lesson.truth[np.ix_(users, items)]
-    rows = truth.any(axis=1)
-    if rows.sum() < _ENOUGH or len(items) < 2:
-        return None
-    users, truth = users[rows], truth[rows]
-    z = torch.from_numpy(lesson.z[:, users][:, :, items])
-    target = torch.from_numpy(truth.astype(np.float32))
-    masked = torch.from_numpy(lesson.known[np.ix_(users, items)] & ~truth)
-    d_item = torch.from_numpy(scaled(lesson.item_degree[items]))
-    d_user = torch.from_numpy(scaled(lesson.user_degree[users]) * user_degrees)
+def _ascend(task: _Task, start: FloatArray) -> FloatArray:
+    """Coordinate ascent on NDCG@10 itself, from the better of `start` and each part alone."""
+    n_parts = len(task.z)
+    alone = [np.zeros((3, n_parts), np.float32) for _ in range(n_parts)]
+    for part, weights in enumerate(alone):
+        weights[0, part] = 1.0
+    level, _, weights = max(
+        (task.level(task.scores(found)), -place, found)
+        for place, found in enumerate([start, *alone])
+    )
+    weights = weights.copy()
+    scores = task.scores(weights)
+    for row, part in np.ndindex(3, n_parts):
+        direction = task.z[part] * task.factor(row)
+        for step in _STEPS:
+            trial = scores + np.float32(step) * direction
+            found = task.level(trial)
+            if found > level * (1 + _PROGRESS):
+                level, best = found, step
+                scores = trial
+                weights[row, part] += best
+    return weights
+
+
+def _top(scores: FloatArray) -> IntArray:
+    """Columns of the ten best per row, best first; (b, <=10)."""
+    k = min(_TOP, scores.shape[1])
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(top, order, 1), np.int64)
+
+
+def _fit(task: _Task, config: GateConfig) -> FloatArray:
+    """w, v and q (3, P) by the softmax likelihood, with L-BFGS."""
+    z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item)
+    target = torch.from_numpy(task.truth.astype(np.float32))
+    masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
     theta = torch.zeros((3, len(z)), requires_grad=True)
     equal = torch.zeros((3, len(z)))
     equal[0] = 1.0 / len(z)
-    optimiser = torch.optim.LBFGS([theta], max_iter=60, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([theta], max_iter=30, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
@@ -183,13 +255,13 @@ def _fit(
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     found = (theta + equal).detach().numpy().astype(np.float32)
-    if len(np.unique(lesson.item_degree[items])) == 1:
+    if len(np.unique(task.d_item)) == 1:
         found[1] = 0.0  # a degree that never varies teaches nothing about degrees
     return found
 
 
-def _merge(lesson: Lesson, gate: Gate, kinds: Kind, config: GateConfig) -> Gate:
-    """Choose the biases of rare and cold items against common ones."""
+def _merge(lesson: Lesson, gate: Gate, kinds: Kind, playing: BoolArray, config: GateConfig) -> Gate:
+    """Choose the biases of rare and cold items against common ones, both at once."""
     rows = np.flatnonzero((lesson.user_degree > 0) & lesson.truth.any(axis=1))
     if len(rows) < _ENOUGH or not (kinds == 2).any():
         return gate
@@ -200,27 +272,23 @@ def _merge(lesson: Lesson, gate: Gate, kinds: Kind, config: GateConfig) -> Gate:
     )
     scores[lesson.known[rows] & ~lesson.truth[rows]] = -np.inf
     truth = lesson.truth[rows]
-    shelves = [Shelf.of(scores, truth, np.flatnonzero(kinds == kind)) for kind in range(3)]
+    crowd = [Shelf.of(scores, truth, np.flatnonzero(kinds == kind)) for kind in range(3)]
+    found = Shelf.of(scores, truth, np.flatnonzero(playing & (kinds == 0)))
     floor = config.keep_warm * max(
         (_linear_level(lesson, part, rows, kinds) for part in lesson.linear), default=0.0
     )
-    bias = np.zeros(4, np.float32)
-    for kind in (0, 1):
-        # A kind that the rehearsal lacks taught nothing; it is not to be buried when it turns up.
-        bias[kind] = -20.0 if len(shelves[kind].items) else 0.0
-    for kind in (1, 0, 1, 0):
-        if not len(shelves[kind].items):
-            continue
-        tried = []
-        for value in np.arange(-20.0, 12.01, 0.25):
-            trial = bias.copy()
-            trial[kind] = value
-            warm, everything = _levels(shelves, trial, truth)
-            reached = warm >= floor
-            # Of values that do equally well, the one that interferes least.
-            tried.append((reached, everything if reached else warm, -abs(value), value))
-        bias[kind] = max(tried)[-1]
-    return Gate(gate.weights, bias)
+    # A kind that the rehearsal lacks taught nothing; it is not to be buried when it turns up.
+    choices = [_BIASES if len(shelf.items) else (0.0,) for shelf in (found, crowd[1])]
+    tried = []
+    for cold, rare in itertools.product(*choices):
+        bias = np.array([cold, rare, 0.0, 0.0], np.float32)
+        warm, _ = _levels(crowd, bias, truth)
+        reached = warm >= floor
+        _, everything = _levels([found, *crowd[1:]], bias, truth) if reached else (0.0, warm)
+        # Of values that do equally well, those that interfere least.
+        tried.append((reached, everything, -abs(cold) - abs(rare), cold, rare))
+    *_, cold, rare = max(tried)
+    return Gate(gate.weights, np.array([cold, rare, 0.0, 0.0], np.float32))
 
 
 @dataclass(frozen=True)
@@ -235,7 +303,9 @@ class Shelf:
     def of(cls, scores: FloatArray, truth: BoolArray, items: IntArray) -> Shelf:
         """The top of the columns `items`."""
         part = np.nan_to_num(scores[:, items], nan=-np.inf, neginf=-np.inf)
-        top = np.argsort(-part, axis=1, kind="stable")[:, :_TOP]
+        if not len(items):
+            return cls(items, part, truth[:, items])
+        top = _top(part)
         score = np.take_along_axis(part, top, 1)
         return cls(items, score, np.take_along_axis(truth[:, items], top, 1))
 
@@ -247,7 +317,7 @@ def _levels(shelves: Sequence[Shelf], bias: FloatArray, truth: BoolArray) -> tup
     common = np.concatenate(
         [np.full(shelf.hit.shape, kind == 2) for kind, shelf in enumerate(shelves)], axis=1
     )
-    top = np.argsort(-score, axis=1, kind="stable")[:, :_TOP]
+    top = _top(score)
     hit, common = np.take_along_axis(hit, top, 1), np.take_along_axis(common, top, 1)
     wanted = truth[:, shelves[2].items].sum(1)
     return _ndcg(hit & common, wanted), _ndcg(hit, truth.sum(1))
@@ -256,7 +326,7 @@ def _levels(shelves: Sequence[Shelf], bias: FloatArray, truth: BoolArray) -> tup
 def _linear_level(lesson: Lesson, part: int, rows: IntArray, kinds: Kind) -> float:
     """NDCG@10 of the common items by one linear part alone, which ranks no cold ones."""
     items = np.flatnonzero(kinds > 0)
-    scores = lesson.z[part][np.ix_(rows, items)].copy()
+    scores = np.nan_to_num(lesson.z[part][np.ix_(rows, items)])
     scores[(lesson.known & ~lesson.truth)[np.ix_(rows, items)]] = -np.inf
     truth = lesson.truth[np.ix_(rows, items)]
     shelf = Shelf.of(scores, truth & (kinds[items] == 2), np.arange(len(items)))

@@ -21,8 +21,8 @@ from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
 
 _LOG = logging.getLogger(__name__)
 
-# Entries of (parts, users, items) kept while the gate is learned: 320 MB.
-_LESSON_ENTRIES = 80_000_000
+# Entries of (parts, users, items) kept while the gate is learned: 100 MB.
+_LESSON_ENTRIES = 25_000_000
 
 Progress = Callable[[str, int, int], None]
 
@@ -241,7 +241,7 @@ class Rehearsal:
         known = data.positives[users] + data.negatives[users]
         z = np.empty((len(parts), len(users), data.n_items), np.float32)
         for position, part in enumerate(parts.values()):
-            z[position] = np.nan_to_num(standardise(part.score(users)))
+            z[position] = standardise(part.score(users))
         return Lesson(
             z=z,
             truth=truth[users].toarray() > 0,
