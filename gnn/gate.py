@@ -154,7 +154,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         rows = lesson.truth[np.ix_(users, items)].any(axis=1)
         if rows.sum() >= _ENOUGH and len(items) > 1:
             task = _Task.build(lesson, users[rows], items, user_degrees=kind < 3)
-            weights[:, kind] = _ascend(task, _fit(task, config))
+            weights[:, kind] = _ascend(task, _fit(task, config), config)
     return _merge(lesson, Gate(weights, np.zeros(4, np.float32)), kinds, playing, config)
 
 
@@ -200,28 +200,38 @@ class _Task:
         return _ndcg(np.take_along_axis(self.truth, top, 1), self.truth.sum(1))
 
 
-def _ascend(task: _Task, start: FloatArray) -> FloatArray:
-    """Coordinate ascent on NDCG@10 itself, from the better of `start` and each part alone."""
+def _ascend(task: _Task, start: FloatArray, config: GateConfig) -> FloatArray:
+    """Coordinate ascent on NDCG@10 less the penalty, from the better of `start` and each part alone."""
     n_parts = len(task.z)
-    alone = [np.zeros((3, n_parts), np.float32) for _ in range(n_parts)]
-    for part, weights in enumerate(alone):
-        weights[0, part] = 1.0
-    level, _, weights = max(
-        (task.level(task.scores(found)), -place, found)
+    equal = _equal(n_parts)
+
+    def value(weights: FloatArray, scores: FloatArray) -> float:
+        distance = float(np.square(weights - equal).sum())
+        return task.level(scores) - config.penalty * distance / task.truth.sum()
+
+    alone = np.zeros((n_parts, 3, n_parts), np.float32)
+    alone[np.arange(n_parts), 0, np.arange(n_parts)] = 1.0
+    best, _, weights = max(
+        (value(found, task.scores(found)), -place, found)
         for place, found in enumerate([start, *alone])
     )
-    weights = weights.copy()
     scores = task.scores(weights)
     for row, part in np.ndindex(3, n_parts):
         direction = task.z[part] * task.factor(row)
         for step in _STEPS:
-            trial = scores + np.float32(step) * direction
-            found = task.level(trial)
-            if found > level * (1 + _PROGRESS):
-                level, best = found, step
-                scores = trial
-                weights[row, part] += best
+            trial, moved = weights.copy(), scores + np.float32(step) * direction
+            trial[row, part] += step
+            found = value(trial, moved)
+            if found > best * (1 + _PROGRESS):
+                best, weights, scores = found, trial, moved
     return weights
+
+
+def _equal(n_parts: int) -> FloatArray:
+    """Weights (3, P) by which every part counts the same, whatever the degrees."""
+    out = np.zeros((3, n_parts), np.float32)
+    out[0] = 1.0 / n_parts
+    return out
 
 
 def _top(scores: FloatArray) -> IntArray:
@@ -238,8 +248,7 @@ def _fit(task: _Task, config: GateConfig) -> FloatArray:
     target = torch.from_numpy(task.truth.astype(np.float32))
     masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
     theta = torch.zeros((3, len(z)), requires_grad=True)
-    equal = torch.zeros((3, len(z)))
-    equal[0] = 1.0 / len(z)
+    equal = torch.from_numpy(_equal(len(z)))
     optimiser = torch.optim.LBFGS([theta], max_iter=30, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:

