@@ -292,12 +292,21 @@ class Training:
 
 @contextlib.contextmanager
 def seeded(seed: int, purpose: str, epoch: int, device: torch.device | str) -> Iterator[None]:
-    """torch's own generators seeded for what takes no generator (dropout, initialisation), then put back."""
+    """torch's own generators seeded for what takes no generator (dropout, initialisation), then put back.
+
+    On the CPU torch's deterministic kernels are used inside: the backward of an indexing adds up in
+    the order in which threads arrive, so that the same seed would not give the same bits.
+    """
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
+    before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices):
         torch.manual_seed(generator_for(seed, purpose, epoch).initial_seed())
-        yield
+        torch.use_deterministic_algorithms(before or device.type == "cpu", warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
 def autocast(device: torch.device, precision: str) -> Any:
