@@ -5,10 +5,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-fast lint types format clean
+.PHONY: help demo test test-slow lint types format clean
 help:
 	@echo "make demo     install, then run the whole loop on a generated catalog (ends in demo/run/report.html)"
 	@echo "make test     install what the tests need, then run them"
+	@echo "make test-slow  the long tests that make test leaves out (half an hour)"
+	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint     ruff, rules and format"
 	@echo "make types    mypy, strict"
 	@echo "make format   let ruff rewrite"
@@ -35,8 +37,8 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-test-fast: $(VENV)/.dev
-	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow --timeout 7200 $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
