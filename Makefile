@@ -10,7 +10,6 @@ help:
 	@echo "make demo     install, then run the whole loop on a generated catalog (ends in demo/run/report.html)"
 	@echo "make test     install what the tests need, then run them"
 	@echo "make test-slow  the long tests that make test leaves out (half an hour)"
-	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint     ruff, rules and format"
 	@echo "make types    mypy, strict"
 	@echo "make format   let ruff rewrite"
