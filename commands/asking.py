@@ -52,6 +52,7 @@ def acquire(
     from ..active.cycle import ask
     from ..gnn.runs import Run
     from ..kg.files import write_table
+    from ..kg.locks import FolderLock
     from .serving import read_ids
 
     output = Output(as_json)
@@ -63,7 +64,8 @@ def acquire(
     )
     if out is not None:
         table_suffix(out)
-    with output.progress("acquire") as bar:
+    Run.open(run)  # a folder that is no run gets no lock file
+    with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
         table, fresh = ask(opened, budget, strategy=strategy, seed=seed, config=config)
     number = int(table["round"][0].as_py()) if len(table) else 0
@@ -128,6 +130,7 @@ def retrain(
     from ..kg.locks import FolderLock
 
     output = Output(as_json)
+    Run.open(run)  # a folder that is no run gets no lock file
     with output.progress("retrain") as bar, FolderLock(run, purpose="retrain"):
         opened = Run.open(run, device=device, progress=bar.stage)
         found = learn(opened, measure=measure)

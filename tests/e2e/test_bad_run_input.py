@@ -67,6 +67,8 @@ class Case:
 
 
 CASES = (
+    Case("no run to learn", nothing, "retrain nowhere", 4, ("no run", "coldframe train")),
+    Case("no run to ask", nothing, "acquire nowhere --budget 5", 4, ("no run", "coldframe train")),
     Case("no run", nothing, "evaluate nowhere", 4, ("no run", "coldframe train")),
     Case("run folder in use", nothing, f"train catalog --out run {SMALL}", 4, ("exists already",)),
     Case("unknown protocol", nothing, "train catalog --out x --protocol wram", 2, ("warm",)),
