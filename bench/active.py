@@ -94,7 +94,7 @@ def time_selection(users: int, items: int, batch: int, strategies: str) -> dict[
         start = time.perf_counter()
         pool = Pool.build(known, user_cap=10)
         state = AskState(
-            Posterior(x, mean, covariance, mean, covariance),
+            Posterior(x, mean, covariance, mean, covariance),  # type: ignore[arg-type]
             pool,
             rng.choice(users, 512, replace=False),
         )

@@ -106,8 +106,8 @@ def generate(folder: Path, statements: int) -> None:
             (folder / "catalog.nt").open("rb") as source,
             (folder / f"{name}.ttl").open("wb") as out,
         ):
-            lines = (line for number, line in enumerate(source) if limit is None or number < limit)
-            quads = ox.parse(b"".join(lines), ox.RdfFormat.N_TRIPLES)
+            rows = (row for number, row in enumerate(source) if limit is None or number < limit)
+            quads = ox.parse(b"".join(rows), ox.RdfFormat.N_TRIPLES)
             prefixes = {"ex": BASE, "xsd": XSD}
             ox.serialize(quads, out, ox.RdfFormat.TURTLE, prefixes=prefixes)
     (folder / "schema.toml").write_text(SCHEMA)

@@ -95,7 +95,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float]:
         leads = state["item"][items[0]] - state["item"][items[1]]
         loss = -nn.functional.logsigmoid((state["user"][users] * leads).sum(1)).mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if options.device.startswith("cuda"):
             torch.cuda.synchronize()

@@ -184,7 +184,7 @@ class _Task:
     def factor(self, row: int) -> FloatArray:
         """What multiplies z in row w, v or q of the weights: 1, d_i or d_u."""
         ones = np.ones((1, 1), np.float32)
-        return (ones, self.d_item[None, :], self.d_user[:, None])[row]
+        return np.asarray((ones, self.d_item[None, :], self.d_user[:, None])[row], np.float32)
 
     def scores(self, weights: FloatArray) -> FloatArray:
         """(b, i); minus infinity where masked."""
@@ -207,7 +207,7 @@ def _ascend(task: _Task, start: FloatArray, config: GateConfig) -> FloatArray:
 
     def value(weights: FloatArray, scores: FloatArray) -> float:
         distance = float(np.square(weights - equal).sum())
-        return task.level(scores) - config.penalty * distance / task.truth.sum()
+        return task.level(scores) - config.penalty * distance / float(task.truth.sum())
 
     alone = np.zeros((n_parts, 3, n_parts), np.float32)
     alone[np.arange(n_parts), 0, np.arange(n_parts)] = 1.0
@@ -224,7 +224,7 @@ def _ascend(task: _Task, start: FloatArray, config: GateConfig) -> FloatArray:
             found = value(trial, moved)
             if found > best * (1 + _PROGRESS):
                 best, weights, scores = found, trial, moved
-    return weights
+    return np.asarray(weights, np.float32)
 
 
 def _equal(n_parts: int) -> FloatArray:
