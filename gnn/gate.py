@@ -125,7 +125,7 @@ class Lesson:
         z: (P, b, n_items) standardised scores of the parts, NaN where unknown.
         truth: (b, n_items) what was hidden; known: (b, n_items) pairs that are no candidates.
         item_degree: (n_items,) and user_degree (b,) in the rehearsal.
-        linear: positions of the parts that know trained items alone.
+        linear: positions of the linear baselines among the parts.
     """
 
     z: FloatArray

@@ -15,7 +15,7 @@ from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig, Lesson, learn_gate
-from .parts import PARTS, make_part
+from .parts import LINEAR, PARTS, make_part
 from .scorer_base import Scorer, check_users, fitted, standardise
 from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
 
@@ -248,11 +248,7 @@ class Rehearsal:
             known=known.toarray() > 0,
             item_degree=data.item_degree,
             user_degree=data.user_degree[users],
-            linear=tuple(
-                position
-                for position, part in enumerate(parts.values())
-                if not part.serves_cold_items
-            ),
+            linear=tuple(position for position, name in enumerate(parts) if name in LINEAR),
         )
 
 
