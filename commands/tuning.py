@@ -33,7 +33,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search the encoder's settings on validation data; run again to go on with a search."""
-    from ..gnn.config import to_plain
+    from ..gnn.plain import to_plain
     from ..gnn.search import search
     from ..gnn.toml_text import dumps
     from ..kg.catalog import Catalog

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..kg.errors import IntegrityError, UsageError, nearest
+from ..kg.errors import IntegrityError
 from ..kg.graph import Graph
 from ..kg.vocabulary import Vocabulary
 from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
 from .encoder import EncoderConfig
 from .inputs import InputSpace, NumberSpace, ProfileSpace
+from .plain import from_plain
 from .training import TrainingConfig
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ class EncoderState:
         meta = checkpoint.meta
         try:
             state = cls(
-                configured(EncoderConfig, meta["encoder"]),
-                configured(TrainingConfig, meta["training"]),
+                from_plain(EncoderConfig, meta["encoder"]),
+                from_plain(TrainingConfig, meta["training"]),
                 int(meta["seed"]),
                 _space_in(checkpoint.groups["inputs"], meta["space"]),
                 checkpoint.groups["encoder"],
@@ -98,15 +97,6 @@ class EncoderState:
                 f"not the checkpoint of an encoder: {error!r}", where=str(checkpoint.path)
             ) from error
         return state, checkpoint
-
-
-def configured(kind: type[T], values: Mapping[str, Any]) -> T:
-    """A configuration from plain values; UsageError naming the nearest key for an unknown one."""
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in names:
-            raise UsageError(f"unknown key {key!r}", where=kind.__name__, hint=nearest(key, names))
-    return kind(**values)
 
 
 def vocabularies_of(graph: Graph) -> dict[str, tuple[int, str]]:

@@ -16,12 +16,12 @@ from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.graph import Graph, Interactions
 from .als import ALS
-from .config import from_plain
 from .data import TrainingData
 from .gate import KINDS, Gate
 from .kg_kernel import KGKernel
 from .kg_prior import KGPrior
 from .parts import config_type, make_part
+from .plain import from_plain
 from .posterior import Answers, Posterior
 from .scorer_base import Scorer
 from .walk import ItemModel

@@ -18,7 +18,7 @@ from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
 from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
-from .config import RecommenderConfig, from_plain, to_plain
+from .config import RecommenderConfig
 from .data import TrainingData
 from .device import resolve_device
 from .explanation import Explanation, explain
@@ -38,6 +38,7 @@ from .part_state import (
     settings_out,
     tensors_of,
 )
+from .plain import from_plain, to_plain
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items
 from .scorer_base import Scorer, fitted

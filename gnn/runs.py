@@ -30,7 +30,7 @@ from ..kg.files import (
 from ..kg.graph import Interactions
 from ..kg.split import Split
 from .checkpoint import checkpoint_name
-from .config import to_plain
+from .plain import to_plain
 from .recommender import Progress, Recommender
 from .toml_text import dumps
 

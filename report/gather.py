@@ -24,7 +24,7 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
         loop: a loop.json of `coldframe loop`; None = the run's own, if there is one.
     """
     from ..active.cycle import curve
-    from ..gnn.config import to_plain
+    from ..gnn.plain import to_plain
     from ..kg.drawing import draw_schema
     from ..kg.files import read_json
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.gnn.ablation import AblationConfig
-from coldframe.gnn.config import RecommenderConfig, from_plain, to_plain
+from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.gate import GateConfig
 from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.plain import from_plain, to_plain
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.toml_text import dumps
 from coldframe.gnn.training import TrainingConfig

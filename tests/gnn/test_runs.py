@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from coldframe.gnn.config import RecommenderConfig, from_plain
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.plain import from_plain
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import RUN_FILE, Run
 from coldframe.kg.catalog import Catalog
