@@ -27,6 +27,7 @@ from .kg.errors import ColdframeError, ResourceError, UsageError
 GROUPS = (demo, catalogs, models, serving, asking, tuning, care)
 
 GO_ON = {
+    "train": "run the same command again: it goes on after the last epoch that was kept",
     "retrain": "run it again: the run is as it was, the answers are in its journal",
     "acquire": "run it again: a round that was opened gives the same questions",
     "loop": "run it again: finished parts are kept and not repeated",

@@ -119,8 +119,11 @@ def given(flags: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
 
 
 def refuse_used(folder: Path) -> None:
-    """Before hours of work: a run folder that is in use is no place for another."""
-    if folder.exists() and any(folder.iterdir()):
+    """Before hours of work: a folder that is in use is no place for another; half a training is."""
+    from ..kg.locks import LOCK_NAME
+
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if names - {LOCK_NAME} and not ("unfinished" in names and "run.json" not in names):
         raise StateError(
             "the folder exists already", where=str(folder), hint="choose another --out"
         )
@@ -135,14 +138,19 @@ def fit_run(
     seed: int,
     device: str,
 ) -> Run:
-    """Split, fit and write a run."""
+    """Split, fit and write a run; a fit that was interrupted goes on where it was."""
     from ..gnn.recommender import Recommender
-    from ..gnn.runs import Run
+    from ..gnn.runs import Run, unfinished_work
+    from ..kg.locks import FolderLock
 
     split = split_of(catalog, protocol, seed)
-    with output.progress("train") as bar:
+    with output.progress("train") as bar, FolderLock(folder, purpose="train"):
         model = Recommender(config, seed=seed, device=device, progress=bar.stage)
-        return Run.create(folder, catalog, split, model.fit(catalog, split))
+        work = unfinished_work(folder, catalog, split, model)
+        if work.is_dir():
+            output.note(f"going on with the training that was interrupted in {folder}")
+        work.mkdir(parents=True, exist_ok=True)
+        return Run.create(folder, catalog, split, model.fit(catalog, split, work=work))
 
 
 def split_of(catalog: Catalog, protocol: str, seed: int) -> Split:

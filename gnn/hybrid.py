@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
+from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig, Lesson, learn_gate
+from .part_state import settings_in, settings_out
 from .parts import LINEAR, PARTS, make_part
 from .scorer_base import Scorer, check_users, fitted, standardise
 from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
@@ -23,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 # Entries of (parts, users, items) kept while the gate is learned: 100 MB.
 _LESSON_ENTRIES = 25_000_000
+
+# Share of the encoder's training that may go into writing checkpoints to resume from.
+_CHECKPOINT_SHARE = 0.05
 
 Progress = Callable[[str, int, int], None]
 
@@ -85,11 +91,18 @@ class Hybrid:
         self.gate: Gate | None = None
         self._data: TrainingData | None = None
 
-    def fit(self, data: TrainingData, valid: Interactions | None = None) -> Self:
+    def fit(
+        self, data: TrainingData, valid: Interactions | None = None, *, work: Path | None = None
+    ) -> Self:
         """Tune, rehearse, learn the gate, and fit every part on `data`.
 
         Args:
             valid: held-out pairs to tune on; None = a tenth of the training pairs is held out.
+            work: folder for tuned settings and the encoder's epochs, from which the same fit goes on
+                after an interruption; None = nothing is kept.
+
+        Raises:
+            StateError, IntegrityError: `work` holds another fit, or is damaged.
         """
         if valid is None or not (valid.label == 1).any():
             held = hold_out_per_user(data.train, 0.1, rng_for(self.seed, "gate validation"))
@@ -97,11 +110,11 @@ class Hybrid:
         else:
             inner = data
         names = [name for name in self.config.parts if PARTS[name].feasible(data)]
-        self.settings = dict(self._given)
-        self._tune(names, inner, valid)
+        self.settings = dict(self._given) | _kept_settings(work)
+        self._tune(names, inner, valid, work)
         rehearsal = Rehearsal.plan(inner, valid, self.config.gate, self.seed)
         self._say("rehearsal", 0, 1)
-        rehearsed = {name: self._fit_part(name, rehearsal) for name in names}
+        rehearsed = {name: self._fit_part(name, rehearsal, work) for name in names}
         self.gate = learn_gate(rehearsal.lesson(rehearsed, self.config.gate), self.config.gate)
         _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias)
         return self._refit(rehearsed, data)
@@ -132,7 +145,9 @@ class Hybrid:
                 fitted_parts[name] = make_part(name, self.settings).fit(data)
         return self.restore(fitted_parts, fitted(self.gate, self.name), data)
 
-    def _tune(self, names: list[str], data: TrainingData, valid: Interactions) -> None:
+    def _tune(
+        self, names: list[str], data: TrainingData, valid: Interactions, work: Path | None
+    ) -> None:
         from .tune import tune
 
         for position, name in enumerate(names):
@@ -146,14 +161,19 @@ class Hybrid:
                 _LOG.info("%s keeps its default settings: %s", name, error)
                 continue
             self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
+            if work is not None:
+                kept = {"settings": settings_out(self.settings)}
+                save_checkpoint(work / "settings", len(self.settings), {}, kept, keep=1)
 
-    def _fit_part(self, name: str, rehearsal: Rehearsal) -> Scorer:
+    def _fit_part(self, name: str, rehearsal: Rehearsal, work: Path | None) -> Scorer:
         self._say(f"rehearse {name}", 0, 1)
         if name != "encoder":
             return make_part(name, self.settings).fit(rehearsal.data)
         encoder = EncoderScorer(
             self.config.encoder, self.config.training, seed=self.seed, device=self.device,
             progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
+            checkpoints=None if work is None else work / "encoder",
+            checkpoint_share=_CHECKPOINT_SHARE, resume=True,
         )  # fmt: skip
         return encoder.fit(rehearsal.data, rehearsal.warm_targets())
 
@@ -250,6 +270,12 @@ class Rehearsal:
             user_degree=data.user_degree[users],
             linear=tuple(position for position, name in enumerate(parts) if name in LINEAR),
         )
+
+
+def _kept_settings(work: Path | None) -> dict[str, object]:
+    """What an interrupted fit had tuned already."""
+    path = None if work is None else latest(work / "settings")
+    return {} if path is None else settings_in(load_checkpoint(path).meta["settings"])
 
 
 def _sample(wanted: IntArray, hidden: IntArray, most: int, rng: np.random.Generator) -> IntArray:

@@ -57,8 +57,7 @@ class Recommender:
     Args:
         config: its settings; see `RecommenderConfig`.
         seed: everything random is derived from it.
-        device: "cpu", "cuda" or "auto" (CUDA where there is one).
-        progress: called with (what, done, of).
+        device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Attributes (after `fit` or `load`):
         graph: the catalog's graph. scorer: the fitted `Hybrid`. data: what it was fitted on.
@@ -112,15 +111,18 @@ class Recommender:
     def _scorer(self) -> Hybrid:
         return fitted(self.scorer, "the recommender")
 
-    def fit(self, catalog: Catalog | Graph, split: Split | None = None) -> Self:
+    def fit(
+        self, catalog: Catalog | Graph, split: Split | None = None, *, work: Path | None = None
+    ) -> Self:
         """Embed the texts, fit the parts, learn the gate.
 
         Args:
             split: what to train and tune on; None = all interactions, a tenth of each user's held
                 out for tuning.
+            work: folder in which the same fit goes on where it was interrupted.
 
         Raises:
-            DataError: the catalog has no items.
+            DataError: the catalog has no items. StateError, IntegrityError: see `Hybrid.fit`.
         """
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
         if not graph.n_items:
@@ -132,7 +134,7 @@ class Recommender:
         if self._data.positives.nnz == 0:
             # Nothing to rank users' tastes by; what the graph and the texts say is still there.
             return self
-        self.scorer.fit(self._data, self._valid)
+        self.scorer.fit(self._data, self._valid, work=work)
         if self.config.refit and len(self._valid):
             joined = self._data.with_train(self._data.train.concat(self._valid))
             self._data, self._valid = joined, Interactions.empty()
@@ -301,11 +303,9 @@ class Recommender:
         encoder = self._scorer.parts.get("encoder")
         if isinstance(encoder, EncoderScorer):
             warm = EncoderScorer(
-                seed=self.seed,
-                device=self.device,
-                initial=encoder.state,
+                seed=self.seed, device=self.device, initial=encoder.state,
                 progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
-            )
+            )  # fmt: skip
             self._scorer.parts["encoder"] = warm.fit(self.data)
         self._scorer.refresh(self.data)
         return self

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import platform
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .. import __version__
 from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.files import (
     append_record,
     atomic_write,
+    plain,
     read_json,
     read_table,
     safe_join,
@@ -37,6 +42,7 @@ from .toml_text import dumps
 _LOG = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
+UNFINISHED = "unfinished"
 FORMAT = "coldframe run 1"
 PARTS = ("train", "valid", "test")
 _COLUMNS = ("user", "item", "label", "rating", "time", "round")
@@ -94,6 +100,7 @@ class Run:
             "round": 0,
         }
         write_json(folder / RUN_FILE, about)
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
         run = cls(folder, about, model.device, model.progress)
         run.log("trained", round=0)
         run.__dict__["catalog"], run.__dict__["model"] = catalog, model
@@ -202,10 +209,27 @@ class Run:
 
     def log(self, event: str, **more: Any) -> None:
         """Append a line to events.jsonl."""
-        import json
-
         line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **more}
         append_record(self.path / "events.jsonl", [json.dumps(line).encode()])
+
+
+def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recommender) -> Path:
+    """Where the training of a run keeps what an interruption must not lose.
+
+    The name is a hash of all that the training depends on, so that the same command finds its work
+    again and another one starts its own. `Run.create` takes all of it away.
+    """
+    plan = {
+        "version": __version__,
+        "catalog": [catalog.content_hash, catalog.schema.content_hash],
+        "config": to_plain(model.config),
+        "seed": model.seed,
+    }
+    digest = hashlib.sha256(json.dumps(plain(plan), sort_keys=True).encode())
+    for rows in (split.train, split.valid):
+        for name in _COLUMNS:
+            digest.update(np.ascontiguousarray(getattr(rows, name)).tobytes())
+    return folder / UNFINISHED / digest.hexdigest()[:16]
 
 
 def environment() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -37,7 +38,9 @@ class EncoderScorer:
         seed: everything random is derived from it.
         device: "cpu", "cuda", ...
         progress: called after each epoch with (epoch, epochs, figures).
-        checkpoints: folder to which every epoch is saved; None = nowhere.
+        checkpoints: folder to which epochs are saved; None = nowhere.
+        checkpoint_share: at most this share of the time goes into saving, so that on a large graph
+            an epoch now and then is left out; 1 = every epoch.
         resume: go on from the latest checkpoint there, if there is one.
         initial: start from this earlier state; its vocabularies may have grown since.
 
@@ -62,6 +65,7 @@ class EncoderScorer:
         device: str = "cpu",
         progress: Progress | None = None,
         checkpoints: Path | None = None,
+        checkpoint_share: float = 1.0,
         resume: bool = False,
         initial: EncoderState | None = None,
     ) -> None:
@@ -69,7 +73,9 @@ class EncoderScorer:
         self.training = training or (initial.training if initial else TrainingConfig())
         self.seed, self.device, self.progress = seed, torch.device(device), progress
         self.checkpoints, self.resume, self.initial = checkpoints, resume, initial
+        self.checkpoint_share = checkpoint_share
         self.history: list[dict[str, float]] = []
+        self._next_save = -np.inf  # of time.monotonic()
         self._state: EncoderState | None = None
         self._encoded: Encoded | None = None
         self._known: BoolArray | None = None
@@ -206,7 +212,8 @@ class EncoderScorer:
         return _array(self._content[1])
 
     def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
-        if self.checkpoints is None or self._state is None:
+        started = time.monotonic()
+        if self.checkpoints is None or self._state is None or started < self._next_save:
             return
         replace(self._state, weights=state.best or state.average).save(
             self.checkpoints,
@@ -226,6 +233,8 @@ class EncoderScorer:
             history=state.history,
             marks=marks,
         )
+        ended = time.monotonic()
+        self._next_save = ended + (ended - started) * (1 / self.checkpoint_share - 1)
 
     def _resumed(self, marks: dict[str, str]) -> TrainingState:
         state, checkpoint = EncoderState.load(self.checkpoints or Path())

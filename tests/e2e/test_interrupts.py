@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from coldframe import cli
 from coldframe.datasets.generated import generate_catalog
 
+RUNNER = CliRunner()
 CODE = "import sys; from coldframe.cli import main; sys.argv[0] = 'coldframe'; main()"
 
 
@@ -57,6 +60,36 @@ def test_train_stops_at_once_and_starts_again(folder, number, code, after, tmp_p
     assert "Traceback" not in err
     assert not (tmp_path / "run" / "run.json").exists()
     assert finish(*words, "--epochs", "1")["split"] == "fixed"
+
+
+def tensors(run: Path) -> dict[str, bytes]:
+    files = sorted((run / "checkpoints" / "step-000000").glob("*.safetensors"))
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.R(13)
+@pytest.mark.R(23)
+def test_train_goes_on_where_it_was_stopped(folder, tmp_path):
+    words = ("train", folder / "catalog", "--text", "tfidf", "--epochs", "40", "--dimensions", "16")
+    words += ("--set", "hybrid.training.patience=1000")
+    words += ("--set", 'hybrid.parts=["popularity", "ease", "encoder"]', "--out")
+    process = start(*words, tmp_path / "stopped")
+    unfinished = tmp_path / "stopped" / "unfinished"
+    deadline = time.perf_counter() + 120
+    while not list(unfinished.glob("*/encoder/LATEST")) and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 143, err
+    assert "it goes on after the last epoch that was kept" in err
+    assert list(unfinished.glob("*/settings/LATEST"))
+    again = RUNNER.invoke(cli.app, [*map(str, words), str(tmp_path / "stopped")])
+    assert again.exit_code == 0, again.output
+    assert "going on with the training that was interrupted" in again.stderr
+    assert not unfinished.exists()
+    whole = RUNNER.invoke(cli.app, [*map(str, words), str(tmp_path / "whole")])
+    assert whole.exit_code == 0, whole.output
+    assert tensors(tmp_path / "stopped") == tensors(tmp_path / "whole")
 
 
 @pytest.mark.R(23)
