@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .active.acquire import acquire as acquire
+    from .active.interview import Interview as Interview
     from .gnn.recommender import Recommender as Recommender
     from .kg.catalog import Catalog as Catalog
     from .kg.catalog import read as read
@@ -22,12 +23,21 @@ __version__ = "0.1.0"
 _HOMES = {
     "Catalog": ".kg.catalog",
     "ColdframeError": ".kg.errors",
+    "Interview": ".active.interview",
     "Recommender": ".gnn.recommender",
     "acquire": ".active.acquire",
     "read": ".kg.catalog",
 }
 
-__all__ = ["Catalog", "ColdframeError", "Recommender", "__version__", "acquire", "read"]
+__all__ = [
+    "Catalog",
+    "ColdframeError",
+    "Interview",
+    "Recommender",
+    "__version__",
+    "acquire",
+    "read",
+]
 
 
 def __getattr__(name: str) -> Any:
