@@ -205,4 +205,5 @@ STRATEGIES: dict[str, Strategy] = {
     "sharp-gain": in_proportion(criteria.sharp_gain),
     "greedy": greedy(criteria.gain),
     "gain-coverage": in_proportion(criteria.gain, coverage_power=COVERAGE_POWER),
+    "sharp-coverage": in_proportion(criteria.sharp_gain, coverage_power=COVERAGE_POWER),
 }
