@@ -217,10 +217,10 @@ def cache(folder: Path) -> int:
 
 
 def ingest(folder: Path) -> int:
-    """Into a catalog folder, with its cache and without the store."""
+    """Into a catalog folder with its cache; the store waits for its first question."""
     from coldframe.kg.catalog import Catalog
 
-    Catalog.ingest(folder / "catalog.nt", folder / "schema.toml", folder / "catalog", store=False)
+    Catalog.ingest(folder / "catalog.nt", folder / "schema.toml", folder / "catalog")
     return scan(folder)
 
 

@@ -122,7 +122,7 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
     """Files behind one name, and whether it names that very file."""
     path = Path(name)
     if path.is_dir():
-        inside = [item for item in sorted(path.rglob("*")) if _wanted(item, path)]
+        inside = [item for item in sorted(path.rglob("*")) if is_rdf_in(path, item)]
         if not inside:
             raise DataError(
                 "no RDF files in this folder", where=str(path), hint=f"looked for {_known()}"
@@ -140,7 +140,8 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
         raise DataError("no such file or folder", where=str(name))
 
 
-def _wanted(path: Path, folder: Path) -> bool:
+def is_rdf_in(folder: Path, path: Path) -> bool:
+    """Whether a file below a folder is one that reading the folder reads."""
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return not hidden and path.is_file() and (_syntax(path.name) is not None or _is_zip(path.name))
 

@@ -2,9 +2,11 @@
 
 catalog.toml     the schema
 manifest.json    what was read: inputs with hashes, counts, problems
-store/           the statements in an Oxigraph store; one named graph per round comes beside them
 cache/quads/     the statements as Arrow columns (where the source was RDF)
+cache/tables/    the tables' columns (where it was not)
 cache/<key>/     the graph as Arrow columns, keyed by the hashes of content and schema
+store/           the statements in an Oxigraph store, filled at the first question (`catalog_store`);
+                 one named graph per round comes beside them
 text/            text embeddings
 """
 
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from .arrow_folder import read_arrow_folder, write_arrow_folder
 from .cache import (
     cache_key,
     graph_hash,
@@ -37,17 +40,16 @@ from .nquads import write_statements
 from .quads import Quads
 from .report import Report
 from .schema import Schema
-from .table_inputs import find_tables, is_table
+from .table_inputs import Sources, find_tables, is_table, read_columns
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:
-    from .store import OxigraphStore
+    from .catalog_store import CatalogStore
 
 _log = logging.getLogger(__name__)
 FORMAT = 1
 SCHEMA_FILE = "catalog.toml"
 MANIFEST = "manifest.json"
-ROUNDS = "urn:coldframe:run:"
 Advance = Callable[[float, float], None]
 Tables = dict[str, pa.Table]
 
@@ -63,6 +65,7 @@ class Catalog:
         report: counts and problems of the reading; None for a catalog that was opened.
         path: the folder; None for a catalog in memory.
         statements: the RDF statements; None where the source was tables. Use `quads()`.
+        tables: where the source was tables: them, by the names of the schema's sections.
     """
 
     graph: Graph
@@ -71,6 +74,7 @@ class Catalog:
     report: Report | None = None
     path: Path | None = None
     statements: Quads | None = field(default=None, repr=False)
+    tables: Sources | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -88,18 +92,34 @@ class Catalog:
             return read_quads_cache(folder) if folder.exists() else None
         return self.statements
 
-    def store(self) -> OxigraphStore:
+    def store(self, progress: Advance | None = None) -> CatalogStore:
         """Open the folder's store, for writing; close it again.
+
+        Its first question ever fills it with the catalog's statements (5 M take a minute or so).
+
+        Args:
+            progress: called with (done, total) bytes while it is filled.
 
         Raises:
             StateError: the catalog is in memory.
             LockedError: another process has it open.
         """
-        from .store import OxigraphStore
+        from .catalog_store import CatalogStore
 
         if self.path is None:
             raise StateError("a catalog in memory has no store", hint="ingest it into a folder")
-        return OxigraphStore(self.path / "store")
+        return CatalogStore(self.path / "store", self.write_nquads, progress)
+
+    def write_nquads(self, path: str | Path) -> int:
+        """Write the statements as N-Quads, those of tables by the schema; returns how many.
+
+        Raises:
+            IntegrityError: their files are damaged.
+        """
+        quads = self.quads()
+        if quads is not None:
+            return write_statements(quads, path)
+        return write_nquads(self.graph, self.schema, path)
 
     @property
     def text_folder(self) -> Path | None:
@@ -140,7 +160,6 @@ class Catalog:
         out: str | Path,
         *,
         replace: bool = False,
-        store: bool = True,
         progress: Advance | None = None,
     ) -> tuple[Catalog, Report]:
         """Read RDF or tables, or both, through a schema into a catalog folder; all or nothing.
@@ -150,8 +169,6 @@ class Catalog:
             schema: a schema, or the path of its file.
             out: the folder to make.
             replace: put it in the place of an existing catalog.
-            store: fill the embedded SPARQL store with the statements too. Without it the store
-                holds only the rounds that come later.
             progress: called with (done, total) steps.
         """
         target = Path(out)
@@ -166,12 +183,9 @@ class Catalog:
             (folder / "store").mkdir()
             key = cache_key(source.content_hash, source.schema.content_hash)
             write_graph(source.graph, folder / "cache" / key)
-            if source.statements is not None:
-                write_quads(source.statements, folder / "cache" / "quads")
             advance(3, 4)
-            if store:
-                _fill_store(source, folder / "store")
-            write_json(folder / MANIFEST, _manifest(source, store))
+            _keep_source(source, folder / "cache")
+            write_json(folder / MANIFEST, _manifest(source))
         advance(4, 4)
         return cls.open(target), source.report
 
@@ -198,12 +212,23 @@ def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
     rdf, tables, found = _sorted_out(paths)
     if schema is None and len(found) == 1:
         schema = found[0]
-    if not tables:
+    if not tables or (rdf and schema is None):
+        _leave_out(tables)
         return _from_rdf(rdf, schema)
     declared = _schema(schema, tables)
+    wanted = find_tables(tables, declared)
+    if not wanted and not rdf:
+        raise DataError(
+            f"the schema has no [tables.*] section, so {tables[0].name} cannot be read",
+            where=declared.source,
+            hint="`coldframe schema infer` drafts one from the table",
+        )
+    _leave_out(path for path in tables if path not in wanted.values())
+    if not wanted:
+        return _from_rdf(rdf, declared)
     if not rdf:
-        return _from_tables(find_tables(tables, declared), declared)
-    return _from_both(rdf, tables, declared)
+        return _from_tables(wanted, declared)
+    return _from_both(rdf, wanted, declared)
 
 
 def _silent(_done: float, _total: float) -> None:
@@ -212,6 +237,8 @@ def _silent(_done: float, _total: float) -> None:
 
 def _sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
     """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files."""
+    from .archives import is_rdf_in
+
     rdf: list[str | Path] = []
     tables: list[Path] = []
     schemas: list[Path] = []
@@ -224,11 +251,17 @@ def _sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Pat
                 rdf.append(path)
             continue
         inside = sorted(child for child in here.rglob("*") if child.is_file())
-        tables += [child for child in inside if is_table(child)]
+        here_tables = [child for child in inside if is_table(child)]
+        tables += here_tables
         schemas += [child for child in inside if child.name == "schema.toml"]
-        if any(not is_table(child) and child.name != "schema.toml" for child in inside):
+        if not here_tables or any(is_rdf_in(here, child) for child in inside):
             rdf.append(path)
     return rdf, tables, schemas
+
+
+def _leave_out(tables: Iterable[Path]) -> None:
+    for path in tables:
+        _log.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
 
 
 def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
@@ -257,14 +290,14 @@ def _from_rdf(source: Any, schema: str | Path | Schema | None) -> Catalog:
 
 def _from_tables(tables: Any, schema: Schema) -> Catalog:
     graph, report = graph_from_tables(tables, schema)
-    return Catalog(graph, schema, graph_hash(graph), report)
+    return Catalog(graph, schema, graph_hash(graph), report, tables=tables)
 
 
-def _from_both(rdf: list[str | Path], tables: list[Path], schema: Schema) -> Catalog:
+def _from_both(rdf: list[str | Path], tables: dict[str, Path], schema: Schema) -> Catalog:
     """Tables are written as RDF first, so that both say the same thing in the same way."""
     from .reader import read_quads
 
-    graph, first = graph_from_tables(find_tables(tables, schema), schema)
+    graph, first = graph_from_tables(tables, schema)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
@@ -295,20 +328,19 @@ def _refuse(target: Path, replace: bool) -> None:
         raise UsageError("this is no catalog folder, so it is not replaced", where=str(target))
 
 
-def _fill_store(source: Catalog, folder: Path) -> None:
-    from .store import OxigraphStore
+def _keep_source(source: Catalog, cache: Path) -> None:
+    """What the graph can be built from again, under this schema or a changed one."""
+    if source.statements is not None:
+        write_quads(source.statements, cache / "quads")
+    elif source.tables is not None:
+        columns = {
+            name: read_columns(source.tables[name], table, f"tables.{name}")
+            for name, table in source.schema.tables.items()
+        }
+        write_arrow_folder(cache / "tables", columns, {"kind": "tables"})
 
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        path = Path(scratch) / "all.nq"
-        if source.statements is not None:
-            write_statements(source.statements, path)
-        else:
-            write_nquads(source.graph, source.schema, path)
-        with OxigraphStore(folder) as store:
-            store.load_file(path)
 
-
-def _manifest(source: Catalog, stored: bool) -> dict[str, Any]:
+def _manifest(source: Catalog) -> dict[str, Any]:
     assert source.report is not None
     quads = source.statements
     inputs = [] if quads is None else [[s.path, s.sha256, s.triples] for s in quads.sources]
@@ -317,31 +349,21 @@ def _manifest(source: Catalog, stored: bool) -> dict[str, Any]:
         "name": source.name,
         "content": source.content_hash,
         "schema": source.schema.content_hash,
-        "stored": stored,
         "inputs": inputs,
         "report": source.report.as_dict(),
     }
 
 
 def _rebuilt(folder: Path, schema: Schema, content: str) -> Graph:
-    """The graph from the statements in Arrow, or else from the store."""
+    """The graph from the statements or the tables that were kept."""
     quads = intact(read_quads_cache, folder / "cache" / "quads")
     if quads is not None and quads.content_hash == content:
         return graph_from_quads(quads, schema)[0]
-    from .reader import read_quads
-    from .store import OxigraphStore, statements
-
-    with tempfile.TemporaryDirectory() as scratch, OxigraphStore(folder / "store") as store:
-        path = Path(scratch) / "store.nq"
-        named = [graph for graph in store.graphs() if not graph.startswith(ROUNDS)]
-        lines = (
-            f"{quad} .\n".encode() for graph in (None, *named) for quad in statements(store, graph)
-        )
-        atomic_write(path, lambda out: out.writelines(lines))
-        if not path.stat().st_size:
-            raise IntegrityError(
-                "the cache is stale or damaged, and there are no statements to build it from",
-                where=str(folder),
-                hint="ingest the source again",
-            )
-        return graph_from_quads(read_quads(path), schema)[0]
+    tables = intact(read_arrow_folder, folder / "cache" / "tables")
+    if tables is not None:
+        return graph_from_tables(tables[0], schema)[0]
+    raise IntegrityError(
+        "the cache is stale or damaged, and what it was built from is damaged too",
+        where=str(folder),
+        hint="ingest the source again",
+    )

@@ -10,7 +10,7 @@ import csv
 import http.client
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Self
 from urllib.parse import urlencode, urlsplit
@@ -22,7 +22,7 @@ import pyoxigraph as ox
 from .endpoint_rows import nquads_lines
 from .errors import DataError, IntegrityError, ParseError, ResourceError, StateError, UsageError
 from .files import StrPath, atomic_write, naming
-from .store import Statement, check_query, csv_table, graph_name, named_node, rdf_format
+from .store import Statements, check_query, csv_table, graph_name, named_node, parsing, rdf_format
 
 _PROLOGUE = re.compile(
     r"(?:\s+|\#[^\n]*\n|PREFIX\s+[^\s:<]*:\s*<[^>]*>|BASE\s*<[^>]*>)*", re.IGNORECASE
@@ -85,8 +85,11 @@ class EndpointStore:
         """Give the store back; connections do not outlive a request anyway."""
         self._closed = True
 
-    def add(self, statements: Iterable[Statement], graph: str | None = None) -> None:
+    def add(self, statements: Statements, graph: str | None = None) -> None:
         """Add in one INSERT DATA request; blank nodes are refused (each request renames them)."""
+        if isinstance(statements, bytes):
+            with parsing("statements"):
+                statements = list(ox.parse(statements, ox.RdfFormat.N_TRIPLES))
         by_graph: dict[str, list[str]] = {}
         most = self.config.max_statements
         for number, each in enumerate(statements):

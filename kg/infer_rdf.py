@@ -122,6 +122,7 @@ def draft_from_quads(quads: Quads) -> str:
         )
     draft = Draft(remarks=["A draft: take out what is not needed, and check users and items."])
     events = _find_events(types)
+    types.hidden -= {end for _, roles in events for _, end in roles.values()}
     shown = [
         k for k in range(len(types.classes)) if k not in types.hidden and k not in dict(events)
     ]

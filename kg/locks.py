@@ -50,9 +50,14 @@ class FolderLock:
     ) -> None:
         self.release()
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the folder now."""
+        return self._descriptor is not None
+
     def acquire(self) -> None:
         """Take the lock or raise LockedError at once; never waits."""
-        if self._descriptor is not None:
+        if self.held:
             raise self._locked_error()
         with naming(self.path.parent, "lock"):
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -114,10 +115,10 @@ def record_round(
     """
     words, kept, graph = terms or EventTerms(), record or RoundRecord(), round_graph(run, round)
     rows = answers.to_pylist() if isinstance(answers, pa.Table) else list(answers)
-    statements = _round_statements(graph, round, kept)
+    lines = _round_lines(graph, round, kept)
     for row in rows:
-        statements += _answer_statements(graph, row, words)
-    store.add(statements, graph)
+        lines += _answer_lines(graph, row, words)
+    store.add("".join(lines).encode(), graph)
     return graph
 
 
@@ -147,78 +148,84 @@ def recorded_rounds(store: Store, *, run: str = "run") -> list[int]:
     )
 
 
-def _round_statements(graph: str, round: int, kept: RoundRecord) -> list[ox.Triple]:
-    activity = f"{graph}:activity"
-    statements = [
-        _link(graph, RDF_TYPE, PROV + "Entity"),
-        _link(graph, RDF_TYPE, NAMESPACE + "Round"),
-        _value(graph, NAMESPACE + "round", str(round), "integer"),
-        _link(graph, PROV + "wasGeneratedBy", activity),
-        _link(activity, RDF_TYPE, PROV + "Activity"),
-        _link(activity, PROV + "wasAssociatedWith", SOFTWARE),
-        _link(SOFTWARE, RDF_TYPE, PROV + "SoftwareAgent"),
-        _value(activity, NAMESPACE + "seed", str(kept.seed), "integer"),
+def _round_lines(graph: str, round: int, kept: RoundRecord) -> list[str]:
+    own, activity = _iri(graph), _iri(f"{graph}:activity")
+    lines = [
+        _line(own, RDF_TYPE, _iri(PROV + "Entity")),
+        _line(own, RDF_TYPE, _iri(NAMESPACE + "Round")),
+        _line(own, NAMESPACE + "round", _literal(str(round), "integer")),
+        _line(own, PROV + "wasGeneratedBy", activity),
+        _line(activity, RDF_TYPE, _iri(PROV + "Activity")),
+        _line(activity, PROV + "wasAssociatedWith", _iri(SOFTWARE)),
+        _line(_iri(SOFTWARE), RDF_TYPE, _iri(PROV + "SoftwareAgent")),
+        _line(activity, NAMESPACE + "seed", _literal(str(kept.seed), "integer")),
     ]
     if kept.strategy:
-        statements.append(_value(activity, NAMESPACE + "strategy", kept.strategy))
+        lines.append(_line(activity, NAMESPACE + "strategy", _literal(kept.strategy)))
     if kept.model:
-        statements.append(_value(activity, NAMESPACE + "model", kept.model))
+        lines.append(_line(activity, NAMESPACE + "model", _literal(kept.model)))
     for name, moment in (("startedAtTime", kept.started), ("endedAtTime", kept.ended)):
         if moment is not None:
-            statements.append(_value(activity, PROV + name, _iso(moment), "dateTime"))
-    return statements
+            lines.append(_line(activity, PROV + name, _literal(_iso(moment), "dateTime")))
+    return lines
 
 
-def _answer_statements(graph: str, row: Mapping[str, Any], terms: EventTerms) -> list[ox.Triple]:
+def _answer_lines(graph: str, row: Mapping[str, Any], terms: EventTerms) -> list[str]:
     user, item, answer = str(row["user"]), str(row["item"]), str(row["answer"])
     pair = hashlib.sha256(f"{len(user)}:{user}{item}".encode()).hexdigest()[:24]
-    event = f"{graph}:answer:{pair}"
-    statements = [
-        _link(event, RDF_TYPE, NAMESPACE + "Answer"),
-        _value(event, NAMESPACE + "answer", answer),
-        _link(event, NAMESPACE + "user", user),
-        _link(event, NAMESPACE + "item", item),
+    event, user, item = f"<{graph}:answer:{pair}>", _iri(user), _iri(item)
+    lines = [
+        _line(event, RDF_TYPE, _iri(NAMESPACE + "Answer")),
+        _line(event, NAMESPACE + "answer", _literal(answer)),
+        _line(event, NAMESPACE + "user", user),
+        _line(event, NAMESPACE + "item", item),
     ]
     rating = row.get("rating")
     if rating is None:
         rating = {"like": terms.like, "dislike": terms.dislike}.get(answer)
     # Without a rating a dislike would read as one more positive event: it stays outside the class.
     if answer != "cannot tell" and (rating is not None or answer == "like"):
-        statements += [
-            _link(event, RDF_TYPE, terms.type),
-            _link(event, terms.user, user),
-            _link(event, terms.item, item),
+        lines += [
+            _line(event, RDF_TYPE, _iri(terms.type)),
+            _line(event, terms.user, user),
+            _line(event, terms.item, item),
         ]
         if rating is not None and terms.rating:
-            statements.append(_value(event, terms.rating, repr(float(rating)), "double"))
-    statements += _source_statements(event, row, terms)
-    return statements
+            lines.append(_line(event, terms.rating, _literal(repr(float(rating)), "double")))
+    return lines + _source_lines(event, row, terms)
 
 
-def _source_statements(event: str, row: Mapping[str, Any], terms: EventTerms) -> list[ox.Triple]:
-    statements = []
+def _source_lines(event: str, row: Mapping[str, Any], terms: EventTerms) -> list[str]:
+    lines = []
     if row.get("annotator"):
         name = str(row["annotator"])
-        agent = name if ":" in name else f"urn:coldframe:annotator:{quote(name, safe='')}"
-        statements += [
-            _link(event, PROV + "wasAttributedTo", agent),
-            _link(agent, RDF_TYPE, PROV + "Agent"),
+        agent = _iri(name if ":" in name else f"urn:coldframe:annotator:{quote(name, safe='')}")
+        lines += [
+            _line(event, PROV + "wasAttributedTo", agent),
+            _line(agent, RDF_TYPE, _iri(PROV + "Agent")),
         ]
     if row.get("time") is not None:
-        moment = _iso(float(row["time"]))
-        statements.append(_value(event, PROV + "generatedAtTime", moment, "dateTime"))
+        moment = _literal(_iso(float(row["time"])), "dateTime")
+        lines.append(_line(event, PROV + "generatedAtTime", moment))
         if terms.time:
-            statements.append(_value(event, terms.time, moment, "dateTime"))
-    return statements
+            lines.append(_line(event, terms.time, moment))
+    return lines
 
 
-def _link(subject: str, predicate: str, target: str) -> ox.Triple:
-    return ox.Triple(named_node(subject), named_node(predicate), named_node(target))
+def _line(subject: str, predicate: str, target: str) -> str:
+    """One line of N-Triples from two tokens and a property's IRI."""
+    return f"{subject} {_iri(predicate)} {target} .\n"
 
 
-def _value(subject: str, predicate: str, text: str, kind: str = "string") -> ox.Triple:
-    literal = ox.Literal(text, datatype=named_node(XSD + kind))
-    return ox.Triple(named_node(subject), named_node(predicate), literal)
+@lru_cache(maxsize=4096)
+def _iri(iri: str) -> str:
+    """A checked IRI in angle brackets: what is not one never reaches a store."""
+    return str(named_node(iri))
+
+
+@lru_cache(maxsize=256)
+def _literal(text: str, kind: str = "string") -> str:
+    return str(ox.Literal(text, datatype=named_node(XSD + kind)))
 
 
 def _iso(moment: float) -> str:

@@ -17,10 +17,19 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyoxigraph as ox
 
-from .errors import DataError, IntegrityError, ParseError, ResourceError, StateError, UsageError
+from .errors import (
+    ColdframeError,
+    DataError,
+    IntegrityError,
+    ParseError,
+    ResourceError,
+    StateError,
+    UsageError,
+)
 from .files import FolderLock, StrPath, atomic_write, naming, sync
 
 Statement = ox.Triple | ox.Quad
+Statements = Iterable[Statement] | bytes  # bytes are N-Triples
 FORMATS = {
     ".nt": ox.RdfFormat.N_TRIPLES,
     ".nq": ox.RdfFormat.N_QUADS,
@@ -44,8 +53,11 @@ _NETWORK = re.compile(r"(?<![\w:?$@.-])(SERVICE|LOAD)(?![\w:-])", re.IGNORECASE)
 class Store(Protocol):
     """What every store does. `graph` is the IRI of a named graph; None is the default graph."""
 
-    def add(self, statements: Iterable[Statement], graph: str | None = None) -> None:
-        """Add triples (or quads, whose own graph gives way to `graph`), all or none."""
+    def add(self, statements: Statements, graph: str | None = None) -> None:
+        """Add triples (or quads, whose own graph gives way to `graph`), all or none.
+
+        N-Triples as bytes are the fast way in.
+        """
 
     def drop(self, graph: str) -> None:
         """Remove a named graph; does nothing if there is none of that name."""
@@ -94,10 +106,14 @@ class MemoryStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, statements: Iterable[Statement], graph: str | None = None) -> None:
+    def add(self, statements: Statements, graph: str | None = None) -> None:
         """Add in one transaction: a kill leaves all of them or none."""
         name = graph_name(graph)
-        self._store.extend([_placed(each, graph, name) for each in statements])
+        if isinstance(statements, bytes):
+            with parsing("statements"):
+                self._store.load(statements, ox.RdfFormat.N_TRIPLES, to_graph=name)
+        else:
+            self._store.extend([placed(each, graph, name) for each in statements])
         self._flush()
 
     def drop(self, graph: str) -> None:
@@ -137,16 +153,12 @@ class MemoryStore:
         empty = len(self._store) == 0
         load = self._store.bulk_load if empty else self._store.load
         try:
-            load(path=str(path), format=kind, to_graph=target)
-        except SyntaxError as error:
+            with parsing(path):
+                load(path=str(path), format=kind, to_graph=target)
+        except ColdframeError:
             if empty:
                 self._store.clear()
-            place = f"{path}:{error.lineno}:{error.offset}" if error.lineno else str(path)
-            raise ParseError(str(error.msg), where=place) from None
-        except OSError as error:
-            if empty:
-                self._store.clear()
-            raise ResourceError(f"cannot load: {error}", where=str(path)) from error
+            raise
         self._store.flush()
 
     def dump(self, path: StrPath) -> int:
@@ -174,22 +186,24 @@ class OxigraphStore(MemoryStore):
 
     def __init__(self, folder: StrPath) -> None:
         self.folder = Path(folder)
+        self._open = None
         self._lock = FolderLock(self.folder, purpose="store")
         self._lock.acquire()
         try:
-            with naming(self.folder, "open the store"):
-                self._open = ox.Store(str(self.folder))
-        except RuntimeError as error:
-            self._lock.release()
-            raise IntegrityError(f"the store is damaged: {error}", where=str(folder)) from None
+            self._start()
         except BaseException:
             self._lock.release()
             raise
 
+    def _start(self) -> None:
+        self._open = open_engine(self.folder)
+
     def close(self) -> None:
         """Flush, close the folder and let the next writer in."""
-        if self._open is not None:
-            self._flush()
+        try:
+            if self._open is not None:
+                self._flush()
+        finally:
             self._open = None
             self._lock.release()
 
@@ -204,9 +218,31 @@ class OxigraphStore(MemoryStore):
                     sync(log)
 
 
-def _placed(
+def open_engine(folder: Path) -> ox.Store:
+    """The engine on a folder; IntegrityError where the folder holds a damaged store."""
+    try:
+        with naming(folder, "open the store"):
+            return ox.Store(str(folder))
+    except RuntimeError as error:
+        raise IntegrityError(f"the store is damaged: {error}", where=str(folder)) from None
+
+
+@contextlib.contextmanager
+def parsing(path: StrPath) -> Iterator[None]:
+    """Turn what the engine raises while it reads RDF into ParseError or ResourceError."""
+    try:
+        yield
+    except SyntaxError as error:
+        place = f"{path}:{error.lineno}:{error.offset}" if error.lineno else str(path)
+        raise ParseError(str(error.msg), where=place) from None
+    except OSError as error:
+        raise ResourceError(f"cannot load: {error}", where=str(path)) from error
+
+
+def placed(
     statement: Statement, graph: str | None, name: ox.NamedNode | ox.DefaultGraph
 ) -> ox.Quad:
+    """The statement in a graph (`name` is that of the IRI `graph`); a quad keeps its own for None."""
     if graph is None and isinstance(statement, ox.Quad):
         return statement
     return ox.Quad(statement.subject, statement.predicate, statement.object, name)
@@ -283,8 +319,3 @@ def _depth(text: str) -> int:
         depth += 1 if sign in "([{" else -1
         deepest = max(deepest, depth)
     return deepest
-
-
-def statements(store: MemoryStore, graph: str | None = None) -> Iterator[ox.Quad]:
-    """The quads of one graph of a local store, in the store's order."""
-    return store._store.quads_for_pattern(None, None, None, graph_name(graph))

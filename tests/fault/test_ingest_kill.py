@@ -79,8 +79,6 @@ def test_an_ingest_that_is_killed_leaves_all_or_nothing(tmp_path: Path) -> None:
             if out.exists():
                 catalog = Catalog.open(out)
                 assert graph_hash(catalog.graph) == want
-                with catalog.store() as store:
-                    assert store.count() == 9000
             if trial % 10 == 3 and out.exists():
                 shutil.rmtree(out)  # the next kills start from nothing
         server.stdin.close()

@@ -22,6 +22,8 @@ from coldframe.kg.errors import (
     UsageError,
 )
 from coldframe.kg.graph import Graph
+from coldframe.kg.schema import Schema
+from coldframe.kg.table_files import write_table
 
 SCHEMA = """
 name = "garden"
@@ -69,7 +71,7 @@ def garden(tmp_path: Path) -> Path:
 
 def cache_folder(out: Path) -> Path:
     """The folder of the cached graph."""
-    return next(p for p in (out / "cache").iterdir() if p.name != "quads")
+    return next(p for p in (out / "cache").iterdir() if len(p.name) == 32)
 
 
 def test_ingest_and_open_give_the_same_graph(garden: Path, tmp_path: Path) -> None:
@@ -145,21 +147,42 @@ def test_a_damaged_cache_is_rebuilt_whatever_is_damaged(garden: Path, tmp_path: 
         assert graph_hash(Catalog.open(out).graph) == want
 
 
-def test_what_cannot_be_rebuilt_from_statements_comes_from_the_store(
-    garden: Path, tmp_path: Path
-) -> None:
+def test_a_graph_of_tables_is_rebuilt_from_their_columns(garden: Path, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("id,title,more\n1,Rose,x\n2,,y\n", "utf-8")
+    (tmp_path / "ratings.tsv").write_text("u\ti\tr\n1\t1\t5\n", "utf-8")
+    tables = [tmp_path / "items.csv", tmp_path / "ratings.tsv"]
     out = tmp_path / "out"
-    made, _ = Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
-    shutil.rmtree(out / "cache")
+    made, _ = Catalog.ingest(tables, garden / "schema.toml", out)
+    for path in (*tables, *cache_folder(out).iterdir()):
+        path.unlink()
     assert graph_hash(Catalog.open(out).graph) == graph_hash(made.graph)
-    bare, _ = Catalog.ingest(
-        garden / "garden.ttl", garden / "schema.toml", tmp_path / "bare", store=False
-    )
-    assert bare.path is not None
-    shutil.rmtree(bare.path / "cache")
+    text = (out / "catalog.toml").read_text("utf-8")
+    (out / "catalog.toml").write_text(text.replace('columns.title = "title"\n', ""), "utf-8")
+    assert set(Catalog.open(out).graph.items.titles) == {"1", "2"}
+
+
+def test_what_nothing_intact_is_left_of_is_an_error(garden: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    shutil.rmtree(out / "cache")
     with pytest.raises(IntegrityError) as caught:
-        Catalog.open(bare.path)
+        Catalog.open(out)
     assert "ingest" in caught.value.hint
+
+
+def test_a_stray_table_beside_rdf_is_left_out_with_a_word(
+    garden: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_table(garden / "stray.parquet", pa.table({"a": [1]}))
+    (garden / "README.md").write_text("a garden", "utf-8")
+    rdf_only = Schema.loads((garden / "schema.toml").read_text("utf-8").partition("[tables.")[0])
+    assert read(garden, rdf_only).graph.n_items == 2
+    assert "stray.parquet: no [tables.*] section" in caplog.text
+    (garden / "schema.toml").unlink()
+    assert read(garden).graph.n_items == 2  # a draft of the RDF
+    (garden / "garden.ttl").unlink()
+    with pytest.raises(DataError, match=r"no \[tables\.\*\] section, so stray\.parquet"):
+        read(garden, rdf_only)
 
 
 def test_a_changed_schema_makes_the_cache_stale(garden: Path, tmp_path: Path) -> None:
@@ -168,7 +191,7 @@ def test_a_changed_schema_makes_the_cache_stale(garden: Path, tmp_path: Path) ->
     text = (out / "catalog.toml").read_text("utf-8")
     (out / "catalog.toml").write_text(text.replace('number.size = "ex:size"\n', ""), "utf-8")
     assert Catalog.open(out).graph.items.numbers == {}
-    assert len([p for p in (out / "cache").iterdir() if p.name != "quads"]) == 2
+    assert len([p for p in (out / "cache").iterdir() if len(p.name) == 32]) == 2
 
 
 def test_an_opened_catalog_does_not_read_its_sources(

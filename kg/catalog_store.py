@@ -1,0 +1,158 @@
+"""The SPARQL store of a catalog folder, which costs nothing before it is asked.
+
+store/                 the engine's files (Oxigraph)
+store/filled.json      how many of the catalog's own statements were filled in; missing = not yet
+store/pending/*.trig   named graphs that were added since the engine was last open, in order
+
+Filling takes far longer than all the rest of an ingest, and a round of answers is written in a tenth of
+the time that the engine needs to open. So both wait for the first question. Nothing is lost to a kill on
+the way: what was taken in twice is there once, as graphs are sets.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pyoxigraph as ox
+
+from .errors import IntegrityError
+from .files import StrPath, atomic_write, naming, read_json, write_json
+from .store import OxigraphStore, Statements, graph_name, open_engine, parsing, placed
+
+Advance = Callable[[float, float], None]
+FILLED = "filled.json"
+PENDING = "pending"
+ROUNDS = "urn:coldframe:run:"  # how the names of the rounds' graphs start
+
+
+class CatalogStore(OxigraphStore):
+    """An `OxigraphStore` that opens its engine at the first question.
+
+    Args:
+        folder: the catalog's `store/`.
+        write_facts: writes the catalog's own statements as N-Quads to the path it is given.
+        progress: called with (done, total) bytes while the store is filled.
+
+    Raises:
+        LockedError: as `OxigraphStore`, when it is made.
+        IntegrityError: the store is damaged; at the first question.
+    """
+
+    def __init__(
+        self,
+        folder: StrPath,
+        write_facts: Callable[[Path], object],
+        progress: Advance | None = None,
+    ) -> None:
+        self._write_facts = write_facts
+        self._progress = progress
+        super().__init__(folder)
+
+    @property
+    def _store(self) -> ox.Store:
+        if self._open is None and self._lock.held:
+            self._open = self._caught_up()
+        return super()._store
+
+    def _start(self) -> None:
+        """The engine waits for the first question."""
+
+    def add(self, statements: Statements, graph: str | None = None) -> None:
+        """Add in one step: to the engine where it is open, else to the log that it takes in later."""
+        if self._open is not None or not self._lock.held:
+            super().add(statements, graph)
+            return
+        waiting = pending(self.folder)
+        number = int(waiting[-1].stem) + 1 if waiting else 1
+        text = _trig(statements, graph)
+        atomic_write(self.folder / PENDING / f"{number:06d}.trig", text)
+
+    def fill(self) -> int:
+        """Fill the store now, if it is not; returns how many statements of the catalog it holds."""
+        assert self._store is not None
+        return filled(self.folder) or 0
+
+    def _caught_up(self) -> ox.Store:
+        engine = open_engine(self.folder)
+        if filled(self.folder) is None:
+            self._fill(engine)
+        waiting = pending(self.folder)
+        for path in waiting:
+            with parsing(path):
+                engine.extend(ox.parse(path=str(path), format=ox.RdfFormat.TRIG))
+        if waiting:
+            self._flush()
+            with naming(self.folder, "write"):
+                for path in waiting:
+                    path.unlink()
+        return engine
+
+    def _fill(self, engine: ox.Store) -> None:
+        """Take the catalog's statements in. Killed on the way, the next question starts again."""
+        path = self.folder / "facts.nq"
+        try:
+            self._write_facts(path)
+            with naming(path, "read"), path.open("rb") as source, parsing(path):
+                reader = source if self._progress is None else _Told(source, path, self._progress)
+                engine.bulk_load(reader, ox.RdfFormat.N_QUADS)
+        finally:
+            path.unlink(missing_ok=True)
+        engine.flush()
+        write_json(self.folder / FILLED, {"statements": count_facts(engine)})
+
+
+class _Told:
+    """A file that says how much of it was read."""
+
+    def __init__(self, source: IO[bytes], path: Path, progress: Advance) -> None:
+        self._source, self._progress = source, progress
+        self._total = path.stat().st_size
+
+    def read(self, size: int = -1) -> bytes:
+        self._progress(self._source.tell(), self._total)
+        return self._source.read(size)
+
+
+def filled(folder: Path) -> int | None:
+    """How many statements the store of this folder was filled with; None = not yet.
+
+    Raises:
+        IntegrityError: the note of it is damaged.
+    """
+    path = folder / FILLED
+    if not path.exists():
+        return None
+    found: Any = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("statements"), int):
+        raise IntegrityError("this says not how many statements the store holds", where=str(path))
+    return int(found["statements"])
+
+
+def pending(folder: Path) -> list[Path]:
+    """Files of graphs that the engine has not taken in yet, in order."""
+    return sorted((folder / PENDING).glob("[0-9]*.trig"))
+
+
+def count_facts(engine: ox.Store) -> int:
+    """How many statements lie outside the graphs of rounds."""
+    rounds = sum(
+        1
+        for graph in engine.named_graphs()
+        if str(graph.value).startswith(ROUNDS)
+        for _ in engine.quads_for_pattern(None, None, None, graph)
+    )
+    return len(engine) - rounds
+
+
+def _trig(statements: Statements, graph: str | None) -> bytes:
+    """Statements as TriG, which takes N-Triples between a graph's braces as they are."""
+    name = graph_name(graph)
+    if isinstance(statements, bytes):
+        with parsing("statements"):  # what is wrong must not wait for the next question
+            deque(ox.parse(statements, ox.RdfFormat.N_TRIPLES), maxlen=0)
+        return b"%s{\n%s\n}\n" % (b"" if graph is None else str(name).encode(), statements)
+    quads = [placed(each, graph, name) for each in statements]
+    return ox.serialize(quads, format=ox.RdfFormat.TRIG) or b""

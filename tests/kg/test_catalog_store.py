@@ -1,0 +1,124 @@
+"""The store of a catalog folder: nothing before the first question, everything from then on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+
+from coldframe.kg.catalog_store import CatalogStore, filled, pending
+from coldframe.kg.errors import DataError, IntegrityError, LockedError, ParseError, StateError
+
+EX = "https://example.org/"
+GRAPH = "urn:coldframe:run:r:round:1"
+LINE = f'<{EX}a> <{EX}p> "said" .\n'.encode()
+FACTS = "".join(f'<{EX}{k}> <{EX}p> "{k}" .\n' for k in range(300))
+
+
+def opened(folder: Path, facts: str = FACTS, **more: object) -> CatalogStore:
+    return CatalogStore(folder, lambda path: path.write_text(facts, "utf-8"), **more)  # type: ignore[arg-type]
+
+
+def never(_: Path) -> None:
+    pytest.fail("the store was filled")
+
+
+def test_adding_needs_no_engine_and_the_first_question_brings_all(tmp_path: Path) -> None:
+    with CatalogStore(tmp_path, never) as store:
+        store.add(LINE, GRAPH)
+    with CatalogStore(tmp_path, never) as store:
+        store.add(
+            [ox.Triple(ox.NamedNode(EX + "b"), ox.NamedNode(EX + "p"), ox.Literal("é\n"))], GRAPH
+        )
+        store.add(LINE)
+    assert len(pending(tmp_path)) == 3
+    assert not (tmp_path / "CURRENT").exists()
+    told: list[tuple[float, float]] = []
+    with opened(tmp_path, progress=lambda done, total: told.append((done, total))) as store:
+        assert (store.count(), store.count(GRAPH), store.graphs()) == (301, 2, [GRAPH])
+        store.add(LINE, GRAPH + "0")  # the engine is open: straight in
+        assert not pending(tmp_path)
+    assert told[-1][0] == told[-1][1] > 0
+    assert filled(tmp_path) == 300
+    assert not (tmp_path / "facts.nq").exists()
+    with CatalogStore(tmp_path, never) as store:
+        assert (store.fill(), store.count(), len(store.graphs())) == (300, 301, 2)
+        store.drop(GRAPH)
+    with CatalogStore(tmp_path, never) as store:
+        assert store.graphs() == [GRAPH + "0"]
+
+
+def test_what_is_wrong_is_refused_at_once(tmp_path: Path) -> None:
+    with CatalogStore(tmp_path, never) as store:
+        with pytest.raises(ParseError, match="statements:2"):
+            store.add(LINE + b"<no iri> .\n", GRAPH)
+        with pytest.raises(DataError, match="not an IRI"):
+            store.add(LINE, "no iri")
+        with pytest.raises(ParseError):
+            store.add(b"} <urn:other> { " + LINE, GRAPH)
+        with pytest.raises(LockedError):
+            CatalogStore(tmp_path, never)
+    assert not pending(tmp_path)
+    for use in (store.count, lambda: store.add(LINE)):
+        with pytest.raises(StateError, match="closed"):
+            use()
+
+
+@pytest.mark.R(4)
+@pytest.mark.parametrize("point", ["bulk_load", "extend", "unlink"])
+def test_a_kill_while_it_fills_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, point: str
+) -> None:
+    with CatalogStore(tmp_path, never) as store:
+        store.add(LINE, GRAPH)
+        store.add(LINE, GRAPH + "0")
+    code = KILLED.format(folder=str(tmp_path), facts=FACTS, point=point)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with opened(tmp_path) as store:
+        assert (store.count(), store.count(GRAPH), store.graphs()) == (300, 1, [GRAPH, GRAPH + "0"])
+    assert {p.name for p in tmp_path.glob("*.nq")} | set(pending(tmp_path)) == set()
+
+
+# Dies right after the named step of the first question.
+KILLED = """
+import os, signal
+from pathlib import Path
+import pyoxigraph as ox
+from coldframe.kg import catalog_store
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Engine:
+    def __init__(self, engine):
+        self._engine = engine
+    def __getattr__(self, name):
+        found = getattr(self._engine, name)
+        return (lambda *a, **k: (found(*a, **k), die())) if name == "{point}" else found
+    def __len__(self):
+        return len(self._engine)
+
+opener = catalog_store.open_engine
+catalog_store.open_engine = lambda folder: Engine(opener(folder))
+if "{point}" == "unlink":
+    unlink = Path.unlink
+    Path.unlink = lambda self, **more: (unlink(self, **more), self.suffix == ".trig" and die())
+store = catalog_store.CatalogStore("{folder}", lambda path: path.write_text('''{facts}'''))
+store.count()
+"""
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    (tmp_path / "filled.json").write_text("[]", "utf-8")
+    with opened(tmp_path) as store, pytest.raises(IntegrityError, match="filled"):
+        store.count()
+    (tmp_path / "filled.json").unlink()
+    (tmp_path / "CURRENT").write_text("garbage", "utf-8")
+    with opened(tmp_path) as store, pytest.raises(IntegrityError, match="damaged"):
+        store.count()
+    assert not (tmp_path / ".coldframe.lock").exists()
