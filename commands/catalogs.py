@@ -1,4 +1,4 @@
-"""From files to a catalog: ingest, dataset, schema infer, check."""
+"""From files to a catalog: ingest, dataset, schema infer, check, sparql."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..kg.errors import StateError, UsageError, nearest
-from .console import Output
+from .console import Bar, Output
 from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
 
 if TYPE_CHECKING:
     from ..kg.catalog import Catalog
+    from ..kg.catalog_store import CatalogStore
     from ..kg.problems import Problem
 
 TITLE = "Data in"
-COMMANDS = ("ingest", "dataset", "schema", "check")
+COMMANDS = ("ingest", "dataset", "schema", "check", "sparql")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The catalog folder to make.")]
+ROWS = 50  # of an answer shown to a person; --json and --out have all
 SHOWN = 12  # findings shown in full to a person; --json has them all
 
 
@@ -32,6 +34,7 @@ def register(app: typer.Typer) -> None:
     schema.callback(invoke_without_command=False)(lambda: None)
     app.add_typer(schema, name="schema")
     app.command()(check)
+    app.command()(sparql)
 
 
 def ingest(
@@ -132,6 +135,43 @@ def check(
     _show_report(output, report, f"{opened.name}: {catalog}")
     if strict and report["problems"]:
         raise typer.Exit(3)
+
+
+def sparql(
+    catalog: CatalogFolder,
+    query: Annotated[str, typer.Argument(help="A SELECT query. Rounds are named graphs.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write the rows here (.csv, .tsv, .jsonl, .parquet)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the catalog a SPARQL query. The first one ever fills its store."""
+    from ..kg.files import write_table
+
+    output = Output(as_json)
+    with output.progress("fill the store") as advance, _store(catalog, advance) as store:
+        table = store.select(query)
+    rows = table.slice(0, None if as_json else ROWS).to_pylist()
+    found: dict[str, Any] = {"columns": table.column_names, "count": len(table), "rows": rows}
+    if out is not None:
+        write_table(out, table)
+        found = {"columns": table.column_names, "count": len(table), "path": str(out)}
+        output.result(found, lambda o: o.say(f"{len(table):,} rows written to {out}"))
+        return
+
+    def show(o: Output) -> None:
+        o.table(rows, table.column_names)
+        if len(table) > ROWS:
+            o.say(f"... and {len(table) - ROWS:,} more; --out FILE writes all")
+
+    output.result(found, show)
+
+
+def _store(catalog: Path, advance: Bar) -> CatalogStore:
+    from ..kg.catalog import Catalog
+
+    return Catalog.open(catalog).store(advance)
 
 
 def _shape_problems(catalog: Catalog, shapes: Path) -> list[Problem]:

@@ -19,7 +19,7 @@ from typing import IO, Any
 import pyoxigraph as ox
 
 from .errors import IntegrityError
-from .files import StrPath, atomic_write, naming, read_json, write_json
+from .files import FolderLock, StrPath, atomic_write, naming, read_json, write_json
 from .store import OxigraphStore, Statements, graph_name, open_engine, parsing, placed
 
 Advance = Callable[[float, float], None]
@@ -97,7 +97,8 @@ class CatalogStore(OxigraphStore):
             self._write_facts(path)
             with naming(path, "read"), path.open("rb") as source, parsing(path):
                 reader = source if self._progress is None else _Told(source, path, self._progress)
-                engine.bulk_load(reader, ox.RdfFormat.N_QUADS)
+                # Lenient: it is our own text, and rare IRIs that we take are no strict ones.
+                engine.bulk_load(reader, ox.RdfFormat.N_QUADS, lenient=True)
         finally:
             path.unlink(missing_ok=True)
         engine.flush()
@@ -134,6 +135,26 @@ def filled(folder: Path) -> int | None:
 def pending(folder: Path) -> list[Path]:
     """Files of graphs that the engine has not taken in yet, in order."""
     return sorted((folder / PENDING).glob("[0-9]*.trig"))
+
+
+def check_store(folder: Path) -> None:
+    """Read through what a store holds and what waits for it; does not fill it.
+
+    Raises:
+        IntegrityError: it is damaged, or has lost statements of the catalog.
+        ParseError: a graph that waits is damaged.
+        LockedError: it is in use.
+    """
+    with FolderLock(folder, purpose="verify"):
+        for path in pending(folder):
+            with parsing(path):
+                deque(ox.parse(path=str(path), format=ox.RdfFormat.TRIG), maxlen=0)
+        wanted = filled(folder)
+        if wanted is not None and (held := count_facts(open_engine(folder))) < wanted:
+            raise IntegrityError(
+                f"the store holds {held} of the {wanted} statements that it was filled with",
+                where=str(folder),
+            )
 
 
 def count_facts(engine: ox.Store) -> int:

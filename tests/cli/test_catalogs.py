@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from coldframe import cli
 from coldframe.datasets.generated import generate_catalog
+from coldframe.kg.catalog import Catalog
+from coldframe.kg.files import read_table
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +122,30 @@ def test_verify_finds_a_changed_byte(generated, tmp_path):
     spoken = RUNNER.invoke(cli.app, ["verify", str(copy)])
     assert spoken.exit_code == 4
     assert "1 of" in spoken.stderr
+
+
+def test_sparql_fills_the_store_at_the_first_question(generated, tmp_path):
+    made, _ = generated
+    catalog = tmp_path / "catalog"
+    report = run("ingest", *made.inputs, "--schema", made.schema, "--out", catalog)
+    assert not list((catalog / "store").iterdir())
+    count = "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }"
+    found = run("sparql", catalog, count)
+    assert found == {"columns": ["n"], "count": 1, "rows": [{"n": str(report["triples"])}]}
+    assert (catalog / "store" / "filled.json").exists()
+    assert run("verify", catalog)["ok"]
+    everything = "SELECT ?s ?o { ?s a ?o }"
+    spoken = RUNNER.invoke(cli.app, ["sparql", str(catalog), everything])
+    assert "more; --out FILE writes all" in spoken.stdout
+    said = run("sparql", catalog, everything, "--out", tmp_path / "rows.parquet")
+    assert len(read_table(tmp_path / "rows.parquet")) == said["count"] > 50
+    assert RUNNER.invoke(cli.app, ["sparql", str(catalog), "ASK {}"]).exit_code == 2
+    with Catalog.open(catalog).store():
+        assert RUNNER.invoke(cli.app, ["verify", str(catalog)]).exit_code == 4
+        assert "in use" in RUNNER.invoke(cli.app, ["sparql", str(catalog), count]).stderr
+    (catalog / "store" / "filled.json").write_text('{"statements": 1000000}')
+    lost = RUNNER.invoke(cli.app, ["verify", str(catalog)])
+    assert (lost.exit_code, "1000000 statements" in lost.stderr) == (4, True)
 
 
 def test_the_readme_example_reads_tables(tmp_path, monkeypatch):
