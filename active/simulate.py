@@ -16,11 +16,20 @@ from ..kg.errors import UsageError
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, write_json
 from ..kg.graph import Graph
 from .auto import find_strategy
-from .world import METRICS, PROTOCOLS, build_world, play
+from .user_cold import build_town, check_strategy, interview_all
+from .world import ALL, METRICS, build_world, play
+from .world import PROTOCOLS as ITEM_PROTOCOLS
 
 _log = logging.getLogger(__name__)
 CUTS = (100, 200, 350, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000)
 REACH = 32  # random's curve is followed up to so many times the largest budget
+USER_COLD = "user-cold"
+PROTOCOLS = (*ITEM_PROTOCOLS, USER_COLD)
+# Strategies and budgets of the protocols that ask about cold items, and of the one that asks new users.
+USUAL = (
+    (("popularity", "predicted-popularity", "score-proportional", "auto"), (500, 1000, 2000)),
+    (("popularity", "interview"), (5, 10, 15, 20)),
+)
 Progress = Callable[[int, int, str], None]
 
 
@@ -29,14 +38,16 @@ class SimulationConfig:
     """What is simulated.
 
     Attributes:
-        protocol: a name of `PROTOCOLS`. strategies: names; random is always added.
-        budgets: cumulative questions at which is measured. seeds: one split each.
-        at_least: positives an item needs to be made cold.
+        protocol: a name of `PROTOCOLS`. strategies: names; random is always added. Empty = the
+            protocol's usual ones.
+        budgets: cumulative questions at which is measured, with `user-cold` those to each new user.
+            Empty = the protocol's usual ones. seeds: one split each.
+        at_least: positives an item (with `user-cold` a user) needs to be made cold.
     """
 
     protocol: str = "kg-coldstart-open"
-    strategies: tuple[str, ...] = ("predicted-popularity", "score-proportional", "auto")
-    budgets: tuple[int, ...] = (500, 1000, 2000)
+    strategies: tuple[str, ...] = ()
+    budgets: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     at_least: int = 20
 
@@ -47,9 +58,12 @@ class SimulationConfig:
             raise UsageError(
                 f"unknown protocol {self.protocol!r}", hint=nearest(self.protocol, PROTOCOLS)
             )
+        strategies, budgets = USUAL[self.protocol == USER_COLD]
+        object.__setattr__(self, "strategies", tuple(self.strategies) or strategies)
+        object.__setattr__(self, "budgets", tuple(self.budgets) or budgets)
         for name in self.strategies:
-            find_strategy(name)
-        if not self.budgets or min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
+            (check_strategy if self.protocol == USER_COLD else find_strategy)(name)
+        if min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
             raise UsageError(f"budgets are {self.budgets}, expected distinct numbers above 0")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"seeds are {self.seeds}, expected distinct numbers")
@@ -74,8 +88,9 @@ def simulate(
         {"protocol", "budgets", "seeds", "ceiling": {metric: x}, "prior": {metric: x},
         "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
         {"mean", "low", "high"}}, "labels_saved": {budget: x}, "labels_saved_by": {metric: ...},
-        "saved_at_least": whether any of these is only a lower bound}}, "reference": random's longer
-        curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
+        "saved_at_least": whether any of these is only a lower bound, "reaches_popularity": {metric:
+        labels with which it has popularity's value at the largest budget, or null}}}, "reference":
+        random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
         against random, paired by seed, with 95 % t intervals.
 
     Raises:
@@ -107,6 +122,8 @@ def play_seed(
     graph: Graph, config: SimulationConfig, names: Sequence[str], seed: int
 ) -> dict[str, Any]:
     """One seed: {"curves": {strategy: {metric: [...]}}, "ceiling", "prior", "reference"}."""
+    if config.protocol == USER_COLD:
+        return _play_users(graph, config, names, seed)
     world = build_world(graph, config.protocol, seed, at_least=config.at_least)
     budgets = sorted(config.budgets)
     cuts = sorted({*budgets, *(cut for cut in CUTS if cut < budgets[-1])})
@@ -129,46 +146,89 @@ def play_seed(
     }
 
 
+def _play_users(
+    graph: Graph, config: SimulationConfig, names: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """The same where new users are asked."""
+    town = build_town(graph, seed, at_least=config.at_least)
+    budgets = sorted(config.budgets)
+    far = _far_cuts(budgets[0], min(REACH * budgets[-1], len(town.asked)))
+    return {
+        "curves": {name: interview_all(town, name, budgets) for name in names},
+        "ceiling": town.ceiling(),
+        "prior": town.measure([town.population.newcomer()] * len(town.likes)),
+        "reference": {"labels": far, **interview_all(town, "random", far)},
+    }
+
+
 def summarise(
     config: SimulationConfig, names: Sequence[str], outcomes: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The figures of all seeds together."""
     budgets = sorted(config.budgets)
     labels = min((outcome["reference"]["labels"] for outcome in outcomes), key=len)
+    metrics = list(outcomes[0]["ceiling"])
     reference = {
         metric: np.mean([o["reference"][metric][: len(labels)] for o in outcomes], axis=0).tolist()
-        for metric in METRICS
+        for metric in metrics
     }
     strategies: dict[str, Any] = {}
     for name in names:
-        curve = {m: [outcome["curves"][name][m] for outcome in outcomes] for m in METRICS}
+        curve = {m: [outcome["curves"][name][m] for outcome in outcomes] for m in metrics}
         saved = {
             metric: _labels_saved(
                 np.mean(curve[metric], axis=0), budgets, labels, reference[metric]
             )
-            for metric in METRICS
+            for metric in metrics
         }
         strategies[name] = {
             "curve": curve,
             "aulc_gain": {
                 m: _aulc_gain(curve[m], [o["curves"]["random"][m] for o in outcomes], budgets)
-                for m in METRICS
+                for m in metrics
             },
             "labels_saved": saved["ndcg@10"][0],
-            "labels_saved_by": {metric: saved[metric][0] for metric in METRICS},
-            "saved_at_least": {metric: saved[metric][1] for metric in METRICS},
+            "labels_saved_by": {metric: saved[metric][0] for metric in metrics},
+            "saved_at_least": {metric: saved[metric][1] for metric in metrics},
         }
     result = {
         "protocol": config.protocol,
         "budgets": budgets,
         "seeds": list(config.seeds),
-        "ceiling": {m: float(np.mean([o["ceiling"][m] for o in outcomes])) for m in METRICS},
-        "prior": {m: float(np.mean([o["prior"][m] for o in outcomes])) for m in METRICS},
+        "ceiling": {m: float(np.mean([o["ceiling"][m] for o in outcomes])) for m in metrics},
+        "prior": {m: float(np.mean([o["prior"][m] for o in outcomes])) for m in metrics},
         "strategies": strategies,
         "reference": {"labels": labels, **reference},
     }
+    _add_reach(result)
     result["verdict"] = verdict(result)
     return result
+
+
+def _add_reach(result: dict[str, Any]) -> None:
+    """Per strategy: the labels with which it has popularity's value at the largest budget."""
+    found, budgets = result["strategies"], [0, *result["budgets"]]
+    if "popularity" not in found:
+        return
+    for own in found.values():
+        reached = {}
+        for metric, curve in own["curve"].items():
+            goal = float(np.mean(found["popularity"]["curve"][metric], axis=0)[-1])
+            values = [result["prior"][metric], *np.mean(curve, axis=0)]
+            reached[metric] = _crossing(budgets, values, goal)
+        own["reaches_popularity"] = reached
+
+
+def _crossing(budgets: Sequence[int], values: Sequence[float], goal: float) -> float | None:
+    """Where a curve first gets to `goal`, read linearly between budgets; None where it never does."""
+    above = np.flatnonzero(np.asarray(values) >= goal)
+    if not len(above):
+        return None
+    at = int(above[0])
+    if at == 0:
+        return float(budgets[0])
+    share = (goal - values[at - 1]) / max(values[at] - values[at - 1], 1e-12)
+    return float(budgets[at - 1] + share * (budgets[at] - budgets[at - 1]))
 
 
 def verdict(result: dict[str, Any]) -> list[str]:
@@ -191,6 +251,9 @@ def verdict(result: dict[str, Any]) -> list[str]:
             if other in found and other != name:
                 better = gain["mean"] > found[other]["aulc_gain"]["ndcg@10"]["mean"]
                 text += f"; {'ahead of' if better else 'behind'} {other}"
+        reached = own.get("reaches_popularity", {}).get("ndcg@10")
+        if reached is not None and name != "popularity":
+            text += f"; as good with {reached:,.1f} as popularity with {result['budgets'][-1]:,}"
         sentences.append(text + ".")
     return sentences
 
@@ -267,7 +330,7 @@ def _place(
     folder: StrPath, graph: Graph, config: SimulationConfig, names: list[str], seed: int
 ) -> Any:
     told = [config.protocol, names, sorted(config.budgets), config.at_least, graph.name]
-    told += [graph.users.vocabulary.content_hash, graph.items.vocabulary.content_hash]
+    told += [METRICS, ALL, graph.users.vocabulary.content_hash, graph.items.vocabulary.content_hash]
     key = sha256_bytes(repr(told).encode())[:16]
     return safe_join(folder, f"seed-{seed}-{key}.json")
 

@@ -14,6 +14,7 @@ from .options import CatalogFolder, Device, Json, RunFolder, Seed, listed, numbe
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "loop")
+ALL = "all-ndcg@10"
 SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
@@ -124,8 +125,12 @@ def retrain(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Learn from the answers told since the last round: warm start, one named graph per round."""
+    """Learn from the answers told since the last round: warm start, one named graph per round.
+
+    After a roll-back or a forgotten user the model is first trained anew on what is left.
+    """
     from ..active.cycle import learn
+    from ..active.replay import relearn
     from ..gnn.runs import Run
     from ..kg.locks import FolderLock
 
@@ -133,7 +138,7 @@ def retrain(
     Run.open(run)  # a folder that is no run gets no lock file
     with output.progress("retrain") as bar, FolderLock(run, purpose="retrain"):
         opened = Run.open(run, device=device, progress=bar.stage)
-        found = learn(opened, measure=measure)
+        found = (relearn if opened.stale else learn)(opened, measure=measure)
     told = {
         "round": found.run.round,
         "labels": found.labels,
@@ -169,6 +174,9 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
 
 
 def _show_learned(out: Output, told: dict[str, Any]) -> None:
+    if not told["graph"]:
+        out.say(f"trained anew on what is left: round {told['round']}")
+        return
     out.say(
         f"round {told['round']}: learned {told['labels']:,} labels, "
         f"{told['labels_in_all']:,} in all; graph {told['graph']}"
@@ -179,17 +187,18 @@ def _show_learned(out: Output, told: dict[str, Any]) -> None:
 def loop(
     catalog: CatalogFolder,
     protocol: Annotated[
-        str, typer.Option(help="kg-coldstart-open, kg-coldstart-open-80 or rated-only.")
+        str, typer.Option(help="kg-coldstart-open, kg-coldstart-open-80, rated-only or user-cold.")
     ] = "kg-coldstart-open",
     strategies: Annotated[
-        str, typer.Option(help="Names, with commas; random is always among them.")
-    ] = "popularity,predicted-popularity,score-proportional,auto",
+        str | None, typer.Option(help="Names, with commas; random is always among them.")
+    ] = None,
     budgets: Annotated[
-        str, typer.Option(help="Labels told in all, with commas.")
-    ] = "500,1000,2000",
+        str | None,
+        typer.Option(help="Labels told in all, with commas; with user-cold, to each new user."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas, or a range: 0-5.")] = "0-3",
     at_least: Annotated[
-        int, typer.Option(min=1, help="Positives that an item needs to be made cold.")
+        int, typer.Option(min=1, help="Positives that an item (or user) needs to be made cold.")
     ] = 20,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; as many as there are cores.")
@@ -206,8 +215,8 @@ def loop(
     output = Output(as_json)
     config = SimulationConfig(
         protocol=protocol,
-        strategies=tuple(listed(strategies)),
-        budgets=numbers(budgets, "--budgets"),
+        strategies=tuple(listed(strategies or "")),
+        budgets=numbers(budgets, "--budgets") if budgets else (),
         seeds=numbers(seeds, "--seeds"),
         at_least=at_least,
     )
@@ -246,13 +255,18 @@ def show_loop(out: Output, result: dict[str, Any], folder: Path) -> None:
 
 
 def loop_rows(result: dict[str, Any], metric: str = "ndcg@10") -> list[dict[str, Any]]:
-    """One row per strategy: the mean per budget, gain over random, labels saved at the largest."""
+    """One row per strategy: the mean per budget, gain over random, labels saved at the largest.
+
+    "all items": NDCG@10 at the largest budget over warm and cold items together.
+    """
     rows = []
     for name, found in result["strategies"].items():
         curve = found["curve"][metric]
         row: dict[str, Any] = {"strategy": name}
         for place, budget in enumerate(result["budgets"]):
             row[f"{metric} at {budget:,}"] = sum(values[place] for values in curve) / len(curve)
+        if ALL in found["curve"]:
+            row["all items"] = sum(values[-1] for values in found["curve"][ALL]) / len(curve)
         gain = found["aulc_gain"][metric]
         row["against random"] = (
             f"{gain['mean']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}]"
