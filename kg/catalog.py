@@ -92,13 +92,14 @@ class Catalog:
             return read_quads_cache(folder) if folder.exists() else None
         return self.statements
 
-    def store(self, progress: Advance | None = None) -> CatalogStore:
+    def store(self, progress: Advance | None = None, *, facts: bool = True) -> CatalogStore:
         """Open the folder's store, for writing; close it again.
 
         Its first question ever fills it with the catalog's statements (5 M take a minute or so).
 
         Args:
             progress: called with (done, total) bytes while it is filled.
+            facts: False leaves it unfilled, for who only asks after the rounds.
 
         Raises:
             StateError: the catalog is in memory.
@@ -108,7 +109,7 @@ class Catalog:
 
         if self.path is None:
             raise StateError("a catalog in memory has no store", hint="ingest it into a folder")
-        return CatalogStore(self.path / "store", self.write_nquads, progress)
+        return CatalogStore(self.path / "store", self.write_nquads if facts else None, progress)
 
     def write_nquads(self, path: str | Path) -> int:
         """Write the statements as N-Quads, those of tables by the schema; returns how many.

@@ -33,7 +33,8 @@ class CatalogStore(OxigraphStore):
 
     Args:
         folder: the catalog's `store/`.
-        write_facts: writes the catalog's own statements as N-Quads to the path it is given.
+        write_facts: writes the catalog's own statements as N-Quads to the path it is given; None
+            leaves the store unfilled, for who only asks after the rounds.
         progress: called with (done, total) bytes while the store is filled.
 
     Raises:
@@ -44,7 +45,7 @@ class CatalogStore(OxigraphStore):
     def __init__(
         self,
         folder: StrPath,
-        write_facts: Callable[[Path], object],
+        write_facts: Callable[[Path], object] | None,
         progress: Advance | None = None,
     ) -> None:
         self._write_facts = write_facts
@@ -70,15 +71,10 @@ class CatalogStore(OxigraphStore):
         text = _trig(statements, graph)
         atomic_write(self.folder / PENDING / f"{number:06d}.trig", text)
 
-    def fill(self) -> int:
-        """Fill the store now, if it is not; returns how many statements of the catalog it holds."""
-        assert self._store is not None
-        return filled(self.folder) or 0
-
     def _caught_up(self) -> ox.Store:
         engine = open_engine(self.folder)
-        if filled(self.folder) is None:
-            self._fill(engine)
+        if self._write_facts is not None and filled(self.folder) is None:
+            self._fill(engine, self._write_facts)
         waiting = pending(self.folder)
         for path in waiting:
             with parsing(path):
@@ -90,11 +86,11 @@ class CatalogStore(OxigraphStore):
                     path.unlink()
         return engine
 
-    def _fill(self, engine: ox.Store) -> None:
+    def _fill(self, engine: ox.Store, write_facts: Callable[[Path], object]) -> None:
         """Take the catalog's statements in. Killed on the way, the next question starts again."""
         path = self.folder / "facts.nq"
         try:
-            self._write_facts(path)
+            write_facts(path)
             with naming(path, "read"), path.open("rb") as source, parsing(path):
                 reader = source if self._progress is None else _Told(source, path, self._progress)
                 # Lenient: it is our own text, and rare IRIs that we take are no strict ones.
