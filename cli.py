@@ -20,16 +20,18 @@ from .commands import (
     options,
     serving,
     signals,
+    taking_back,
     tuning,
 )
 from .kg.errors import ColdframeError, ResourceError, UsageError
 
-GROUPS = (demo, catalogs, models, serving, asking, tuning, care)
+GROUPS = (demo, catalogs, models, serving, asking, taking_back, tuning, care)
 
 GO_ON = {
     "train": "run the same command again: it goes on after the last epoch that was kept",
     "retrain": "run it again: the run is as it was, the answers are in its journal",
     "acquire": "run it again: a round that was opened gives the same questions",
+    "rollback": "run it again: what is left to do is done then",
     "loop": "run it again: finished parts are kept and not repeated",
     "tune": "run it again: finished trials are kept",
     "label": "run it again with the same file: answers already taken in are not taken twice",

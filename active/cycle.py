@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError
 from ..kg.files import StrPath
+from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
 from .acquire import AskConfig, acquire
+from .answers import DISLIKE, LIKE
 from .journal import TellReport
 from .rounds import Rounds
 
@@ -80,7 +81,8 @@ def ask(
 
 def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
     """Take answers into the journal; see `Journal.tell`."""
-    report = rounds_of(run).tell(source)
+    # Answers belong to the round in which they are learned, also those that nobody was asked for.
+    report = rounds_of(run).tell(source, round=run.round + 1)
     run.log("told", accepted=report.accepted, rejected=len(report.rejected))
     return report
 
@@ -104,7 +106,7 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
         StateError: there are no answers that the model has not learned from.
     """
     rounds = rounds_of(run)
-    fresh = _unlearned(run, rounds)
+    fresh = unlearned(run, rounds)
     if not len(fresh):
         raise StateError(
             "there are no new likes or dislikes to learn from",
@@ -117,7 +119,7 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     # Answers that nobody was asked for make a round of their own, with no questions.
     rounds.ask(lambda _: _no_questions())
     number = rounds.current
-    graph_iri = _record(run, number, fresh)
+    graph_iri = _record_answers(run, number, fresh)
     rows = model.interactions(
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
@@ -169,7 +171,7 @@ def _keep_start(run: Run, model: Recommender) -> None:
     write_json(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
 
 
-def _unlearned(run: Run, rounds: Rounds) -> pa.Table:
+def unlearned(run: Run, rounds: Rounds) -> pa.Table:
     """Verdicts with a label that differ from what the model has learned of the pair."""
     verdicts = rounds.answers(positive=positive_from(run.catalog.schema))
     verdicts = verdicts.filter(pa.compute.is_valid(verdicts["label"]))
@@ -192,14 +194,29 @@ def _all(number: int, table: pa.Table) -> pa.Array:
     return pa.array(np.full(len(table), number, np.int64))
 
 
-def _record(run: Run, number: int, answers: pa.Table) -> str:
+def record_labels(run: Run, number: int, rows: Interactions) -> str:
+    """Labels of a round, as the model learned them, as its named graph; the graph's IRI."""
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    said = zip(rows.user, rows.item, rows.label, rows.rating, strict=True)
+    answers = [
+        {"user": users[int(u)], "item": items[int(i)], "answer": LIKE if label else DISLIKE}
+        | ({} if math.isnan(rating) else {"rating": float(rating)})
+        for u, i, label, rating in said
+    ]
+    return _record(run, number, answers, RoundRecord())
+
+
+def _record_answers(run: Run, number: int, answers: pa.Table) -> str:
     """The round's answers as a named graph of the catalog's store; its IRI."""
     rows = answers.select(["user", "item", "answer", "rating", "time"]).to_pylist()
     for row in rows:
         row["time"] = datetime.fromisoformat(row["time"]).timestamp()
         if math.isnan(row["rating"]):
             del row["rating"]
-    record = RoundRecord(ended=max(row["time"] for row in rows))
+    return _record(run, number, rows, RoundRecord(ended=max(row["time"] for row in rows)))
+
+
+def _record(run: Run, number: int, rows: list[dict[str, Any]], record: RoundRecord) -> str:
     with run.catalog.store() as store:
         return record_round(
             store, number, rows, run=run_name(run), terms=_terms(run.catalog.schema), record=record
@@ -207,9 +224,8 @@ def _record(run: Run, number: int, answers: pa.Table) -> str:
 
 
 def run_name(run: Run) -> str:
-    """The run's name in the store: its folder's name and a hash of where it stands."""
-    place = str(run.path.resolve())
-    return f"{run.path.resolve().name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    """The run's name in the store."""
+    return run.name
 
 
 def _terms(schema: Schema) -> EventTerms:

@@ -2,7 +2,9 @@
 
 Each record carries its number, the sha256 of the record before, and a CRC-32 of itself; a small head
 file beside the journal names the last acknowledged record, so that nothing can be cut off unseen.
-The state is a pure fold of the journal.
+The state is a pure fold of the journal. Beside answers it holds notes: that a round or an annotator was
+rolled back (the answers before it stay, and no longer count), and that a person's answers were
+forgotten (they are gone, and the chain was made anew).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +32,9 @@ from .answers import Answer, read_answers
 
 _log = logging.getLogger(__name__)
 _FIRST = "0" * 64
+
+# What stands in the place of an answer in a note; no table of answers can say either.
+ROLLED_BACK, FORGOTTEN = "rolled back", "forgotten"
 
 
 @dataclass(frozen=True)
@@ -110,12 +115,71 @@ class Journal:
         return TellReport(len(fresh), len(wanted) - len(fresh), blank, tuple(rejected))
 
     def records(self) -> list[Record]:
-        """All records in order. What a killed writer left unfinished is dropped with a message.
+        """The answers that count, in order: neither notes nor what was rolled back.
 
         Raises:
             IntegrityError: a record was changed, lost or put out of order.
         """
+        return standing(self.history())
+
+    def history(self) -> list[Record]:
+        """All records in order. What a killed writer left unfinished is dropped with a message.
+
+        Raises:
+            IntegrityError: as `records`.
+        """
         return [record for record, _ in self._verified()]
+
+    def roll_back(self, *, round: int | None = None, annotator: str | None = None) -> int:
+        """Note that the answers so far of a round, or of an annotator, no longer count.
+
+        What is told again afterwards stays rolled back; answers that are new count.
+
+        Returns:
+            How many answers that took; without any, nothing is noted.
+        """
+        by = "round" if annotator is None else "annotator"
+        note = Answer(round or 0, "", "", ROLLED_BACK, annotator=annotator or "", extra={"by": by})
+        with self._writing():
+            stored = list(self._verified())
+            before = standing(record for record, _ in stored)
+            taken = sum(_covers(note, record.answer) for record in before)
+            if taken:
+                last, link = stored[-1][0].seq, stored[-1][1]
+                self._append([note], last, link)
+        return taken
+
+    def forget(self, names: Collection[str]) -> int:
+        """Take out every record that names a person, under a new chain that ends in a note of it.
+
+        Killed on the way, the same call completes it. The note names nobody.
+
+        Args:
+            names: IRIs and ids of the person; an entry that is one of them, whole, names her.
+
+        Returns:
+            How many records that took.
+        """
+        with self._writing():
+            records = self.history()
+            left = [one for one in records if not _names(one.answer, names)]
+            gone = len(records) - len(left)
+            if gone or not self.head_path.exists():
+                self._rewrite(left, gone)
+        return gone
+
+    def _rewrite(self, records: list[Record], gone: int) -> None:
+        # Without a head the journal is believed as it is: a kill between the files leaves a sound one.
+        self.head_path.unlink(missing_ok=True)
+        note = Answer(0, "", "", FORGOTTEN, extra={"records": gone})
+        entries = [(record.answer, record.time) for record in records]
+        lines, before = [], _FIRST
+        for seq, (answer, time) in enumerate([*entries, (note, _now())] if gone else entries, 1):
+            lines.append(_line(seq, before, answer, time))
+            before = sha256_bytes(lines[-1])
+        if lines:
+            atomic_write(self.path, b"".join(line + b"\n" for line in lines))
+            atomic_write(self.head_path, json.dumps({"seq": len(lines), "hash": before}))
 
     def _verified(self) -> Iterator[tuple[Record, str]]:
         """Records with the sha256 of their lines."""
@@ -188,7 +252,7 @@ class Journal:
     def _append(self, answers: list[Answer], seq: int, before: str) -> None:
         if not answers:
             return
-        time = datetime.now(UTC).isoformat(timespec="seconds")
+        time = _now()
         lines = []
         for answer in answers:
             seq += 1
@@ -209,6 +273,32 @@ class Journal:
             yield
         finally:
             os.close(descriptor)
+
+
+def standing(history: Iterable[Record]) -> list[Record]:
+    """The answers among records that no later note rolls back, in order."""
+    out: list[Record] = []
+    for record in history:
+        if record.answer.answer == ROLLED_BACK:
+            out = [one for one in out if not _covers(record.answer, one.answer)]
+        elif record.answer.answer != FORGOTTEN:
+            out.append(record)
+    return out
+
+
+def _covers(note: Answer, answer: Answer) -> bool:
+    if note.extra.get("by") == "annotator":
+        return answer.annotator == note.annotator
+    return answer.round == note.round
+
+
+def _names(answer: Answer, names: Collection[str]) -> bool:
+    told = (answer.user, answer.item, answer.annotator, *answer.extra.values())
+    return any(isinstance(one, str) and one in names for one in told)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _key(answer: Answer) -> tuple[int, str, str, str, str, str]:

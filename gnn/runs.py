@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 import shutil
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import __version__
-from ..kg.catalog import Catalog
+from ..kg.catalog import MANIFEST, Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.files import (
     append_record,
@@ -28,6 +29,7 @@ from ..kg.files import (
     read_json,
     read_table,
     safe_join,
+    sha256_bytes,
     sha256_file,
     write_json,
     write_table,
@@ -85,7 +87,9 @@ class Run:
         model.save(folder / "checkpoints", 0)
         about = {
             "format": FORMAT,
+            "name": _name(folder),
             "catalog": str(catalog.path.resolve()),
+            "catalog_from_run": os.path.relpath(catalog.path.resolve(), folder.resolve()),
             "content": catalog.content_hash,
             "schema": catalog.schema.content_hash,
             "split": {
@@ -127,15 +131,31 @@ class Run:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The catalog it was trained on; IntegrityError if its content is another one now."""
-        catalog = Catalog.open(self.about["catalog"])
-        if catalog.content_hash != self.about["content"]:
+        """The catalog it was trained on: as far from the run as it was, or where it was.
+
+        Raises:
+            StateError: it is in neither place. IntegrityError: its content or schema is another now.
+        """
+        catalog = Catalog.open(self._catalog_path())
+        expected = self.about["content"], self.about["schema"]
+        if (catalog.content_hash, catalog.schema.content_hash) != expected:
             raise IntegrityError(
                 "the catalog is not the one this run was trained on",
-                where=self.about["catalog"],
+                where=str(catalog.path),
                 hint="train a new run on it",
             )
         return catalog
+
+    def _catalog_path(self) -> Path:
+        """A run and its catalog that were moved together find each other; hashes decide."""
+        known = Path(self.about["catalog"])
+        way = self.about.get("catalog_from_run", known)
+        beside = Path(os.path.normpath(self.path.resolve() / way))
+        for path in (beside, known):
+            manifest = path / MANIFEST
+            if manifest.is_file() and read_json(manifest).get("content") == self.about["content"]:
+                return path
+        return known if known.exists() or not beside.exists() else beside
 
     @cached_property
     def split(self) -> Split:
@@ -156,7 +176,13 @@ class Run:
 
     @cached_property
     def model(self) -> Recommender:
-        """The model of the last finished round."""
+        """The model of the last finished round; StateError where it must be trained anew."""
+        if self.stale:
+            raise StateError(
+                f"the model is gone, as it had learned from what was taken out: {self.stale}",
+                where=str(self.path),
+                hint=f"train it anew: coldframe retrain {self.path}",
+            )
         split = self.split
         train, valid = split.train, split.valid
         if self.about["refit"]:
@@ -177,6 +203,16 @@ class Run:
     def round(self) -> int:
         """Number of the last round that the model has learned from; 0 = none."""
         return int(self.about["round"])
+
+    @property
+    def name(self) -> str:
+        """Its name in the catalog's store; stays when the folder is moved."""
+        return str(self.about.get("name") or _name(self.path))
+
+    @property
+    def stale(self) -> str:
+        """Why the model must be trained anew before it is used; "" = it need not."""
+        return str(self.about.get("stale", ""))
 
     @property
     def journal_path(self) -> Path:
@@ -207,10 +243,44 @@ class Run:
         run.log("retrained", round=number, labels=len(labels))
         return run
 
+    def drop_model(self, why: str, **about: Any) -> Run:
+        """Take the model away, as it knows what it must not; returns the run, which is stale then.
+
+        Args:
+            about: entries of run.json that change in the same step.
+        """
+        run = replace(self, about={**self.about, **about, "stale": why})
+        write_json(self.path / RUN_FILE, run.about)
+        for name in ("checkpoints", UNFINISHED):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        (self.path / "report.html").unlink(missing_ok=True)
+        return run
+
+    def renew(self, model: Recommender) -> Run:
+        """Save a model that was trained anew in the place of the one taken away."""
+        model.save(self.path / "checkpoints", self.round)
+        about = {key: value for key, value in self.about.items() if key != "stale"}
+        write_json(self.path / RUN_FILE, about)
+        shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
+        run = replace(self, about=about)
+        run.__dict__["model"] = model
+        run.log("trained anew", round=self.round)
+        return run
+
+    def set_labels(self, number: int, rows: Interactions) -> None:
+        """Replace what a finished round added to training."""
+        write_table(self.round_folder(number) / "labels.parquet", _rows_out(rows))
+
     def log(self, event: str, **more: Any) -> None:
         """Append a line to events.jsonl."""
         line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **more}
         append_record(self.path / "events.jsonl", [json.dumps(line).encode()])
+
+
+def _name(folder: Path) -> str:
+    """The folder's name and a hash of where it stands."""
+    place = str(folder.resolve())
+    return f"{folder.resolve().name}-{sha256_bytes(place.encode())[:8]}"
 
 
 def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recommender) -> Path:

@@ -196,6 +196,7 @@ def test_a_changed_catalog_is_refused(run: Run, planted_catalog: Catalog) -> Non
 def test_a_catalog_that_is_gone_is_named(run: Run, tmp_path: Path) -> None:
     about = json.loads((run.path / RUN_FILE).read_text())
     about["catalog"] = str(tmp_path / "gone")
+    about["catalog_from_run"] = "../gone"
     (run.path / RUN_FILE).write_text(json.dumps(about))
     with pytest.raises(ColdframeError, match="gone"):
         _ = reopened(run).catalog

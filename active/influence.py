@@ -1,0 +1,129 @@
+"""How much of the lists hangs on one annotator: the top k with and without what he or she said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from ..gnn.data import TrainingData
+from ..gnn.hybrid import Hybrid
+from ..gnn.runs import Run
+from ..kg.errors import StateError, nearest
+from ..kg.graph import Interactions
+from ..kg.split import rng_for
+from ..kg.vocabulary import IntArray
+from .cycle import positive_from, rounds_of
+from .fold import fold
+
+_MOST_USERS = 2_000
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What an annotator changes.
+
+    Attributes:
+        answers: that count. labels: learned ones that would be another or none without them.
+        replaced: mean share of a user's top k that would be other items.
+        users: share of the users whose top k would change. looked_at: how many users that is of.
+    """
+
+    annotator: str
+    answers: int
+    labels: int
+    replaced: float
+    users: float
+    looked_at: int
+
+
+def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -> list[Influence]:
+    """Each annotator's influence on the top k, the largest first.
+
+    Every linear part and the posterior is fitted without the annotator's answers, as `fold` settles
+    the edges then; the encoder meets the changed interactions, but keeps its weights, and the gate
+    its own. So it is a lower bound where the encoder was trained on many answers.
+
+    Args:
+        annotators: whose; None = all who gave answers that count.
+
+    Raises:
+        StateError: nobody of that name answered, or nothing was learned yet.
+    """
+    records = rounds_of(run).journal.records()
+    answers = Counter(record.answer.annotator for record in records)
+    names = sorted(answers) if annotators is None else list(annotators)
+    for name in names:
+        if name not in answers:
+            raise StateError(f"no answers by annotator {name!r}", hint=nearest(name, answers))
+    model = run.model
+    data, scorer = model.data, model.scorer
+    if not run.round or scorer is None or not scorer.parts:
+        raise StateError("no answers were learned yet", where=str(run.path))
+    users = _sample(data, model.seed)
+    before = _lists(scorer.refresh(data), data, users, k)
+    positive = positive_from(run.catalog.schema)
+    whole = _labels(fold(records, positive=positive))
+    out = []
+    for name in names:
+        without = _labels(fold(records, positive=positive, trust={name: 0.0}))
+        rows, changed = _relabelled(
+            run,
+            data,
+            {edge: without.get(edge) for edge in whole if without.get(edge) != whole[edge]},
+        )
+        replaced = np.zeros(len(users))
+        if changed:
+            changed_data = data.with_train(rows)
+            after = _lists(scorer.refresh(changed_data), data, users, k)
+            same = [len(set(a) & set(b)) for a, b in zip(before, after, strict=True)]
+            replaced = 1 - np.array(same) / before.shape[1]
+        share = float((replaced > 0).mean())
+        out.append(
+            Influence(name, answers[name], changed, float(replaced.mean()), share, len(users))
+        )
+    return sorted(out, key=lambda one: -one.replaced)
+
+
+def _labels(verdicts: pa.Table) -> dict[tuple[str, str], int | None]:
+    return {(row["user"], row["item"]): row["label"] for row in verdicts.to_pylist()}
+
+
+def _relabelled(
+    run: Run, data: TrainingData, label: dict[tuple[str, str], int | None]
+) -> tuple[Interactions, int]:
+    """The training rows with other labels for some edges that rounds taught, and how many differ."""
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    rows = data.train
+    told = sum(len(run.labels(number)) for number in range(1, run.round + 1))
+    labels, keep = rows.label.copy(), np.ones(len(rows), bool)
+    for row in range(len(rows) - told, len(rows)):  # what was told stands last
+        edge = users[int(rows.user[row])], items[int(rows.item[row])]
+        if edge in label:
+            said = label[edge]
+            keep[row] = said is not None
+            labels[row] = labels[row] if said is None else said
+    changed = int((~keep).sum() + (labels != rows.label).sum())
+    return replace(rows, label=labels).select(keep), changed
+
+
+def _lists(scorer: Hybrid, data: TrainingData, users: IntArray, k: int) -> IntArray:
+    """Items of the top k, (len(users), k), without what was trained on before."""
+    known = data.positives + data.negatives
+    blocks = []
+    for start in range(0, len(users), _BLOCK):
+        block = users[start : start + _BLOCK]
+        scores = scorer.score(block)
+        scores = np.where(known[block].toarray() > 0, -np.inf, np.nan_to_num(scores, nan=-np.inf))
+        blocks.append(np.argsort(-scores, axis=1, kind="stable")[:, :k])
+    return np.concatenate(blocks)
+
+
+def _sample(data: TrainingData, seed: int) -> IntArray:
+    known = np.flatnonzero(data.user_degree > 0)
+    chosen = rng_for(seed, "influence").choice(known, min(len(known), _MOST_USERS), replace=False)
+    return np.sort(chosen)

@@ -1,0 +1,157 @@
+"""Taking answers back: roll a round or an annotator back, and train anew on what is left."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..gnn.config import RecommenderConfig
+from ..gnn.plain import from_plain
+from ..gnn.recommender import Recommender
+from ..gnn.runs import Run, unfinished_work
+from ..kg.errors import StateError, nearest
+from ..kg.graph import Interactions
+from ..kg.provenance import recorded_rounds, rollback_round
+from .cycle import (
+    Learned,
+    learn,
+    measured_rows,
+    positive_from,
+    record_labels,
+    rounds_of,
+    run_name,
+    unlearned,
+)
+from .cycle import told as labels_told
+from .fold import fold
+from .journal import ROLLED_BACK, Record, standing
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a roll-back took out.
+
+    Attributes:
+        answers: of the journal that no longer count. labels: that the model had learned of them.
+        rounds: whose labels and named graphs changed. run: as it stands now.
+    """
+
+    answers: int
+    labels: int
+    rounds: tuple[int, ...]
+    run: Run
+
+
+def roll_back(run: Run, *, round: int | None = None, annotator: str | None = None) -> RolledBack:
+    """Take back what was told in one round, or by one annotator.
+
+    The journal notes it and keeps the answers; labels and named graphs of the rounds that had learned
+    from them are made anew from the answers that count; the model is taken away, if it had learned
+    from any, until `relearn`. Killed on the way, the same call completes it.
+
+    Raises:
+        StateError: there is no such answer.
+    """
+    journal = rounds_of(run).journal
+    answers = journal.roll_back(round=round, annotator=annotator)
+    history = journal.history()
+    if not answers and not any(_is_of(one, round, annotator) for one in history):
+        raise _nothing_to_take(history, round, annotator)
+    run, labels, rounds = reconcile(run)
+    run.log("rolled back", round=round, answers=answers, labels=labels)
+    return RolledBack(answers, labels, rounds, run)
+
+
+def _is_of(record: Record, round: int | None, annotator: str | None) -> bool:
+    answer = record.answer
+    if answer.answer != ROLLED_BACK:
+        return False
+    by = answer.extra.get("by")
+    if annotator is not None:
+        return by == "annotator" and answer.annotator == annotator
+    return by == "round" and answer.round == round
+
+
+def _nothing_to_take(history: list[Record], round: int | None, annotator: str | None) -> StateError:
+    answers = [record.answer for record in standing(history)]
+    if annotator is not None:
+        names = {one.annotator for one in answers} - {""}
+        return StateError(f"no answers by annotator {annotator!r}", hint=nearest(annotator, names))
+    rounds = ", ".join(map(str, sorted({one.round for one in answers}))) or "none"
+    return StateError(f"no answers in round {round}", hint=f"rounds with answers: {rounds}")
+
+
+def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
+    """Labels and named graphs without what was rolled back; a pure function of the journal.
+
+    Returns:
+        the run, how many labels were taken out, and of which rounds.
+    """
+    history = rounds_of(run).journal.history()
+    counted = standing(history)
+    numbers = {record.seq for record in counted}
+    touched = {
+        (record.answer.user, record.answer.item) for record in history if record.seq not in numbers
+    }
+    verdicts = fold(counted, positive=positive_from(run.catalog.schema)).to_pylist()
+    label = {(row["user"], row["item"]): row["label"] for row in verdicts}
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    changed: dict[int, Interactions] = {}
+    labels = 0
+    for number in range(1, run.round + 1):
+        rows = run.labels(number)
+        edges = [(users[int(u)], items[int(i)]) for u, i in zip(rows.user, rows.item, strict=True)]
+        keep = np.array(
+            [
+                edge not in touched or label.get(edge) == said
+                for edge, said in zip(edges, rows.label.tolist(), strict=True)
+            ],
+            bool,
+        )
+        if not keep.all():
+            changed[number] = rows.select(keep)
+            labels += int((~keep).sum())
+    if changed:
+        run = run.drop_model("answers were rolled back")
+    for number, rows in changed.items():
+        _graph_again(run, number, rows)
+        run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
+    return run, labels, tuple(changed)
+
+
+def relearn(run: Run, *, measure: bool = True) -> Learned:
+    """Train anew on the run's split and, round by round, on the labels left; then learn what is new.
+
+    What comes is the model of a run that was never told what was taken out. An interrupted training
+    goes on where it was.
+    """
+    run, _, _ = reconcile(run)
+    settings = tomllib.loads((run.path / "config.toml").read_text("utf-8"))
+    model = Recommender(
+        from_plain(RecommenderConfig, settings),
+        seed=int(run.about["seed"]),
+        device=run.device,
+        progress=run.progress,
+    )
+    work = unfinished_work(run.path, run.catalog, run.split, model)
+    model.fit(run.catalog, run.split, work=work)
+    for number in range(1, run.round + 1):
+        rows = run.labels(number)
+        if len(rows):
+            model.tell(rows).retrain()
+    done = run.renew(model)
+    if len(unlearned(done, rounds_of(done))):
+        return learn(done, measure=measure)
+    measured = measured_rows(done, model) if measure else []
+    return Learned(done, 0, labels_told(done), "", measured)
+
+
+def _graph_again(run: Run, number: int, rows: Interactions) -> None:
+    """The named graph of a round with these labels alone; none where they are none."""
+    with run.catalog.store() as store:
+        if number in recorded_rounds(store, run=run_name(run)):
+            rollback_round(store, number, run=run_name(run))
+    if len(rows):
+        record_labels(run, number, rows)

@@ -1,0 +1,87 @@
+"""What was taken in can be taken back: rollback, influence, forget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..kg.errors import UsageError
+from .console import Output
+from .options import Device, Json, RunFolder, TopK
+
+TITLE = "Taking back"
+COMMANDS = ("rollback", "influence")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(rollback)
+    app.command()(influence)
+
+
+def rollback(
+    run: RunFolder,
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="Take back the answers of this round.")
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="Take back the answers of this annotator.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take back one round or one annotator: the answers stay in the journal, and no longer count.
+
+    Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
+    """
+    from ..active.replay import roll_back
+    from ..gnn.runs import Run
+    from ..kg.locks import FolderLock
+
+    output = Output(as_json)
+    if (round_ is None) == (annotator is None):
+        raise UsageError("name either a round or an annotator", hint="--round N, or --annotator X")
+    Run.open(run)  # a folder that is no run gets no lock file
+    with output.progress("rollback"), FolderLock(run, purpose="rollback"):
+        found = roll_back(Run.open(run), round=round_, annotator=annotator)
+    told: dict[str, Any] = {
+        "answers": found.answers,
+        "labels": found.labels,
+        "rounds": list(found.rounds),
+        "stale": bool(found.run.stale),
+    }
+
+    def show(out: Output) -> None:
+        out.say(
+            f"{found.answers:,} answers no longer count; the model had learned {found.labels:,}"
+        )
+        if found.run.stale:
+            out.say(f"next: coldframe retrain {run}")
+
+    output.result(told, show)
+
+
+def influence(
+    run: RunFolder,
+    annotator: Annotated[
+        str | None, typer.Option(help="Only this annotator; all of them by default.")
+    ] = None,
+    top: TopK = 10,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """How much the users' top lists would change without one annotator's answers.
+
+    The linear parts and the posterior are fitted without them; the encoder keeps its weights.
+    """
+    from dataclasses import asdict
+
+    from ..active.influence import influences
+    from ..gnn.runs import Run
+
+    output = Output(as_json)
+    with output.progress("influence") as bar:
+        opened = Run.open(run, device=device, progress=bar.stage)
+        found = influences(opened, None if annotator is None else [annotator], top)
+    rows = [asdict(one) for one in found]
+    output.result({"top": top, "influence": rows}, lambda shown: shown.table(rows))
