@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..kg.errors import DataError
 from .console import Output
-from .options import CatalogFolder, Device, Json, RunFolder, Seed, listed, numbers
+from .interviewing import interview
+from .options import CatalogFolder, Device, Json, RunFolder, Seed, Weight, listed, numbers
+
+if TYPE_CHECKING:
+    from ..gnn.runs import Run
 
 TITLE = "Questions and answers"
-COMMANDS = ("acquire", "label", "retrain", "loop")
+COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
 ALL = "all-ndcg@10"
 SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (acquire, label, retrain, loop):
+    for command in (acquire, label, retrain, interview, loop):
         app.command()(command)
 
 
@@ -41,6 +45,7 @@ def acquire(
     ] = None,
     user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
     item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
+    weight: Weight = None,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -57,15 +62,16 @@ def acquire(
     from .serving import read_ids
 
     output = Output(as_json)
+    if out is not None:
+        table_suffix(out)
+    opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
     config = AskConfig(
         users=None if users is None else read_ids(users, "user"),
         items=None if items is None else read_ids(items, "item"),
         user_cap=user_cap,
         item_cap=item_cap,
+        item_weight=weights_of(opened, weight),
     )
-    if out is not None:
-        table_suffix(out)
-    Run.open(run)  # a folder that is no run gets no lock file
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
         table, fresh = ask(opened, budget, strategy=strategy, seed=seed, config=config)
@@ -147,6 +153,19 @@ def retrain(
         "rows": found.rows,
     }
     output.result(told, lambda shown: _show_learned(shown, told))
+
+
+def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
+    """The items' priorities that rules of --weight give; None without rules."""
+    from ..active.priorities import item_weights, parse
+
+    if not rules:
+        return None
+    graph = run.catalog.graph
+    if not any(parse(rule).selector.startswith("@") for rule in rules):
+        return item_weights(graph, rules)
+    with run.catalog.store() as store:
+        return item_weights(graph, rules, store.select)
 
 
 def table_suffix(path: Path) -> None:

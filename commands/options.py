@@ -59,6 +59,15 @@ PrintConfig = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace the folder if it exists.")]
+Weight = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight",
+        metavar="RULE",
+        help="genre=Horror:0 forbids, year>=2000:2 prefers, @query.rq asks SPARQL for ?item ?weight; "
+        "repeatable.",
+    ),
+]
 TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: CUDA if there is any.")]
 

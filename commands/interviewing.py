@@ -1,0 +1,154 @@
+"""`interview`: ask one new user, item by item, and recommend at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..kg.errors import ColdframeError, DataError, UsageError
+from .console import Output, note
+from .options import Device, Json, RunFolder, TopK, Weight
+
+if TYPE_CHECKING:
+    from ..active.interview import Interview, Question
+
+KEYS = {"y": "like", "n": "dislike", "?": "cannot tell", "": "cannot tell", "s": "skip"}
+
+
+def interview(
+    run: RunFolder,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", help="A user of the catalog, by id; somebody new if none."),
+    ] = None,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="How many at most.")] = 10,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Answers so far, a table as for `label`; then only the next question is given.",
+        ),
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Ask only about these items.")
+    ] = None,
+    weight: Weight = None,
+    top: TopK = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the answers there, ready for `label`.")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Ask a new user about the few items that tell most, each answer counting at once.
+
+    On a terminal the questions come one by one. With --answers or --json nothing is asked: the answers
+    are taken in, and the next question and the recommendations are given. The run is not changed.
+    """
+    from ..active.cycle import positive_from
+    from ..active.interview import Interview, InterviewConfig
+    from ..gnn.runs import Run
+    from .asking import table_suffix, weights_of
+    from .serving import read_ids
+
+    output = Output(as_json)
+    if out is not None:
+        table_suffix(out)
+    among = None if items is None else read_ids(items, "item")
+    with output.progress("interview"):
+        opened = Run.open(run, device=device)
+        talk = Interview(
+            opened.model,
+            user=user,
+            items=among,
+            item_weight=weights_of(opened, weight),
+            positive=positive_from(opened.catalog.schema),
+            config=InterviewConfig(questions),
+        )
+    if answers is not None:
+        take_in(talk, answers)
+    elif not as_json:
+        converse(talk)
+    if out is not None:
+        _write(talk, out)
+    told = _outcome(talk, top)
+    output.result(told, lambda shown: _show(shown, told))
+
+
+def take_in(talk: Interview, path: Path) -> None:
+    """Tell an interview the answers of a file; of several users' only those of its own.
+
+    Raises:
+        UsageError: the file is about several users and none was named. DataError: a bad row.
+    """
+    from ..active.answers import Answer, read_answers
+
+    rows = [(line, row) for line, row in read_answers(path, round=0) if row is not None]
+    for line, row in rows:
+        if isinstance(row, str):
+            raise DataError(row, where=f"{path}:{line}")
+    given = [(line, row) for line, row in rows if isinstance(row, Answer)]
+    if talk.user is not None:
+        find = talk.graph.users.vocabulary.find
+        given = [(line, row) for line, row in given if find(row.user) == find(talk.user)]
+    elif len({row.user for _, row in given}) > 1:
+        raise UsageError("the answers are of several users", where=str(path), hint="say --user")
+    for line, row in given:
+        try:
+            talk.tell(row.item, row.rating if row.answer == "rating" else row.answer)
+        except ColdframeError as error:
+            error.where = error.where or f"{path}:{line}"
+            raise
+
+
+def converse(talk: Interview) -> None:
+    """Ask on standard error, read from standard input; the end of the input ends the interview."""
+    note("y = like, n = dislike, ? or nothing = cannot tell, s = skip, a rating, q = enough")
+    while (question := talk.next()) is not None:
+        note(f"{len(talk.answers) + 1}. {question.title}")
+        try:
+            word = input().strip()
+        except EOFError:
+            return
+        if word.lower() in ("q", "quit"):
+            return
+        try:
+            talk.tell(question.item, KEYS.get(word.lower(), word))
+        except DataError as error:
+            note(error.message)
+
+
+def _outcome(talk: Interview, top: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    names, titles = talk.graph.items.vocabulary, talk.graph.items.titles
+    following: Question | None = talk.next()
+    return {
+        "user": talk.user,
+        "answers": [{"item": item, "answer": said} for item, said in talk.answers.items()],
+        "next": None if following is None else asdict(following),
+        "recommendations": [
+            {**row, "title": titles[names.find(row["item"])]}
+            for row in talk.recommend(top).to_pylist()
+        ],
+    }
+
+
+def _write(talk: Interview, path: Path) -> None:
+    import pyarrow as pa
+
+    from ..kg.files import write_table
+
+    columns = {"user": [talk.user or "newcomer"] * len(talk.answers)}
+    columns |= {"item": list(talk.answers), "answer": list(talk.answers.values())}
+    write_table(path, pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}))
+
+
+def _show(out: Output, told: dict[str, Any]) -> None:
+    out.say(f"{len(told['answers'])} answers")
+    out.table(told["recommendations"], ("rank", "title", "score", "std", "item"))
+    if told["next"] is not None:
+        out.say(f"next question: {told['next']['title']} ({told['next']['item']})")

@@ -1,0 +1,107 @@
+"""Asking on the command line: priorities by rule and by SPARQL, the interview, annotators, when to stop."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from coldframe import cli
+from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
+
+RUNNER = CliRunner()
+SEED = "https://seeds.example.org/vocabulary/"
+
+
+def run(*words: object, code: int = 0, typed: str | None = None) -> dict:
+    """The JSON object of a command that must end so."""
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"], input=typed)
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> GeneratedCatalog:
+    folder = tmp_path_factory.mktemp("asking")
+    found = generate_catalog(folder / "data", size="tiny")
+    run("ingest", *found.inputs, "--schema", found.schema, "--out", folder / "catalog")
+    new_run(folder, "run")
+    return found
+
+
+def new_run(folder: Path, name: str) -> Path:
+    parts = '["popularity", "kg-prior"]'
+    words = ("--text", "none", "--set", f"hybrid.parts={parts}")
+    run("train", folder / "catalog", "--out", folder / name, *words)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def base(made) -> Path:
+    return made.folder.parent
+
+
+def test_priorities_forbid_and_prefer(base, tmp_path):
+    query = tmp_path / "annual.rq"
+    query.write_text(f'SELECT ?item {{ ?item <{SEED}habit> "annual" }}')
+    annual = {row["item"] for row in run("sparql", base / "catalog", query.read_text())["rows"]}
+    assert annual
+    folder = new_run(base, "weighted")
+    words = ("acquire", folder, "--budget", "40")
+    for rule in ("habbit=annual:0", "habit=annual", f"@{query}"):
+        assert run(*words, "--weight", rule, code=2)["error"]["kind"] == "usage"
+    asked = run(*words, "--weight", f"@{query}:0", "--weight", "price>=0:2")["questions"]
+    assert len(asked) == 40
+    assert not annual & {row["item"] for row in asked}
+    only = run("interview", folder, "--weight", "habit=annual:1000000")
+    assert only["next"]["item"] in annual
+
+
+def test_an_interview_goes_on_from_a_file_of_answers(base, tmp_path):
+    answers = tmp_path / "answers.csv"
+    rows: list[str] = []
+    seen = [run("interview", base / "run")]
+    for answer in ("like", "dislike", "cannot tell"):
+        rows.append(f"newcomer,{seen[-1]['next']['item']},{answer}")
+        answers.write_text("\n".join(["user,item,answer", *rows]))
+        seen.append(
+            run("interview", base / "run", "--answers", answers, "--questions", "3", "-k", 4)
+        )
+    asked = [found["next"]["item"] for found in seen[:-1]]
+    assert len(set(asked)) == 3
+    assert seen[-1]["next"] is None
+    assert [said["answer"] for said in seen[-1]["answers"]] == ["like", "dislike", "cannot tell"]
+    best = [row["item"] for row in seen[-1]["recommendations"]]
+    assert len(best) == 4
+    assert not set(best) & set(asked)
+    assert seen[1]["recommendations"] != seen[2]["recommendations"]
+
+
+def test_an_interview_on_a_terminal_writes_answers_that_label_takes(base, made, tmp_path):
+    user, out = made.panel.read_text().split()[0], tmp_path / "said.csv"
+    words = ["interview", base / "run", "--user", user, "--questions", "3", "--out", out]
+    done = RUNNER.invoke(cli.app, list(map(str, words)), input="y\nmaybe\nn\n?\n")
+    assert done.exit_code == 0, done.output
+    assert "'maybe' is neither" in done.output
+    rows = list(csv.DictReader(out.open()))
+    assert [row["answer"] for row in rows] == ["like", "dislike", "cannot tell"]
+    assert {row["user"] for row in rows} == {user}
+    assert run("label", new_run(base, "labelled"), out)["accepted"] == 3
+
+
+def test_a_wrong_interview_is_refused(base, tmp_path):
+    answers = tmp_path / "answers.csv"
+    words = ("interview", base / "run", "--answers", answers)
+    for text, kind, code in (
+        ("user,item,answer\na,p00001,like\nb,p00001,like\n", "usage", 2),
+        ("user,item,answer\na,p00001,perhaps\n", "data", 3),
+        ("user,answer\na,like\n", "data", 3),
+    ):
+        answers.write_text(text)
+        assert run(*words, code=code)["error"]["kind"] == kind
+    answers.write_text("user,item,answer\na,nothing,like\n")
+    assert "nothing" in run(*words, code=3)["error"]["message"]
+    assert run("interview", base / "run", "--user", "nobody", code=3)["error"]
