@@ -31,6 +31,7 @@ GO_ON = {
     "train": "run the same command again: it goes on after the last epoch that was kept",
     "retrain": "run it again: the run is as it was, the answers are in its journal",
     "acquire": "run it again: a round that was opened gives the same questions",
+    "forget": "run it again for the same user: until then the run cannot be used",
     "rollback": "run it again: what is left to do is done then",
     "loop": "run it again: finished parts are kept and not repeated",
     "tune": "run it again: finished trials are kept",

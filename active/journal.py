@@ -162,7 +162,7 @@ class Journal:
         """
         with self._writing():
             records = self.history()
-            left = [one for one in records if not _names(one.answer, names)]
+            left = [one for one in records if not is_about(one, names)]
             gone = len(records) - len(left)
             if gone or not self.head_path.exists():
                 self._rewrite(left, gone)
@@ -292,7 +292,9 @@ def _covers(note: Answer, answer: Answer) -> bool:
     return answer.round == note.round
 
 
-def _names(answer: Answer, names: Collection[str]) -> bool:
+def is_about(record: Record, names: Collection[str]) -> bool:
+    """Whether an entry of the record is, whole, one of these names of a person."""
+    answer = record.answer
     told = (answer.user, answer.item, answer.annotator, *answer.extra.values())
     return any(isinstance(one, str) and one in names for one in told)
 

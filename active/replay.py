@@ -90,35 +90,36 @@ def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
         the run, how many labels were taken out, and of which rounds.
     """
     history = rounds_of(run).journal.history()
-    counted = standing(history)
-    numbers = {record.seq for record in counted}
-    touched = {
-        (record.answer.user, record.answer.item) for record in history if record.seq not in numbers
-    }
-    verdicts = fold(counted, positive=positive_from(run.catalog.schema)).to_pylist()
-    label = {(row["user"], row["item"]): row["label"] for row in verdicts}
-    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
-    changed: dict[int, Interactions] = {}
-    labels = 0
-    for number in range(1, run.round + 1):
-        rows = run.labels(number)
-        edges = [(users[int(u)], items[int(i)]) for u, i in zip(rows.user, rows.item, strict=True)]
-        keep = np.array(
-            [
-                edge not in touched or label.get(edge) == said
-                for edge, said in zip(edges, rows.label.tolist(), strict=True)
-            ],
-            bool,
-        )
-        if not keep.all():
-            changed[number] = rows.select(keep)
-            labels += int((~keep).sum())
+    changed = labels_left(run, history, standing(history))
+    labels = sum(len(run.labels(number)) - len(rows) for number, rows in changed.items())
     if changed:
         run = run.drop_model("answers were rolled back")
     for number, rows in changed.items():
-        _graph_again(run, number, rows)
+        graph_again(run, number, rows)
         run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
     return run, labels, tuple(changed)
+
+
+def labels_left(run: Run, before: list[Record], after: list[Record]) -> dict[int, Interactions]:
+    """Labels of the rounds that change when only some of the answers are left: round -> rows left.
+
+    A label stays unless an answer to its edge goes and what is left does not say the same.
+    """
+    numbers = {record.seq for record in after}
+    gone = [record.answer for record in before if record.seq not in numbers]
+    touched = {(answer.user, answer.item) for answer in gone}
+    verdicts = fold(after, positive=positive_from(run.catalog.schema)).to_pylist()
+    label = {(row["user"], row["item"]): row["label"] for row in verdicts}
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    changed: dict[int, Interactions] = {}
+    for number in range(1, run.round + 1):
+        rows = run.labels(number)
+        edges = [(users[int(u)], items[int(i)]) for u, i in zip(rows.user, rows.item, strict=True)]
+        said = zip(edges, rows.label.tolist(), strict=True)
+        keep = np.array([edge not in touched or label.get(edge) == one for edge, one in said], bool)
+        if not keep.all():
+            changed[number] = rows.select(keep)
+    return changed
 
 
 def relearn(run: Run, *, measure: bool = True) -> Learned:
@@ -148,9 +149,9 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
     return Learned(done, 0, labels_told(done), "", measured)
 
 
-def _graph_again(run: Run, number: int, rows: Interactions) -> None:
+def graph_again(run: Run, number: int, rows: Interactions) -> None:
     """The named graph of a round with these labels alone; none where they are none."""
-    with run.catalog.store() as store:
+    with run.catalog.store(facts=False) as store:
         if number in recorded_rounds(store, run=run_name(run)):
             rollback_round(store, number, run=run_name(run))
     if len(rows):

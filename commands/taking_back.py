@@ -6,18 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ..kg.errors import UsageError
+from ..kg.errors import IntegrityError, UsageError
 from .console import Output
 from .options import Device, Json, RunFolder, TopK
 
 TITLE = "Taking back"
-COMMANDS = ("rollback", "influence")
+COMMANDS = ("rollback", "influence", "forget")
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(rollback)
     app.command()(influence)
+    app.command()(forget)
 
 
 def rollback(
@@ -85,3 +86,47 @@ def influence(
         found = influences(opened, None if annotator is None else [annotator], top)
     rows = [asdict(one) for one in found]
     output.result({"top": top, "influence": rows}, lambda shown: shown.table(rows))
+
+
+def forget(
+    run: RunFolder,
+    user: Annotated[str, typer.Option("--user", help="IRI or original id of the person.")],
+    as_json: Json = False,
+) -> None:
+    """Take a person out of a run and its catalog, and search every file for what is left of her.
+
+    The model is taken away until `retrain`. Other runs on the catalog are refused from then on.
+    The files that the catalog was made from are not touched.
+    """
+    from ..active.forgetting import forget as take_out
+    from ..gnn.runs import Run
+    from ..kg.locks import FolderLock
+
+    output = Output(as_json)
+    Run.open(run)  # a folder that is no run gets no lock file
+    with output.progress("forget"), FolderLock(run, purpose="forget"):
+        found = take_out(Run.open(run), user)
+    told: dict[str, Any] = {
+        "interactions": found.interactions,
+        "records": found.records,
+        "files_scanned": found.scan.files,
+        "bytes_scanned": found.scan.bytes,
+        "hits": list(found.scan.hits),
+    }
+    if found.scan.hits:
+        error = IntegrityError(
+            f"taken out, but {len(found.scan.hits)} of {found.scan.files} files still name the user",
+            where=found.scan.hits[0],
+            hint="these files are not Coldframe's own: delete or change them",
+        )
+        if not as_json:
+            raise error
+        output.result({"error": error.as_dict(), **told})
+        raise typer.Exit(error.exit_code)
+
+    def show(out: Output) -> None:
+        out.say(f"{found.interactions:,} interactions and {found.records:,} answers taken out")
+        out.say(f"{found.scan.files:,} files searched afterwards: none names the user")
+        out.say(f"next: coldframe retrain {run}")
+
+    output.result(told, show)

@@ -81,7 +81,7 @@ class Run:
         if catalog.path is None:
             raise StateError("a catalog in memory has no run", hint="ingest it into a folder")
         folder.mkdir(parents=True, exist_ok=True)
-        write_table(folder / "split.parquet", _split_out(split))
+        write_table(folder / "split.parquet", split_out(split))
         atomic_write(folder / "config.toml", dumps(to_plain(model.config)))
         write_json(folder / "env.json", environment())
         model.save(folder / "checkpoints", 0)
@@ -234,7 +234,7 @@ class Run:
         run.json is replaced last: until then the run is as it was before the round.
         """
         number = self.round + 1
-        write_table(self.round_folder(number) / "labels.parquet", _rows_out(labels))
+        write_table(self.round_folder(number) / "labels.parquet", rows_out(labels))
         model.save(self.path / "checkpoints", number)
         about = {**self.about, "round": number}
         write_json(self.path / RUN_FILE, about)
@@ -269,7 +269,7 @@ class Run:
 
     def set_labels(self, number: int, rows: Interactions) -> None:
         """Replace what a finished round added to training."""
-        write_table(self.round_folder(number) / "labels.parquet", _rows_out(rows))
+        write_table(self.round_folder(number) / "labels.parquet", rows_out(rows))
 
     def log(self, event: str, **more: Any) -> None:
         """Append a line to events.jsonl."""
@@ -314,7 +314,7 @@ def environment() -> dict[str, Any]:
     return {"python": platform.python_version(), "platform": platform.platform(), **versions}
 
 
-def _rows_out(rows: Interactions) -> pa.Table:
+def rows_out(rows: Interactions) -> pa.Table:
     columns = {name: getattr(rows, name) for name in _COLUMNS}
     columns["split"] = rows.split
     table = pa.table(columns)
@@ -330,9 +330,9 @@ def _rows_in(table: pa.Table) -> Interactions:
     )
 
 
-def _split_out(split: Split) -> pa.Table:
+def split_out(split: Split) -> pa.Table:
     tables = []
     for part in PARTS:
-        rows = _rows_out(getattr(split, part))
+        rows = rows_out(getattr(split, part))
         tables.append(rows.append_column("part", pa.array([part] * len(rows), pa.string())))
     return pa.concat_tables(tables).replace_schema_metadata(tables[0].schema.metadata)

@@ -179,16 +179,20 @@ class Catalog:
         assert source.report is not None
         advance(2, 4)
         with atomic_folder(target, replace=replace) as folder:
-            atomic_write(folder / SCHEMA_FILE, source.schema.text)
-            (folder / "text").mkdir()
-            (folder / "store").mkdir()
-            key = cache_key(source.content_hash, source.schema.content_hash)
-            write_graph(source.graph, folder / "cache" / key)
-            advance(3, 4)
-            _keep_source(source, folder / "cache")
-            write_json(folder / MANIFEST, _manifest(source))
+            write_catalog(source, folder)
         advance(4, 4)
         return cls.open(target), source.report
+
+
+def write_catalog(source: Catalog, folder: Path) -> None:
+    """Write a catalog that was read into an empty folder."""
+    atomic_write(folder / SCHEMA_FILE, source.schema.text)
+    (folder / "text").mkdir()
+    (folder / "store").mkdir()
+    key = cache_key(source.content_hash, source.schema.content_hash)
+    write_graph(source.graph, folder / "cache" / key)
+    _keep_source(source, folder / "cache")
+    write_json(folder / MANIFEST, _manifest(source))
 
 
 def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:

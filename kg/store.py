@@ -127,6 +127,10 @@ class MemoryStore:
         table = self.select(f"SELECT (COUNT(*) AS ?n) {{ {where} }}")
         return int(table["n"][0].as_py())
 
+    def quads(self, graph: str | None = None) -> Iterator[ox.Quad]:
+        """The statements of one graph, in the store's order; None = the default graph."""
+        return self._store.quads_for_pattern(None, None, None, graph_name(graph))
+
     def graphs(self) -> list[str]:
         """IRIs of the named graphs, sorted."""
         return sorted(str(graph.value) for graph in self._store.named_graphs())

@@ -138,7 +138,7 @@ def fresh_run(base: Path) -> Run:
 
 
 @pytest.mark.R(3)
-@pytest.mark.parametrize("moment", ["drop_model", "_graph_again", "set_labels"])
+@pytest.mark.parametrize("moment", ["drop_model", "graph_again", "set_labels"])
 def test_killed_within_a_roll_back_the_same_call_completes_it(
     base: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_killed_within_a_roll_back_the_same_call_completes_it(
     def kill(*_args: object, **_more: object) -> None:
         raise Killed
 
-    where = replay if moment == "_graph_again" else Run
+    where = replay if moment == "graph_again" else Run
     with monkeypatch.context() as patch:
         patch.setattr(where, moment, kill)
         with pytest.raises(Killed):

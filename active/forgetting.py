@@ -1,0 +1,182 @@
+"""Forgetting a person: out of catalog, journal, rounds and model, proved by a search of every file.
+
+    forgetting/plan.json          who, and what the run is to be afterwards
+    forgetting/split.parquet      the split without her, by the indices of the catalog without her
+    forgetting/labels-NNN.parquet the same of the rounds
+
+The plan is made first, whole; then each step can be repeated, and the plan goes last. So a process that
+is killed anywhere is completed by the same call; until then the run cannot be used.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..gnn.runs import RUN_FILE, Run, rows_out, split_out
+from ..kg.catalog import Catalog
+from ..kg.errors import UnknownIdError
+from ..kg.files import (
+    atomic_folder,
+    atomic_write,
+    read_json,
+    read_table,
+    sha256_file,
+    write_json,
+    write_table,
+)
+from ..kg.forgetting import replace_catalog, without_person
+from ..kg.graph import Interactions
+from ..kg.scan import Scan, scan
+from ..kg.vocabulary import IntArray, Vocabulary
+from .journal import Journal, is_about, standing
+from .replay import graph_again, labels_left
+
+PLAN = "forgetting"
+WHY = "a user is forgotten"
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was taken out.
+
+    Attributes:
+        interactions: rows of the split and of the rounds' labels.
+        records: of the journal.
+        scan: the search of run and catalog afterwards.
+    """
+
+    interactions: int
+    records: int
+    scan: Scan
+
+
+def forget(run: Run, user: str) -> Forgotten:
+    """Take a user out of a run and its catalog; the run must be trained anew afterwards.
+
+    Other runs on the catalog are refused from then on, as they still know her. The files that the
+    catalog was made from, and copies elsewhere, are not touched.
+
+    Args:
+        user: IRI or original id.
+
+    Raises:
+        UnknownIdError: the catalog has no such user, and none is half forgotten.
+    """
+    plan = _plan(run, user)
+    names = frozenset(plan["names"])
+    records = plan["records"]
+    Journal(run.journal_path).forget(names)
+    _change_run(run, plan, names)
+    place = Path(plan["catalog"])
+    catalog = Catalog.open(place)
+    if catalog.content_hash == plan["before"]:
+        new, _ = without_person(catalog, plan["user"])
+        replace_catalog(catalog, new, names)
+    changed = Run.open(run.path)
+    for number in plan["graphs"]:
+        graph_again(changed, number, changed.labels(number))
+    shutil.rmtree(run.path / PLAN)
+    run.log("forgotten", interactions=plan["interactions"], records=records)
+    return Forgotten(plan["interactions"], records, scan([run.path, place], names))
+
+
+def _plan(run: Run, user: str) -> dict[str, Any]:
+    """The plan that lies there, if it is this user's; else a new one, written whole."""
+    path = run.path / PLAN / "plan.json"
+    if path.exists():
+        found: dict[str, Any] = read_json(path)
+        if user in found["names"]:
+            return found
+        raise UnknownIdError(
+            "another user is half forgotten", where=str(run.path), hint="forget that one first"
+        )
+    catalog = run.catalog
+    (index,) = catalog.graph.users.vocabulary.indices([user], kind="user")
+    iri = catalog.graph.users.vocabulary[int(index)]
+    new, names = without_person(catalog, iri)
+    records = Journal(run.journal_path).history()
+    others = [record for record in records if not is_about(record, names)]
+    plan = {
+        "user": iri,
+        "names": sorted(names),
+        "catalog": str((catalog.path or Path()).resolve()),
+        "before": catalog.content_hash,
+        "records": len(records) - len(others),
+    }
+    with atomic_folder(run.path / PLAN, replace=True) as folder:
+        labels = {number: run.labels(number) for number in range(1, run.round + 1)}
+        hers = labels_left(run, records, standing(others))  # what she said of others goes as well
+        left = labels | hers
+        interactions, about = _stage(run, new, left, folder)
+        interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
+        plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
+        write_json(folder / "plan.json", plan)
+    return plan
+
+
+def _stage(
+    run: Run, new: Catalog, labels: Mapping[int, Interactions], folder: Path
+) -> tuple[int, dict[str, Any]]:
+    """Split and labels by the new indices; how many rows went, and what run.json is to say."""
+    old = run.catalog.graph
+    moves = (
+        _moves(old.users.vocabulary, new.graph.users.vocabulary),
+        _moves(old.items.vocabulary, new.graph.items.vocabulary),
+    )
+    split = run.split
+    parts = {name: _moved(getattr(split, name), *moves) for name in ("train", "valid", "test")}
+    gone = sum(len(getattr(split, name)) - len(rows) for name, rows in parts.items())
+    cold_users, cold_items = (
+        kept[kept >= 0] for kept in (moves[0][split.cold_users], moves[1][split.cold_items])
+    )
+    left = replace(split, **parts, cold_users=cold_users, cold_items=cold_items)
+    write_table(folder / "split.parquet", split_out(left))
+    for number, before in labels.items():
+        rows = _moved(before, *moves)
+        gone += len(before) - len(rows)
+        write_table(folder / f"labels-{number:03d}.parquet", rows_out(rows))
+    about = {
+        "content": new.content_hash,
+        "split": {
+            **run.about["split"],
+            "sha256": sha256_file(folder / "split.parquet"),
+            "cold_items": cold_items.tolist(),
+            "cold_users": cold_users.tolist(),
+        },
+    }
+    return gone, about
+
+
+def _moves(old: Vocabulary, new: Vocabulary) -> IntArray:
+    """New index of every old one, -1 where it is gone, (len(old),)."""
+    found = pc.index_in(old.array, value_set=new.array)
+    return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
+
+
+def _moved(rows: Interactions, users: IntArray, items: IntArray) -> Interactions:
+    moved = replace(rows, user=users[rows.user], item=items[rows.item])
+    return moved.select((moved.user >= 0) & (moved.item >= 0))
+
+
+def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
+    """Everything in the run's folder as it is to be; run.json first, so that nothing uses the rest."""
+    if read_json(run.path / RUN_FILE).get("stale") != WHY:
+        run.drop_model(WHY, **plan["about"])
+    staged = run.path / PLAN
+    atomic_write(run.path / "split.parquet", (staged / "split.parquet").read_bytes())
+    for path in sorted(staged.glob("labels-*.parquet")):
+        number = int(path.stem.partition("-")[2])
+        atomic_write(run.round_folder(number) / "labels.parquet", path.read_bytes())
+    for path in sorted((run.path / "rounds").glob("*/queries.parquet")):
+        table = read_table(path)
+        keep = pc.invert(pc.is_in(table["user"], pa.array(sorted(names), table["user"].type)))
+        if not pc.all(keep, min_count=0).as_py():
+            write_table(path, table.filter(keep))

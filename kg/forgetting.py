@@ -1,0 +1,157 @@
+"""Taking a person out of a catalog: its statements, its rounds, its caches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import numpy as np
+import numpy.typing as npt
+import pyoxigraph as ox
+
+from .catalog import MANIFEST, Catalog, write_catalog
+from .catalog_store import ROUNDS, CatalogStore
+from .errors import DataError
+from .files import atomic_folder, read_json, write_json
+from .mapping import graph_from_quads
+from .nquads import write_statements
+from .quads import BLANK_NODE_PREFIX, Quads
+from .reader import read_quads
+from .schema import RDF_TYPE
+from .vocabulary import local_name
+
+Mask = npt.NDArray[np.bool_]
+
+
+def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, frozenset[str]]:
+    """The catalog as if a person had never been in it, in memory; and all names of the person.
+
+    Taken out are the statements about the person and those that point to her, the events she is part
+    of with all that is said of them, the same of what the schema's sameAs properties say is she, and
+    blank nodes that nobody else points to. A catalog of tables becomes one of statements.
+
+    Args:
+        iri: a user of the catalog.
+
+    Returns:
+        the catalog, and the names: IRIs, the original ids, and the same as annotators' IRIs.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    quads = catalog.quads()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "statements.nq"
+        if quads is None:
+            catalog.write_nquads(path)
+            quads = read_quads(path)
+        gone, persons = _gone(quads, catalog, iri)
+        keep = ~(gone[quads.s] | ((quads.o >= 0) & gone[np.maximum(quads.o, 0)]))
+        rows = {name: getattr(quads, name)[keep] for name in ("s", "p", "o", "g")}
+        if not keep.any():
+            raise DataError("without this user the catalog is empty")
+        write_statements(replace(quads, **rows, sources=(), origin=None), path)
+        left = replace(read_quads(path), sources=(), origin=None)
+    graph, report = graph_from_quads(left, catalog.schema)
+    new = Catalog(graph, catalog.schema, left.content_hash, report, statements=left)
+    return new, _names(persons)
+
+
+def replace_catalog(old: Catalog, new: Catalog, names: Collection[str]) -> None:
+    """Put `new` in the place of `old`'s folder in one step, with the rounds that do not name a person.
+
+    Text embeddings and the filled store are left behind; both are made again when they are needed.
+    """
+    assert old.path is not None
+    manifest = read_json(old.path / MANIFEST)
+    with old.store(facts=False) as store:
+        rounds = {
+            graph: list(_anonymous(list(store.quads(graph)), names))
+            for graph in store.graphs()
+            if graph.startswith(ROUNDS)
+        }
+    with atomic_folder(old.path, replace=True) as folder:
+        write_catalog(new, folder)
+        with CatalogStore(folder / "store", None) as store:
+            for graph, quads in rounds.items():
+                store.add(quads, graph)
+        about = read_json(folder / MANIFEST)
+        forgotten = int(manifest.get("forgotten", 0)) + 1
+        write_json(
+            folder / MANIFEST, {**about, "inputs": manifest["inputs"], "forgotten": forgotten}
+        )
+
+
+def _names(persons: Collection[str]) -> frozenset[str]:
+    ids = {local_name(iri) for iri in persons}
+    ids |= {unquote(one) for one in ids}
+    annotators = {f"urn:coldframe:annotator:{quote(one, safe='')}" for one in ids}
+    return frozenset({*persons, *ids, *annotators})
+
+
+def _gone(quads: Quads, catalog: Catalog, iri: str) -> tuple[Mask, list[str]]:
+    """Mask of the terms that go, (n_terms,), and the IRIs among them that are the person."""
+    gone = np.zeros(len(quads.terms), bool)
+    code = quads.find(iri)
+    if code >= 0:
+        gone[code] = True
+    _follow_same(quads, catalog, gone)
+    persons = [iri, *(quads.term(int(one)) for one in np.flatnonzero(gone))]
+    is_term = quads.o >= 0
+    ends = np.maximum(quads.o, 0)
+    events = _events(quads, catalog)
+    pointing = events[quads.s] & is_term & gone[ends]
+    pointed = gone[quads.s] & is_term & events[ends]
+    gone[quads.s[pointing]] = True
+    gone[quads.o[pointed]] = True
+    blank = np.array([term.startswith(BLANK_NODE_PREFIX) for term in quads.terms.to_pylist()], bool)
+    while True:
+        reached = np.zeros(len(gone), bool)
+        reached[quads.o[gone[quads.s] & is_term]] = True
+        shared = np.zeros(len(gone), bool)
+        shared[quads.o[~gone[quads.s] & is_term]] = True
+        more = blank & reached & ~shared & ~gone
+        if not more.any():
+            return gone, list(dict.fromkeys(persons))
+        gone |= more
+
+
+def _follow_same(quads: Quads, catalog: Catalog, gone: Mask) -> None:
+    """Add what is said to be the same as a term that goes, in either direction, link by link."""
+    links = [np.arange(len(quads))[quads.rows_of(iri)] for iri in catalog.schema.same_as]
+    rows = np.concatenate([*links, np.zeros(0, np.int64)]).astype(np.int64)
+    rows = rows[quads.o[rows] >= 0]
+    s, o = quads.s[rows], quads.o[rows]
+    while True:
+        before = int(gone.sum())
+        gone[o[gone[s]]] = True
+        gone[s[gone[o]]] = True
+        if int(gone.sum()) == before:
+            return
+
+
+def _events(quads: Quads, catalog: Catalog) -> Mask:
+    """Mask of the terms that are events of the schema."""
+    out = np.zeros(len(quads.terms), bool)
+    types = quads.rows_of(RDF_TYPE)
+    for event in catalog.schema.events.values():
+        for iri in event.classes:
+            code = quads.find(iri)
+            if code >= 0:
+                out[quads.s[types][quads.o[types] == code]] = True
+    return out
+
+
+def _anonymous(quads: list[ox.Quad], names: Collection[str]) -> Iterator[ox.Quad]:
+    """The quads of a round without answers about the person or by her."""
+
+    def named(term: object) -> bool:
+        return isinstance(term, ox.NamedNode | ox.Literal) and term.value in names
+
+    answers = {str(quad.subject) for quad in quads if named(quad.object)}
+    for quad in quads:
+        if str(quad.subject) not in answers and not named(quad.subject):
+            yield quad
