@@ -200,8 +200,7 @@ class GraphBuilder:
 
     def _interactions(self) -> Interactions:
         kinds = [kind for kinds in self._events.values() for kind in kinds]
-        n_items = len(self.members[self.schema.item_type])
-        return interactions(kinds, n_items, self.schema.splits)
+        return interactions(kinds, self.schema.splits)
 
 
 def _filled(values: Values) -> Values:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from .errors import DataError
 from .graph import Interactions
 from .ids import positions
+from .ordering import in_order
 from .schema import Event
 from .vocabulary import TEXT, IntArray
 
@@ -61,7 +62,7 @@ def make_events(
     return Events(user, item, label.astype(np.int8), rating, time, split)
 
 
-def interactions(kinds: Sequence[Events], n_items: int, splits: Sequence[str]) -> Interactions:
+def interactions(kinds: Sequence[Events], splits: Sequence[str]) -> Interactions:
     """One table of all events, sorted by user, item, time, rating, label and split.
 
     Args:
@@ -70,82 +71,32 @@ def interactions(kinds: Sequence[Events], n_items: int, splits: Sequence[str]) -
     kinds = [kind for kind in kinds if len(kind.user)]
     if not kinds:
         return Interactions.empty()
-    user = np.concatenate([kind.user for kind in kinds])
-    item = np.concatenate([kind.item for kind in kinds])
     split, names = _split_codes(kinds, splits)
     columns: dict[str, npt.NDArray[Any]] = {
-        "split": split,
-        "label": np.concatenate([kind.label for kind in kinds]),
-        "rating": _floats(kinds, "rating").astype(np.float32),
+        "user": _together([kind.user for kind in kinds]),
+        "item": _together([kind.item for kind in kinds]),
         "time": _floats(kinds, "time"),
+        "rating": _floats(kinds, "rating").astype(np.float32),
+        "label": _together([kind.label for kind in kinds]),
+        "split": split,
     }
-    order = _order(user * max(n_items, 1) + item, list(columns.values()))
-    if order is not None:
-        user, item = user[order], item[order]
-        columns = {name: column[order] for name, column in columns.items()}
-    return Interactions.build(user, item, split_names=names, **columns)
-
-
-def _order(pair: IntArray, ties: list[npt.NDArray[Any]]) -> IntArray | None:
-    """Order by pair, then by `ties` from the last to the first; None where the rows are in order.
-
-    Only rows that are still equal pay for the next key, and constant keys cost nothing.
-    """
-    step = np.diff(pair)
-    if (step > 0).all():
-        return None
-    order = np.arange(len(pair)) if (step >= 0).all() else np.argsort(pair)
-    ordered = pair[order]
-    same = ordered[1:] == ordered[:-1]
-    for key in reversed(ties):
-        if not same.any():
-            break
-        if (key == key[0]).all() or (key != key).all():
-            continue
-        places = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
-        group = np.cumsum(np.r_[True, ~same])[places]
-        rows = order[places]
-        order[places] = rows[_within(group, key[rows])]
-        value = key[order[places]]
-        equal = (value[1:] == value[:-1]) | ((value[1:] != value[1:]) & (value[:-1] != value[:-1]))
-        still = np.zeros(len(same), bool)
-        still[places[:-1]] = equal & (np.diff(places) == 1)
-        same &= still
-    return order.astype(np.int64, copy=False)
-
-
-def _within(group: IntArray, key: npt.NDArray[Any]) -> IntArray:
-    """Order by group, then by key; one sort of packed integers where they fit in 63 bits.
-
-    Twice as fast as `lexsort`, which is what is left for the rest.
-    """
-    if key.dtype == np.float32:
-        bits = key.view(np.int32)
-        code = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)  # the order of the floats
-    elif key.dtype == np.float64:
-        missing = np.isnan(key)
-        last = key[~missing].max() + 1 if not missing.all() else 0.0
-        known = np.where(missing, last, key)
-        if np.abs(known).max() > 2**53 or (known != np.floor(known)).any():
-            return np.lexsort([key, group])
-        code = known.astype(np.int64)
-    else:
-        code = key.astype(np.int64)
-    code -= code.min()
-    width = int(code.max()) + 1
-    if width * (int(group[-1]) + 1) >= 2**63:
-        return np.lexsort([key, group])
-    return np.argsort(group * width + code)
+    ordered = dict(zip(columns, in_order(list(columns.values())), strict=True))
+    return Interactions.build(**ordered, split_names=names)
 
 
 def _floats(kinds: Sequence[Events], name: str) -> npt.NDArray[np.float64]:
     parts = [getattr(kind, name) for kind in kinds]
-    return np.concatenate(
+    return _together(
         [
-            np.full(len(kind.user), np.nan) if part is None else part + 0.0  # no negative zero
+            np.full(len(kind.user), np.nan) if part is None else part
             for kind, part in zip(kinds, parts, strict=True)
         ]
     )
+
+
+def _together(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """One array; not copied where there is one part."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _split_codes(

@@ -114,6 +114,9 @@ def _temporal(values: pa.Array) -> npt.NDArray[np.float64]:
 
 
 def _numeric(values: pa.Array) -> npt.NDArray[np.float64]:
+    if pa.types.is_integer(values.type):
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return np.asarray(numbers, np.float64)
     try:
         out = _floats(values.cast(pa.float64(), safe=False))
     except pa.ArrowException:

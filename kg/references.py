@@ -18,11 +18,15 @@ from .vocabulary import TEXT, IntArray
 
 @dataclass(frozen=True)
 class Cells:
-    """A column as codes: value `distinct[code[k]]` stands in table row `row[k]`; no nulls."""
+    """A column as codes: value `distinct[code[k]]` stands in table row `row[k]`; no nulls.
+
+    `whole` says that every table row has exactly one entry, in order.
+    """
 
     row: IntArray
     code: IntArray
     distinct: pa.Array
+    whole: bool = False
 
     @property
     def values(self) -> pa.Array:
@@ -53,6 +57,8 @@ class Reference:
 
     def by_row(self, n_rows: int) -> IntArray:
         """Code per table row, int64 (n_rows,), -1 where there is none; the last of several."""
+        if self.cells.whole:
+            return self.cells.code
         out = np.full(n_rows, -1, np.int64)
         out[self.cells.row] = self.cells.code
         return out
@@ -66,6 +72,7 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):  # no chunks at all
         array = pa.array([], array.type)
+    whole = not pa.types.is_nested(array.type)
     row = None
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         row = np.asarray(pc.list_parent_indices(array), np.int64)
@@ -75,10 +82,11 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
         row = np.arange(len(code))
     if separator:
         row, code, distinct = _split(row, code, distinct, separator)
+    whole = whole and not separator
     present = code >= 0
     if not present.all():
-        row, code = row[present], code[present]
-    return Cells(row, code, distinct)
+        row, code, whole = row[present], code[present], False
+    return Cells(row, code, distinct, whole)
 
 
 def reference(
@@ -170,8 +178,7 @@ def _encode(array: pa.Array) -> tuple[IntArray, pa.Array]:
 
 def _encode_integers(array: pa.Array) -> tuple[IntArray, pa.Array]:
     """Like a dictionary, by a look-up table where the range allows it."""
-    there = np.asarray(array.is_valid(), bool)
-    numbers = np.asarray(array.drop_null())
+    numbers = np.asarray(array.drop_null() if array.null_count else array)
     numbers = numbers if array.type == pa.uint64() else numbers.astype(np.int64, copy=False)
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < 4 * len(numbers) + 1024:
@@ -183,9 +190,12 @@ def _encode_integers(array: pa.Array) -> tuple[IntArray, pa.Array]:
     else:
         distinct, codes = np.unique(numbers, return_inverse=True)
         codes = codes.reshape(-1)
-    out = np.full(len(there), -1, np.int64)
-    out[there] = codes
-    return out, pa.array(distinct).cast(TEXT)
+    names = pa.array(distinct).cast(TEXT)
+    if not array.null_count:
+        return codes, names
+    out = np.full(len(array), -1, np.int64)
+    out[np.asarray(array.is_valid(), bool)] = codes
+    return out, names
 
 
 def _split(

@@ -101,6 +101,7 @@ class _Reading:
     events: list[_EventRows] = field(default_factory=list)
     features: list[_FeatureCells] = field(default_factory=list)
     described: dict[str, list[pa.Array]] = field(default_factory=dict)
+    places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
 
     def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
         """First pass over one table: columns to codes and IRIs."""
@@ -221,7 +222,7 @@ class _Reading:
             for ref in self.references:
                 if ref.verbatim:
                     continue
-                for type_name, index in locate(ref, builder.members):
+                for type_name, index in self.located(builder, ref):
                     known = index >= 0
                     if type_name == name and known.any():
                         text = pc.utf8_trim_whitespace(ref.cells.distinct.filter(pa.array(known)))
@@ -234,9 +235,9 @@ class _Reading:
         target_code = edges.target.cells.code
         both = source_code >= 0
         source_code, target_code = source_code[both], target_code[both]
-        for source_type, source_index in locate(edges.source, builder.members):
+        for source_type, source_index in self.located(builder, edges.source):
             source = source_index[source_code]
-            for target_type, target_index in locate(edges.target, builder.members):
+            for target_type, target_index in self.located(builder, edges.target):
                 target = target_index[target_code]
                 keep = (source >= 0) & (target >= 0)
                 if keep.any():
@@ -293,9 +294,18 @@ class _Reading:
         self, builder: GraphBuilder, ref: Reference, name: str, n_rows: int
     ) -> IntArray:
         """Node index per table row, -1 where there is none."""
-        index = dict(locate(ref, builder.members))[name]
+        index = dict(self.located(builder, ref))[name]
         code = ref.by_row(n_rows)
-        return np.where(code >= 0, index[code], -1) if len(index) else code
+        if ref.cells.whole or not len(index):
+            return index[code] if len(index) else code
+        return np.where(code >= 0, index[code], -1)
+
+    def located(self, builder: GraphBuilder, ref: Reference) -> list[tuple[str, IntArray]]:
+        """`locate`, done once for each column."""
+        key = id(ref)
+        if key not in self.places:
+            self.places[key] = locate(ref, builder.members)
+        return self.places[key]
 
 
 def flat(column: pa.ChunkedArray) -> pa.Array:
