@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..gnn.evaluate import evaluate
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError
-from ..kg.files import StrPath
+from ..kg.files import StrPath, write_table
 from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
@@ -25,6 +26,7 @@ from .journal import TellReport
 from .rounds import Rounds
 
 METRICS = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
+PER_USER = "per-user.parquet"  # metrics by test user, in the split's order and without names
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
     done = run.finish_round(model.tell(rows).retrain(), rows)
-    measured = measured_rows(done, model) if measure else []
+    measured = measured_rows(done, model, done.round_folder(number)) if measure else []
     total = told(done)
     rounds.close(number, {"labels": total, "rows": measured})
     return Learned(done, len(rows), total, graph_iri, measured)
@@ -146,14 +148,21 @@ def curve(run: Run) -> list[dict[str, Any]]:
     return out
 
 
-def measured_rows(run: Run, model: Recommender) -> list[dict[str, Any]]:
-    """Our rows of evaluation on the test pairs; none where there is nothing to test on."""
+def measured_rows(run: Run, model: Recommender, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Our rows of evaluation on the test pairs; none where there is nothing to test on.
+
+    Args:
+        folder: a round's, where each test user's values are kept as `PER_USER`.
+    """
     if model.scorer is None or not model.scorer.parts:
         return []
     try:
         found = evaluate({"coldframe": model.scorer}, model.data, run.split)
     except DataError:
         return []
+    if folder is not None:
+        values = {name: found.per_user("coldframe", "all", name) for name in METRICS}
+        write_table(folder / PER_USER, pa.table(values))
     segments = ("all", "hot", "warm", "cold", "cold-only")
     return [row for row in found.rows(METRICS) if row["segment"] in segments]
 
@@ -167,7 +176,7 @@ def positive_from(schema: Schema) -> float | None:
 def _keep_start(run: Run, model: Recommender) -> None:
     from ..kg.files import write_json
 
-    rows = measured_rows(run, model)
+    rows = measured_rows(run, model, run.round_folder(0))
     write_json(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
 
 

@@ -38,6 +38,7 @@ from ..kg.scan import Scan, scan
 from ..kg.vocabulary import IntArray, Vocabulary
 from .journal import Journal, is_about, standing
 from .replay import graph_again, labels_left
+from .rounds import Rounds
 
 PLAN = "forgetting"
 WHY = "a user is forgotten"
@@ -74,6 +75,7 @@ def forget(run: Run, user: str) -> Forgotten:
     names = frozenset(plan["names"])
     records = plan["records"]
     Journal(run.journal_path).forget(names)
+    Rounds(run.path).forget_gold(names)
     _change_run(run, plan, names)
     place = Path(plan["catalog"])
     catalog = Catalog.open(place)

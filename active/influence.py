@@ -17,7 +17,6 @@ from ..kg.graph import Interactions
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
 from .cycle import positive_from, rounds_of
-from .fold import fold
 
 _MOST_USERS = 2_000
 _BLOCK = 256
@@ -54,7 +53,8 @@ def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -
     Raises:
         StateError: nobody of that name answered, or nothing was learned yet.
     """
-    records = rounds_of(run).journal.records()
+    rounds = rounds_of(run)
+    records = rounds.journal.records()
     answers = Counter(record.answer.annotator for record in records)
     names = sorted(answers) if annotators is None else list(annotators)
     for name in names:
@@ -67,10 +67,11 @@ def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -
     users = _sample(data, model.seed)
     before = _lists(scorer.refresh(data), data, users, k)
     positive = positive_from(run.catalog.schema)
-    whole = _labels(fold(records, positive=positive))
+    whole = _labels(rounds.verdicts(records, positive=positive))
     out = []
     for name in names:
-        without = _labels(fold(records, positive=positive, trust={name: 0.0}))
+        others = [record for record in records if record.answer.annotator != name]
+        without = _labels(rounds.verdicts(others, positive=positive))
         rows, changed = _relabelled(
             run,
             data,

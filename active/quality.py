@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ def trust(
 
     Accuracy counts gold questions (user, item) -> label, and agreement with the other annotators of
     the same edge, an edge counting by the share of the others on that side; both shrunk to
-    `prior_right`. Who answered nothing that can be checked has the weight of a newcomer.
+    `prior_right`. Who answered nothing that can be checked has the weight of a newcomer. Users who
+    answer for themselves, without an annotator's name, keep their whole vote.
     """
     config = config or QualityConfig()
     votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
@@ -52,9 +54,11 @@ def trust(
         if label is not None:
             votes[record.answer.user, record.answer.item][record.answer.annotator] = label
     start = [config.prior_right * config.prior_weight, config.prior_weight]
-    scores = {who: list(start) for given in votes.values() for who in given}
+    scores = {who: list(start) for given in votes.values() for who in given if who}
     for edge, given in votes.items():
         for who, label in given.items():
+            if not who:
+                continue
             if edge in gold:
                 scores[who][0] += float(label == gold[edge])
                 scores[who][1] += 1.0
@@ -68,10 +72,53 @@ def trust(
     }
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How far annotators agree.
+
+    Attributes:
+        annotators: who gave a usable answer (those who answer for themselves count as one each).
+        edges: edges with usable answers of two or more. same: share of those where all agree.
+        alpha: Krippendorff's alpha for like and dislike: 1 = always, 0 = as by chance; NaN where no
+            edge has two answers or all answers are alike.
+    """
+
+    annotators: int
+    edges: int
+    same: float
+    alpha: float
+
+
+def agreement(records: Iterable[Record], *, positive: float | None = None) -> Agreement:
+    """Agreement over all edges; of one annotator's answers to an edge the last one counts.
+
+    alpha = 1 - observed / expected disagreement, every edge with m answers giving its pairs the weight
+    1 / (m - 1) (Krippendorff, Content Analysis, 2nd ed. 2004, chapter 11, nominal data).
+    """
+    votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    people = set()
+    for record in records:
+        label = label_of(record.answer, positive)
+        if label is not None:
+            answer = record.answer
+            votes[answer.user, answer.item][answer.annotator] = label
+            people.add((answer.annotator, "" if answer.annotator else answer.user))
+    shared = [list(given.values()) for given in votes.values() if len(given) > 1]
+    if not shared:
+        return Agreement(len(people), 0, math.nan, math.nan)
+    yes, total = sum(map(sum, shared)), sum(map(len, shared))
+    apart = sum(2 * sum(one) * (len(one) - sum(one)) / (len(one) - 1) for one in shared)
+    expected = 2 * yes * (total - yes) / (total - 1)
+    same = sum(len(set(one)) == 1 for one in shared) / len(shared)
+    alpha = 1 - apart / expected if expected else math.nan
+    return Agreement(len(people), len(shared), same, alpha)
+
+
 def within_quota(records: Iterable[Record], config: QualityConfig) -> list[Record]:
     """The records within each annotator's quota of its round, the first ones of each.
 
-    One annotator may give at most `quota` of a round's answers, but always one.
+    One annotator may give at most `quota` of a round's answers, but always one. Users who answer for
+    themselves have no quota.
     """
     listed = list(records)
     if config.quota >= 1:
@@ -81,7 +128,9 @@ def within_quota(records: Iterable[Record], config: QualityConfig) -> list[Recor
     kept = []
     for record in listed:
         key = record.answer.round, record.answer.annotator
-        if taken[key] < max(1, int(config.quota * size[record.answer.round])):
+        if not record.answer.annotator or taken[key] < max(
+            1, int(config.quota * size[record.answer.round])
+        ):
             taken[key] += 1
             kept.append(record)
     return kept

@@ -25,7 +25,6 @@ from .cycle import (
     unlearned,
 )
 from .cycle import told as labels_told
-from .fold import fold
 from .journal import ROLLED_BACK, Record, standing
 
 
@@ -108,7 +107,8 @@ def labels_left(run: Run, before: list[Record], after: list[Record]) -> dict[int
     numbers = {record.seq for record in after}
     gone = [record.answer for record in before if record.seq not in numbers]
     touched = {(answer.user, answer.item) for answer in gone}
-    verdicts = fold(after, positive=positive_from(run.catalog.schema)).to_pylist()
+    positive = positive_from(run.catalog.schema)
+    verdicts = rounds_of(run).verdicts(after, positive=positive).to_pylist()
     label = {(row["user"], row["item"]): row["label"] for row in verdicts}
     users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
     changed: dict[int, Interactions] = {}

@@ -3,6 +3,7 @@
     rounds/003/queries.parquet   the round is open        (atomic, never changed afterwards)
     rounds/003/metrics.json      the round is closed
     journal.jsonl                all answers of all rounds
+    annotators.json              gold answers and quota, where they were set
 
 Every step is idempotent and a pure function of what is on disk, so a process that is killed anywhere
 is started again and goes on: asking again returns the open round's questions, telling again repeats
@@ -12,14 +13,14 @@ nothing, closing again overwrites the same file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ..kg.errors import IntegrityError, StateError
+from ..kg.errors import DataError, IntegrityError, StateError
 from ..kg.files import (
     StrPath,
     atomic_folder,
@@ -30,10 +31,13 @@ from ..kg.files import (
     write_table,
 )
 from ..kg.vocabulary import Vocabulary
-from .fold import fold
-from .journal import Journal, TellReport
+from .answers import Answer, read_answers
+from .fold import fold, label_of
+from .journal import Journal, Record, TellReport
+from .quality import QualityConfig, trust, within_quota
 
 ASKED, CLOSED = "queries.parquet", "metrics.json"
+QUALITY = "annotators.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Rounds:
     ) -> None:
         self.folder = Path(folder)
         self.journal = Journal(self.folder / "journal.jsonl", users=users, items=items)
+        self._vocabularies = users, items
 
     def path(self, number: int) -> Path:
         """Folder of a round, as rounds/003."""
@@ -129,11 +134,76 @@ class Rounds:
         """
         return self.journal.tell(source, round=self.current if round is None else round)
 
-    def answers(
-        self, *, positive: float | None = None, trust: Mapping[str, float] | None = None
-    ) -> pa.Table:
-        """One verdict per edge over all rounds, see `fold`."""
-        return fold(self.journal.records(), positive=positive, trust=trust)
+    def answers(self, *, positive: float | None = None) -> pa.Table:
+        """One verdict per edge over all rounds, see `verdicts`."""
+        return self.verdicts(self.journal.records(), positive=positive)
+
+    def verdicts(self, records: list[Record], *, positive: float | None = None) -> pa.Table:
+        """What these records come to, see `fold`, under the gold answers and quota of `set_quality`."""
+        gold, config = self.quality()
+        if config is None:
+            return fold(records, positive=positive)
+        weights = trust(records, gold, positive=positive, config=config) if gold else None
+        return fold(within_quota(records, config), positive=positive, trust=weights)
+
+    def quality(self) -> tuple[dict[tuple[str, str], int], QualityConfig | None]:
+        """Gold answers (user, item) -> label, and the rules for annotators; nothing if none were set."""
+        path = self.folder / QUALITY
+        if not path.exists():
+            return {}, None
+        try:
+            found = read_json(path)
+            gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
+            return gold, QualityConfig(quota=float(found["quota"]))
+        except (KeyError, TypeError, ValueError):
+            raise IntegrityError("not readable", where=str(path), hint="set it again") from None
+
+    def set_quality(
+        self,
+        *,
+        gold: StrPath | pa.Table | Iterable[Mapping[str, Any]] | None = None,
+        quota: float | None = None,
+        positive: float | None = None,
+    ) -> int:
+        """From now on weigh annotators by gold answers and limit each to a quota; None = as it was.
+
+        Args:
+            gold: a table of answers that are known to be right; they join those set before.
+
+        Returns:
+            how many gold answers there are.
+
+        Raises:
+            UsageError: quota is no share. DataError: a gold row cannot be used; nothing is set then.
+        """
+        known, config = self.quality()
+        for line, row in [] if gold is None else read_answers(gold, round=0):
+            label = label_of(row, positive) if isinstance(row, Answer) else None
+            if not isinstance(row, Answer) or label is None:
+                reason = row if isinstance(row, str) else "a gold answer is a like or a dislike"
+                raise DataError(reason, where=f"gold answers, line {line}")
+            known[self._iri("user", row.user), self._iri("item", row.item)] = label
+        config = config or QualityConfig()
+        config = config if quota is None else replace(config, quota=quota)
+        self._write_quality(known, config)
+        return len(known)
+
+    def forget_gold(self, names: Collection[str]) -> None:
+        """Drop the gold answers about these users or items."""
+        gold, config = self.quality()
+        if config is not None:
+            left = {edge: label for edge, label in gold.items() if not set(edge) & set(names)}
+            self._write_quality(left, config)
+
+    def _write_quality(self, gold: dict[tuple[str, str], int], config: QualityConfig) -> None:
+        rows = [[user, item, label] for (user, item), label in sorted(gold.items())]
+        write_json(self.folder / QUALITY, {"gold": rows, "quota": config.quota})
+
+    def _iri(self, kind: str, name: str) -> str:
+        vocabulary = self._vocabularies[kind == "item"]
+        if vocabulary is None:
+            return name
+        return vocabulary[int(vocabulary.indices([name], kind=kind)[0])]
 
     def close(self, number: int, metrics: Mapping[str, Any]) -> None:
         """Mark a round as taken in, with what was measured after it."""

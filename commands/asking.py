@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,16 @@ import typer
 from ..kg.errors import DataError
 from .console import Output
 from .interviewing import interview
-from .options import CatalogFolder, Device, Json, RunFolder, Seed, Weight, listed, numbers
+from .options import Device, Json, RunFolder, Seed, Weight
+from .simulating import loop
 
 if TYPE_CHECKING:
+    from ..active.rounds import Rounds
+    from ..active.stopping import StopConfig
     from ..gnn.runs import Run
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
-ALL = "all-ndcg@10"
 SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
@@ -30,7 +31,13 @@ def register(app: typer.Typer) -> None:
 
 def acquire(
     run: RunFolder,
-    budget: Annotated[float, typer.Option("--budget", "-b", help="How many questions.")],
+    budget: Annotated[
+        float | None, typer.Option("--budget", "-b", help="How many questions.")
+    ] = None,
+    total: Annotated[
+        int | None,
+        typer.Option(min=1, help="In place of --budget: rounds of growing size, so many in all."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help=".csv, .tsv, .jsonl or .parquet file.")
     ] = None,
@@ -65,6 +72,7 @@ def acquire(
     if out is not None:
         table_suffix(out)
     opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
+    size = _batch(opened, budget, total)
     config = AskConfig(
         users=None if users is None else read_ids(users, "user"),
         items=None if items is None else read_ids(items, "item"),
@@ -74,7 +82,7 @@ def acquire(
     )
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
-        table, fresh = ask(opened, budget, strategy=strategy, seed=seed, config=config)
+        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config)
     number = int(table["round"][0].as_py()) if len(table) else 0
     if not fresh:
         output.note(f"round {number} is open: these are its questions; retrain closes it")
@@ -96,15 +104,34 @@ def label(
         typer.Argument(exists=True, dir_okay=False, help="A table with user, item and answer."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any bad row.")] = False,
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Answers known to be right: annotators are weighed by them.",
+        ),
+    ] = None,
+    quota: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Largest share of a round's answers from one annotator."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take answers into the run's journal: like, dislike, a rating, cannot tell; twice is once."""
-    from ..active.cycle import tell
+    """Take answers into the run's journal: like, dislike, a rating, cannot tell; twice is once.
+
+    --gold and --quota hold for the run from then on, for answers told before as well.
+    """
+    from ..active.cycle import positive_from, rounds_of, tell
     from ..gnn.runs import Run
 
     output = Output(as_json)
     with output.progress("label"):
-        found = tell(Run.open(run), answers)
+        opened = Run.open(run)
+        rounds, positive = rounds_of(opened), positive_from(opened.catalog.schema)
+        if gold is not None or quota is not None:
+            rounds.set_quality(gold=gold, quota=quota, positive=positive)
+        found = tell(opened, answers)
     if found.rejected and not (found.accepted or found.repeated):
         line, reason = found.rejected[0]
         raise DataError(
@@ -117,6 +144,7 @@ def label(
         "repeated": found.repeated,
         "blank": found.blank,
         "rejected": [{"line": line, "reason": reason} for line, reason in found.rejected],
+        "agreement": _agreement(rounds, positive),
     }
     output.result(told, lambda shown: _show_told(shown, told))
     if found.rejected and strict:
@@ -128,19 +156,31 @@ def retrain(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Evaluate on the test pairs as well.")
     ] = True,
+    total: Annotated[
+        int | None, typer.Option(min=1, help="Stop when so many questions were asked in all.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="METRIC=VALUE", help="Stop there, as ndcg@10=0.3.")
+    ] = None,
+    plateau: Annotated[
+        float | None,
+        typer.Option(help="Stop when two rounds surely gained less than this share, as 0.01."),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Learn from the answers told since the last round: warm start, one named graph per round.
 
-    After a roll-back or a forgotten user the model is first trained anew on what is left.
+    After a roll-back or a forgotten user the model is first trained anew on what is left. With rules
+    of stopping it says whether to ask on.
     """
     from ..active.cycle import learn
     from ..active.replay import relearn
+    from ..active.stopping import stop_reason
     from ..gnn.runs import Run
     from ..kg.locks import FolderLock
 
-    output = Output(as_json)
+    output, rules = Output(as_json), _stop_rules(total, target, plateau)
     Run.open(run)  # a folder that is no run gets no lock file
     with output.progress("retrain") as bar, FolderLock(run, purpose="retrain"):
         opened = Run.open(run, device=device, progress=bar.stage)
@@ -151,8 +191,63 @@ def retrain(
         "labels_in_all": found.told,
         "graph": found.graph_iri,
         "rows": found.rows,
+        "stop": stop_reason(found.run, rules),
     }
     output.result(told, lambda shown: _show_learned(shown, told))
+
+
+def _batch(run: Run, budget: float | None, total: int | None) -> float:
+    """The size of the next round, by --budget or by --total."""
+    from ..active.cycle import rounds_of
+    from ..active.stopping import next_batch, questions_asked
+    from ..kg.errors import StateError, UsageError
+
+    if (budget is None) == (total is None):
+        raise UsageError("give either --budget or --total", where="coldframe acquire")
+    if budget is not None:
+        return budget
+    rounds = rounds_of(run)
+    current = rounds.current
+    if current and not rounds.state(current).closed:
+        return 1.0  # the open round's questions are given again, whatever the size
+    size = next_batch(total or 0, questions_asked(rounds))
+    if not size:
+        raise StateError(
+            f"all {total:,} questions are asked", where=str(run.path), hint="raise --total to go on"
+        )
+    return float(size)
+
+
+def _stop_rules(total: int | None, target: str | None, plateau: float | None) -> StopConfig:
+    from ..active.stopping import StopConfig
+    from ..kg.errors import UsageError
+
+    if target is None:
+        return StopConfig(total=total, plateau=plateau)
+    metric, _, value = target.partition("=")
+    try:
+        return StopConfig(total, float(value), plateau, metric=metric.strip())
+    except ValueError:
+        raise UsageError(f"got {target!r}, expected ndcg@10=0.3", where="--target") from None
+
+
+def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
+    """How far annotators agree, and the weights of their votes where gold answers are set."""
+    from dataclasses import asdict
+
+    from ..active.quality import agreement, trust
+
+    # Ratings that nothing says how to read wait for a schema that does; `retrain` says so.
+    records = [
+        one
+        for one in rounds.journal.records()
+        if positive is not None or one.answer.answer != "rating" or one.answer.rating in (0, 1)
+    ]
+    gold, config = rounds.quality()
+    weights = trust(records, gold, positive=positive, config=config) if gold else {}
+    found = asdict(agreement(records, positive=positive))
+    shown = {key: None if value != value else value for key, value in found.items()}
+    return {**shown, "weights": weights}
 
 
 def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
@@ -186,6 +281,16 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
         f"{told['accepted']:,} answers taken in, {told['repeated']:,} known before, "
         f"{told['blank']:,} left blank, {len(told['rejected']):,} rejected"
     )
+    agreement = told["agreement"]
+    if agreement["edges"]:
+        alpha = "-" if agreement["alpha"] is None else f"{agreement['alpha']:.2f}"
+        out.say(
+            f"{agreement['annotators']:,} annotators; {agreement['edges']:,} edges answered by several, "
+            f"alike on {agreement['same']:.0%}, Krippendorff's alpha {alpha}"
+        )
+    for who, weight in agreement["weights"].items():
+        if weight == 0:
+            out.say(f"  {who or 'somebody'} is left out: wrong too often")
     for row in told["rejected"][:SHOWN]:
         out.say(f"  line {row['line']}: {row['reason']}")
     if len(told["rejected"]) > SHOWN:
@@ -201,98 +306,5 @@ def _show_learned(out: Output, told: dict[str, Any]) -> None:
         f"{told['labels_in_all']:,} in all; graph {told['graph']}"
     )
     out.table(told["rows"], ("segment", "users", "ndcg@10", "recall@10", "recall@20"))
-
-
-def loop(
-    catalog: CatalogFolder,
-    protocol: Annotated[
-        str, typer.Option(help="kg-coldstart-open, kg-coldstart-open-80, rated-only or user-cold.")
-    ] = "kg-coldstart-open",
-    strategies: Annotated[
-        str | None, typer.Option(help="Names, with commas; random is always among them.")
-    ] = None,
-    budgets: Annotated[
-        str | None,
-        typer.Option(help="Labels told in all, with commas; with user-cold, to each new user."),
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, with commas, or a range: 0-5.")] = "0-3",
-    at_least: Annotated[
-        int, typer.Option(min=1, help="Positives that an item (or user) needs to be made cold.")
-    ] = 20,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; as many as there are cores.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of results; CATALOG-loop.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Simulate rounds on hidden interactions: which strategy of asking teaches most here?"""
-    from ..active.simulate import SimulationConfig, simulate
-    from ..kg.catalog import Catalog
-
-    output = Output(as_json)
-    config = SimulationConfig(
-        protocol=protocol,
-        strategies=tuple(listed(strategies or "")),
-        budgets=numbers(budgets, "--budgets") if budgets else (),
-        seeds=numbers(seeds, "--seeds"),
-        at_least=at_least,
-    )
-    graph = Catalog.open(catalog).graph
-    folder = out or catalog.with_name(f"{catalog.resolve().name}-loop")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with output.progress("simulate") as advance:
-        result = simulate(
-            graph,
-            config,
-            workers=min(workers or cores, len(config.seeds)),
-            folder=folder / "seeds",
-            progress=lambda done, total, _: advance(done, total),
-        )
-    save_loop(result, folder)
-    output.result(result, lambda shown: show_loop(shown, result, folder))
-
-
-def save_loop(result: dict[str, Any], folder: Path) -> None:
-    """The result as loop.json, its curves as SVG and PNG."""
-    from ..kg.files import write_json
-    from ..report.plots import learning_curves, save
-
-    write_json(folder / "loop.json", result)
-    figure = learning_curves(result)
-    for name in ("curves.svg", "curves.png"):
-        save(figure, folder / name)
-
-
-def show_loop(out: Output, result: dict[str, Any], folder: Path) -> None:
-    """The table of a simulation, what it says in words, and where the files are."""
-    out.table(loop_rows(result))
-    for sentence in result.get("verdict", ()):
-        out.say(sentence)
-    out.say(f"figures: {folder / 'loop.json'}; picture: {folder / 'curves.png'}")
-
-
-def loop_rows(result: dict[str, Any], metric: str = "ndcg@10") -> list[dict[str, Any]]:
-    """One row per strategy: the mean per budget, gain over random, labels saved at the largest.
-
-    "all items": NDCG@10 at the largest budget over warm and cold items together.
-    """
-    rows = []
-    for name, found in result["strategies"].items():
-        curve = found["curve"][metric]
-        row: dict[str, Any] = {"strategy": name}
-        for place, budget in enumerate(result["budgets"]):
-            row[f"{metric} at {budget:,}"] = sum(values[place] for values in curve) / len(curve)
-        if ALL in found["curve"]:
-            row["all items"] = sum(values[-1] for values in found["curve"][ALL]) / len(curve)
-        gain = found["aulc_gain"][metric]
-        row["against random"] = (
-            f"{gain['mean']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}]"
-            if name != "random"
-            else ""
-        )
-        saved = found["labels_saved"].get(str(result["budgets"][-1]))
-        row["labels saved"] = "" if saved is None or name == "random" else f"{saved:.1f}x"
-        rows.append(row)
-    return rows
+    if told["stop"]:
+        out.say(f"stop asking: {told['stop']}")

@@ -135,7 +135,7 @@ def _answered(questions: pa.Table, truth: dict[tuple[str, str], str]) -> list[di
 
 def _simulate(output: Output, catalog: Catalog, folder: Path, size: str) -> dict[str, Any]:
     from ..active.simulate import SimulationConfig, simulate
-    from .asking import save_loop
+    from .simulating import save_loop
 
     budgets = BUDGETS if size != "tiny" else BUDGETS[:1]
     config = SimulationConfig(
@@ -164,8 +164,8 @@ def _report(folder: Path) -> Path:
 
 
 def _show(out: Output, told: dict[str, Any]) -> None:
-    from .asking import loop_rows
     from .models import show_rows
+    from .simulating import loop_rows
 
     show_rows(out, told["rows"])
     out.say("")

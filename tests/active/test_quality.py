@@ -1,10 +1,13 @@
 """Trust in annotators: hostile ones lose their vote, newcomers keep a smaller one."""
 
 import numpy as np
+import pytest
 
 from coldframe.active.fold import fold
 from coldframe.active.journal import Journal
-from coldframe.active.quality import QualityConfig, trust, within_quota
+from coldframe.active.quality import QualityConfig, agreement, trust, within_quota
+from coldframe.active.rounds import Rounds
+from coldframe.kg.errors import DataError, UsageError
 
 
 def told(tmp_path, rows):
@@ -56,3 +59,62 @@ def test_a_quota_keeps_one_annotator_from_flooding_a_round(tmp_path):
     kept = within_quota(told(tmp_path, rows), QualityConfig(quota=0.1))
     assert sum(r.answer.annotator == "flood" for r in kept) == 10
     assert len(kept) == 30
+
+
+def test_krippendorffs_alpha_on_a_worked_example(tmp_path):
+    """Krippendorff 2004, 11.3: two observers, ten units, four disagreements: alpha = 0.095."""
+    first, second = "0100000000", "1110010010"
+    rows = [answer("u", str(k), int(a), "A") for k, a in enumerate(first)]
+    rows += [answer("u", str(k), int(b), "B") for k, b in enumerate(second)]
+    rows += [answer("u", "alone", 1, "A"), {**answer("u", "0", 1, "C"), "answer": "cannot tell"}]
+    found = agreement(told(tmp_path, rows))
+    assert (found.annotators, found.edges) == (2, 10)
+    assert found.same == 0.6
+    assert found.alpha == pytest.approx(0.095, abs=5e-4)
+
+
+def test_agreement_is_unknown_without_a_second_answer_and_perfect_where_all_agree(tmp_path):
+    alone = [answer(str(k), "i", 1, "A") for k in range(3)]
+    assert np.isnan(agreement(told(tmp_path / "a", alone)).alpha)
+    both = [answer("u", str(k), k % 2, who) for k in range(6) for who in "ABC"]
+    assert agreement(told(tmp_path / "b", both)).alpha == 1.0
+
+
+def test_users_who_answer_for_themselves_are_not_one_annotator(tmp_path):
+    rows = [answer(str(k), "i", 1, "") for k in range(20)]
+    records = told(tmp_path, rows)
+    assert len(within_quota(records, QualityConfig(quota=0.1))) == 20
+    assert trust(records, {("0", "i"): 0, ("1", "i"): 0}) == {}
+
+
+def test_gold_and_quota_hold_for_a_folder_from_then_on(tmp_path):
+    rounds = Rounds(tmp_path)
+    gold = [answer("g", str(k), k % 2, "") for k in range(12)]
+    rows = [answer("g", str(k), k % 2, "honest") for k in range(12)]
+    rows += [answer("g", str(k), 1 - k % 2, "liar") for k in range(12)]
+    rows += [answer("u", "x", 1, "liar"), answer("u", "x", 0, "honest")]
+    rounds.tell(rows, round=1)
+
+    def verdict() -> int | None:
+        table = Rounds(tmp_path).answers()
+        return {row["item"]: row["label"] for row in table.to_pylist() if row["user"] == "u"}["x"]
+
+    assert verdict() is None
+    assert rounds.set_quality(gold=gold) == 12
+    assert verdict() == 0
+    assert rounds.set_quality(quota=0.5) == 12  # what was set before stays
+    assert Rounds(tmp_path).quality()[1].quota == 0.5
+    with pytest.raises(DataError, match="line 1"):
+        rounds.set_quality(gold=[{"user": "g", "item": "1", "answer": "skip"}])
+    with pytest.raises(UsageError):
+        rounds.set_quality(quota=2.0)
+
+
+def test_gold_answers_about_a_person_can_be_forgotten(tmp_path):
+    rounds = Rounds(tmp_path)
+    rounds.forget_gold({"g"})
+    rounds.set_quality(gold=[answer("g", "1", 1, ""), answer("h", "1", 0, "")], quota=0.3)
+    rounds.forget_gold({"g"})
+    gold, config = rounds.quality()
+    assert gold == {("h", "1"): 0}
+    assert config.quota == 0.3

@@ -105,3 +105,46 @@ def test_a_wrong_interview_is_refused(base, tmp_path):
     answers.write_text("user,item,answer\na,nothing,like\n")
     assert "nothing" in run(*words, code=3)["error"]["message"]
     assert run("interview", base / "run", "--user", "nobody", code=3)["error"]
+
+
+def test_rounds_of_growing_size_until_a_rule_says_stop(base, made, tmp_path):
+    folder, answers = new_run(base, "stopping"), tmp_path / "answers.csv"
+    limits = ("--users", made.panel, "--items", made.cold_items)
+    assert run("acquire", folder, *limits, code=2)["error"]["hint"] == ""
+    words = ("acquire", folder, "--total", "30", *limits)
+    asked = run(*words)["questions"]
+    assert len(asked) == 30  # the first of growing rounds has room for all
+    assert len(run(*words)["questions"]) == 30  # open: the same again
+    lines = [f"{row['user']},{row['item']},like" for row in asked]
+    answers.write_text("\n".join(["user,item,answer", *lines]))
+    run("label", folder, answers)
+    assert run("retrain", folder, "--target", "ndcg@10", code=2)["error"]["where"] == "--target"
+    rules = ("--total", "31", "--target", "ndcg@10=0.999", "--plateau", "0.01")
+    assert run("retrain", folder, *rules)["stop"] is None
+    assert run(*words, code=4)["error"]["kind"] == "state"
+    one = tmp_path / "one.csv"
+    one.write_text(f"user,item,answer\n{asked[0]['user']},{asked[0]['item']},dislike\n")
+    run("label", folder, one)
+    assert "budget" in run("retrain", folder, "--no-measure", "--total", "30")["stop"]
+
+
+def test_annotators_are_compared_and_weighed(base, made, tmp_path):
+    folder = new_run(base, "annotated")
+    user = made.panel.read_text().split()[0]
+    items = made.cold_items.read_text().split()[:12]
+    truth = ["like" if k % 2 else "dislike" for k in range(12)]
+    wrong = ["dislike" if k % 2 else "like" for k in range(12)]
+    head = "user,item,answer,annotator"
+    lines = [f"{user},{i},{a},ann" for i, a in zip(items, truth, strict=True)]
+    lines += [f"{user},{i},{a},bob" for i, a in zip(items, wrong, strict=True)]
+    said, gold = tmp_path / "said.csv", tmp_path / "gold.csv"
+    said.write_text("\n".join([head, *lines]))
+    gold.write_text("\n".join([head, *lines[:12]]))
+    found = run("label", folder, said)["agreement"]
+    assert (found["annotators"], found["edges"], found["same"]) == (2, 12, 0)
+    assert found["alpha"] < 0
+    assert run("retrain", folder, code=4)["error"]  # every edge is a tie
+    weighed = run("label", folder, said, "--gold", gold, "--quota", "0.5")["agreement"]["weights"]
+    assert weighed["bob"] == 0 < weighed["ann"]
+    assert run("retrain", folder, "--no-measure")["labels"] == 12
+    assert run("label", folder, said, "--quota", "3", code=2)["error"]
