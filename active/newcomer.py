@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit, ndtr
 
-from ..gnn.laplace import fit_dense, fit_pairs
+from ..gnn.laplace import fit_dense, fit_pairs, inverse
 from ..gnn.posterior import Posterior
 from ..kg.errors import StateError
 from ..kg.vocabulary import IntArray
@@ -91,9 +91,7 @@ class Population:
         """
         answers = sp.csc_matrix(np.asarray(labels, np.float64).T)
         start = np.tile(self.mean, (answers.shape[1], 1))
-        precision = np.broadcast_to(
-            np.linalg.inv(self.covariance), (len(start), *self.covariance.shape)
-        )
+        precision = np.tile(inverse(self.covariance[None]), (len(start), 1, 1))
         fitted = fit_dense(self.factors[items], answers, start, precision)
         return fitted.mean, fitted.covariance
 
@@ -123,7 +121,7 @@ class Newcomer:
             np.zeros(len(answers), np.int64),
             np.fromiter(answers.values(), np.float64, len(answers)),
             self.prior_mean[None],
-            np.linalg.inv(self.prior_covariance)[None],
+            inverse(self.prior_covariance[None]),
             start=self.mean[None],
         )
         return replace(self, mean=fitted.mean[0], covariance=fitted.covariance[0])

@@ -203,7 +203,7 @@ class Rounds:
         vocabulary = self._vocabularies[kind == "item"]
         if vocabulary is None:
             return name
-        return vocabulary[int(vocabulary.indices([name], kind=kind)[0])]
+        return str(vocabulary[int(vocabulary.indices([name], kind=kind)[0])])
 
     def close(self, number: int, metrics: Mapping[str, Any]) -> None:
         """Mark a round as taken in, with what was measured after it."""

@@ -132,7 +132,8 @@ def _adaptive(
 ) -> list[Newcomer]:
     """Beliefs about one user at each budget, asked as `Interview` asks."""
     familiarity = town.population.familiarity[town.asked] ** InterviewConfig().familiarity
-    person, answers, steps = start, {}, []
+    answers: dict[int, float] = {}
+    person, steps = start, []
     for number in range(1, budgets[-1] + 1):
         value = person.gain(town.asked, town.ranked) * familiarity
         value[np.isin(town.asked, list(answers))] = -1.0

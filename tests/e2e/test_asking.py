@@ -92,6 +92,15 @@ def test_an_interview_on_a_terminal_writes_answers_that_label_takes(base, made, 
     assert run("label", new_run(base, "labelled"), out)["accepted"] == 3
 
 
+def test_interviews_are_simulated_by_the_loop(base, tmp_path):
+    words = ("loop", base / "catalog", "--protocol", "user-cold", "--out", tmp_path)
+    found = run(*words, "--budgets", "2,4", "--seeds", "0", "--at-least", "3", "--workers", "1")
+    assert found["budgets"] == [2, 4]
+    assert set(found["strategies"]) == {"random", "popularity", "interview"}
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    assert run(*words, "--strategies", "auto", code=2)["error"]["kind"] == "usage"
+
+
 def test_a_wrong_interview_is_refused(base, tmp_path):
     answers = tmp_path / "answers.csv"
     words = ("interview", base / "run", "--answers", answers)
