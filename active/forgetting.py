@@ -35,6 +35,8 @@ from ..kg.files import (
 from ..kg.forgetting import replace_catalog, without_person
 from ..kg.graph import Interactions
 from ..kg.scan import Scan, scan
+from ..kg.split import Split
+from ..kg.table_files import seal
 from ..kg.vocabulary import IntArray, Vocabulary
 from .journal import Journal, is_about, standing
 from .replay import graph_again, labels_left
@@ -139,12 +141,20 @@ def _stage(
     cold_users, cold_items = (
         kept[kept >= 0] for kept in (moves[0][split.cold_users], moves[1][split.cold_items])
     )
-    left = replace(split, **parts, cold_users=cold_users, cold_items=cold_items)
+    left = Split(
+        parts["train"],
+        parts["valid"],
+        parts["test"],
+        cold_items,
+        cold_users,
+        split.name,
+        split.seed,
+    )
     write_table(folder / "split.parquet", split_out(left))
     for number, before in labels.items():
         rows = _moved(before, *moves)
         gone += len(before) - len(rows)
-        write_table(folder / f"labels-{number:03d}.parquet", rows_out(rows))
+        write_table(folder / f"labels-{number:03d}.parquet", seal(rows_out(rows)))
     about = {
         "content": new.content_hash,
         "split": {

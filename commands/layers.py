@@ -55,6 +55,11 @@ def resolve(
                 f"file {file.name}",
                 _fit(value, names[key], SchemaError, f"{file}:{key}"),
             )
+        try:
+            _build(kind, {key: value for key, (_, value) in given.items()})
+        except UsageError as error:  # a value that no setting allows: say that the file has it
+            where = f"{file}:{error.where}"
+            raise SchemaError(error.message, where=where, hint=error.hint) from None
     for key, (flag, value) in (flags or {}).items():
         if value is None:
             continue
@@ -74,7 +79,7 @@ def settings(words: Iterable[str]) -> dict[str, tuple[str, Any]]:
             raise UsageError(f"got {word!r}", where="--set", hint="write it as key=value")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             value = text
         out[key.strip()] = (f"--set {key.strip()}", value)
     return out
@@ -120,7 +125,7 @@ def _build(kind: type[C], values: Mapping[str, Any], prefix: str = "") -> C:
 def _load(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SchemaError(f"not valid TOML: {error}", where=str(file)) from error
     except UnicodeDecodeError as error:
         raise SchemaError(f"not UTF-8 text: {error.reason}", where=str(file)) from error

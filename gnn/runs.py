@@ -36,6 +36,7 @@ from ..kg.files import (
 )
 from ..kg.graph import Interactions
 from ..kg.split import Split
+from ..kg.table_files import seal, unseal
 from .checkpoint import checkpoint_name
 from .plain import to_plain
 from .recommender import Progress, Recommender
@@ -225,8 +226,9 @@ class Run:
         return folder
 
     def labels(self, number: int) -> Interactions:
-        """The labels that a finished round added to training."""
-        return _rows_in(read_table(self.round_folder(number) / "labels.parquet"))
+        """The labels that a finished round added to training; IntegrityError if they were changed."""
+        path = self.round_folder(number) / "labels.parquet"
+        return _rows_in(unseal(read_table(path), path))
 
     def finish_round(self, model: Recommender, labels: Interactions) -> Run:
         """Save a retrained model and what it learned from as the next round; returns the run then.
@@ -234,7 +236,7 @@ class Run:
         run.json is replaced last: until then the run is as it was before the round.
         """
         number = self.round + 1
-        write_table(self.round_folder(number) / "labels.parquet", rows_out(labels))
+        self.set_labels(number, labels)
         model.save(self.path / "checkpoints", number)
         about = {**self.about, "round": number}
         write_json(self.path / RUN_FILE, about)
@@ -269,7 +271,7 @@ class Run:
 
     def set_labels(self, number: int, rows: Interactions) -> None:
         """Replace what a finished round added to training."""
-        write_table(self.round_folder(number) / "labels.parquet", rows_out(rows))
+        write_table(self.round_folder(number) / "labels.parquet", seal(rows_out(rows)))
 
     def log(self, event: str, **more: Any) -> None:
         """Append a line to events.jsonl."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from .errors import DataError, ParseError, UsageError
+from .errors import DataError, IntegrityError, ParseError, UsageError
 from .json_files import plain
 from .writing import StrPath, atomic_write, naming
 
@@ -23,6 +24,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 # A spreadsheet runs a cell that starts with one of these; a quote before it makes it text. Cells that
 # already start with quotes and such a sign get one more, so that reading takes exactly one away.
 _RUNNABLE = r"^('*[=+\-@\t\r])"
+_SEAL = b"coldframe.sha256"
 _ESCAPED = r"^'('*[=+\-@\t\r])"
 
 
@@ -38,7 +40,7 @@ def write_table(path: StrPath, table: pa.Table) -> None:
     """
     suffix = _suffix(path)
     if suffix == ".parquet":
-        atomic_write(path, lambda out: pq.write_table(table, out, compression="zstd"))
+        atomic_write(path, lambda out: _write_parquet(table, out))
     elif suffix == ".jsonl":
         atomic_write(path, lambda out: _write_lines(table, out))
     else:
@@ -73,7 +75,7 @@ def _writer(
     if suffix == ".jsonl":
         return lambda batch: _write_lines(batch, out)
     if suffix == ".parquet":
-        rows = stack.enter_context(pq.ParquetWriter(out, schema, compression="zstd"))
+        rows = stack.enter_context(_parquet_writer(out, schema))
         return lambda batch: rows.write_table(batch)
     options = pacsv.WriteOptions(delimiter=_DELIMITERS[suffix])
     cells = stack.enter_context(
@@ -99,7 +101,7 @@ def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
     with naming(path, "read"), Path(path).open("rb") as source:
         try:
             if suffix == ".parquet":
-                table = pq.ParquetFile(source).read()
+                table = pq.ParquetFile(source, page_checksum_verification=True).read()
             elif suffix == ".jsonl":
                 table = _read_lines(source, path, as_text)
             else:
@@ -112,6 +114,39 @@ def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
             table.column_names.index(name), name, table[name].cast(pa.string())
         )
     return table
+
+
+def _write_parquet(table: pa.Table, out: BinaryIO) -> None:
+    with _parquet_writer(out, table.schema) as rows:
+        rows.write_table(table)
+
+
+def _parquet_writer(out: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True)
+
+
+def seal(table: pa.Table) -> pa.Table:
+    """The table with a hash of its content in its metadata, for Parquet files that must not change."""
+    kept = dict(table.schema.metadata or {})
+    return table.replace_schema_metadata({**kept, _SEAL: _content(table)})
+
+
+def unseal(table: pa.Table, path: StrPath) -> pa.Table:
+    """A sealed table as it was; one that was never sealed as it is.
+
+    Raises:
+        IntegrityError: the content is not what was sealed.
+    """
+    kept = dict(table.schema.metadata or {})
+    if kept.pop(_SEAL, None) not in (None, _content(table)):
+        raise IntegrityError("its content was changed", where=str(path))
+    return table.replace_schema_metadata(kept or None)
+
+
+def _content(table: pa.Table) -> bytes:
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != _SEAL}
+    columns = [(f.name, str(f.type), table[f.name].to_pylist()) for f in table.schema]
+    return hashlib.sha256(repr((sorted(kept.items()), columns)).encode()).hexdigest().encode()
 
 
 def _suffix(path: StrPath) -> str:

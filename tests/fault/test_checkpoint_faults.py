@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import random
 import resource
@@ -21,9 +20,6 @@ import torch
 from coldframe.gnn.checkpoint import LATEST, MANIFEST, latest, load_checkpoint, save_checkpoint
 from coldframe.kg.errors import ColdframeError, DataError, IntegrityError, ResourceError, StateError
 from coldframe.kg.files import sha256_bytes
-
-KILLS = int(os.environ.get("COLDFRAME_KILLS", "100"))
-FLIPS = int(os.environ.get("COLDFRAME_FLIPS", "400"))
 
 
 def tensors(value: float, size: int = 50) -> dict[str, dict[str, torch.Tensor]]:
@@ -91,21 +87,30 @@ print(told)
 """
 
 
+def kill_while_saving(folder: Path, kills: int) -> None:
+    """Whatever the moment of the kill, LATEST loads and is the last acknowledged step or a newer one."""
+    command = [sys.executable, "-c", _KILLER, str(folder / "runs"), str(kills)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= kills
+
+
 @pytest.mark.R(1)
 def test_killed_while_saving(tmp_path: Path) -> None:
-    """Whatever the moment of the kill, LATEST loads and is the last acknowledged step or a newer one."""
-    command = [sys.executable, "-c", _KILLER, str(tmp_path / "runs"), str(KILLS)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= KILLS
+    kill_while_saving(tmp_path, 100)
 
 
 @pytest.mark.R(7)
 def test_flipped_bits_and_cut_files_are_all_detected(tmp_path: Path) -> None:
+    flip_checkpoints(tmp_path, 400, seed=1)
+
+
+def flip_checkpoints(tmp_path: Path, flips: int, seed: int) -> None:
+    """Damage one file of a checkpoint at a time: refused, or loaded as it was saved."""
     whole = save_checkpoint(tmp_path / "whole", 1, tensors(1.5), {"seed": 3})
     files = [one for one in whole.iterdir() if one.stat().st_size]
-    rng = random.Random(1)
-    for trial in range(FLIPS):
+    rng = random.Random(seed)
+    for trial in range(flips):
         copy = tmp_path / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(whole, copy)
@@ -204,6 +209,54 @@ def test_hostile_tensors_with_a_right_hash(tmp_path: Path, name: str) -> None:
     with pytest.raises(IntegrityError):
         load_checkpoint(path)
     assert not canary.exists()
+
+
+def forge_checkpoints(folder: Path, count: int, seed: int) -> None:
+    """Hostile files changed at random, with right hashes: refused, or tensors of numbers; never run."""
+    rng = random.Random(seed)
+    path = save_checkpoint(folder / "runs", 1, tensors(1.0), {})
+    sound = (path / "encoder.safetensors").read_bytes()
+    canary = folder / "canary"
+    files = [sound, *(make(canary) for make in HOSTILE.values())]
+    refused = 0
+    for _ in range(count):
+        raw = bytearray(rng.choice(files))
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(raw) + 1)
+            if rng.random() < 0.5 and at < len(raw):
+                raw[at] ^= 1 << rng.randrange(8)
+            else:
+                raw[at : at + rng.randrange(9)] = rng.choice(_BITS)
+        _replace_file(path, bytes(raw))
+        try:
+            found = load_checkpoint(path).groups["encoder"]
+        except IntegrityError:
+            refused += 1
+            continue
+        assert all(torch.isfinite(one).all() for one in found.values() if one.is_floating_point())
+    assert refused > count // 2
+    assert not canary.exists()
+
+
+_BITS = (
+    b"",
+    b"{",
+    b"}",
+    b"[",
+    b'"',
+    b"\x00",
+    b"\xff" * 8,
+    b"-1",
+    b"9" * 20,
+    b"F32",
+    b"shape",
+    b"../",
+)
+
+
+@pytest.mark.R(19)
+def test_forged_tensors(tmp_path: Path) -> None:
+    forge_checkpoints(tmp_path, 200, seed=19)
 
 
 @pytest.mark.R(19)
