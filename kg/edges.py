@@ -6,12 +6,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from .graph import EdgeSet
+from .ids import sorted_distinct
 from .vocabulary import IntArray
 
 
 def edge_set(source: IntArray, target: IntArray, width: int) -> EdgeSet:
     """Edges sorted by (source, target), without repeats; `width` = number of target nodes."""
-    key = np.unique(source * max(width, 1) + target)
+    key = sorted_distinct(source * max(width, 1) + target)
     return EdgeSet(np.stack(np.divmod(key, max(width, 1))))
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from .build import GraphBuilder
 from .events import make_events
+from .ids import sorted_distinct
 from .literals import parse_moments, parse_numbers
 from .problems import Problem
 from .quads import CodeArray
@@ -68,7 +69,7 @@ def map_events(mapping: Mapping, builder: GraphBuilder, event: Event, ends: Even
     _report_ends(mapping, event, ends, keep)
     if event.property:
         width = len(builder.members[mapping.schema.item_type])
-        distinct = np.unique(user[keep] * max(width, 1) + item[keep])
+        distinct = sorted_distinct(user[keep] * max(width, 1) + item[keep])
         user, item = np.divmod(distinct, max(width, 1))
         builder.add_events(event.name, make_events(event, user, item))
         return

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
+from .ids import sorted_distinct
 from .infer import (
     IDENTIFIER,
     Draft,
@@ -85,11 +86,11 @@ class _Types:
 
     def _uses(self, kind: int) -> list[Use]:
         quads, out = self.quads, []
-        for code in np.unique(quads.p):
+        for code in sorted_distinct(quads.p):
             iri = quads.term(int(code))
             rows = np.arange(*quads.rows_of(int(code)).indices(len(quads))[:2])
             rows = rows[self.of[quads.s[rows]] == kind]
-            subjects = len(np.unique(quads.s[rows]))
+            subjects = len(sorted_distinct(quads.s[rows]))
             if iri == RDF_TYPE or subjects < SMALL * self.count[kind]:
                 continue
             ends = quads.o[rows]
@@ -183,12 +184,12 @@ def _describe(
 
 def _is_shared(quads: Quads, use: Use) -> bool:
     """Several nodes lead to the same one: more than a link of its own for each."""
-    return len(np.unique(quads.o[use.rows])) < 0.9 * len(use.rows)
+    return len(sorted_distinct(quads.o[use.rows])) < 0.9 * len(use.rows)
 
 
 def _label_of(quads: Quads, ends: CodeArray) -> list[str]:
     """The line that names the label of nodes without class, if many have one."""
-    nodes = np.unique(ends[ends >= 0])
+    nodes = sorted_distinct(ends[ends >= 0])
     for iri, short in _LABELS:
         if np.isin(nodes, quads.s[quads.rows_of(iri)]).mean() > 0.3:
             return [f'label = "{short}"']
@@ -197,7 +198,7 @@ def _label_of(quads: Quads, ends: CodeArray) -> list[str]:
 
 def _says_nothing(types: _Types, use: Use) -> bool:
     """Every node that has the property has it with all of its values."""
-    distinct = len(np.unique(types.quads.o[use.rows]))
+    distinct = len(sorted_distinct(types.quads.o[use.rows]))
     return use.subjects > 1 and distinct <= len(use.rows) / use.subjects
 
 
@@ -232,7 +233,9 @@ def _part(types: _Types, use: Use, nodes: CodeArray) -> Use | None:
     ends = quads.o[rows]
     kinds, counts = np.unique(types.of[ends[ends >= 0]], return_counts=True)
     targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-    return Use(use.property, rows, len(np.unique(quads.s[rows])), int((ends < 0).sum()), targets)
+    return Use(
+        use.property, rows, len(sorted_distinct(quads.s[rows])), int((ends < 0).sum()), targets
+    )
 
 
 def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
@@ -243,7 +246,7 @@ def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
     text = quads.literals.value.take(pa.array(codes[::step]))
     several = len(use.rows) > 1.05 * use.subjects
     found, remark = kind_of_text(text, several=several)
-    if IDENTIFIER not in remark and len(np.unique(codes)) > 0.98 * len(codes) > 50:
+    if IDENTIFIER not in remark and len(sorted_distinct(codes)) > 0.98 * len(codes) > 50:
         length = pc.mean(pc.utf8_length(text)).as_py() or 0
         spaces = pc.mean(pc.match_substring_regex(text, "[ .]").cast(pa.float64())).as_py() or 0
         links = pc.mean(pc.starts_with(text, "http").cast(pa.float64())).as_py() or 0

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .graph import EdgeType, Graph
+from .ids import sorted_distinct
 from .problems import Problem
 from .quads import Quads
 from .report import Findings
@@ -100,20 +101,20 @@ def _shared(graph: Graph, first: EdgeType, second: EdgeType, flipped: bool) -> t
 
 
 def _codes(index: IntArray, width: int) -> IntArray:
-    return np.unique(index[0] * width + index[1])
+    return sorted_distinct(index[0] * width + index[1])
 
 
 def _interaction_edges(graph: Graph, where: _Sources, found: Findings) -> None:
     events = graph.interactions
-    pairs = np.unique(events.user * graph.n_items + events.item)
+    pairs = sorted_distinct(events.user * graph.n_items + events.item)
     names = [name for name in events.split_names if name in HELD_OUT]
     held = events.in_split(*names)
-    held_pairs = np.unique((events.user * graph.n_items + events.item)[held])
+    held_pairs = sorted_distinct((events.user * graph.n_items + events.item)[held])
     for (source, relation, target), edges in graph.edges.items():
         if {source, target} != {graph.user_type, graph.item_type} or source == target:
             continue
         user, item = edges.index if source == graph.user_type else edges.index[::-1]
-        codes = np.unique(user * graph.n_items + item)
+        codes = sorted_distinct(user * graph.n_items + item)
         both = np.intersect1d(codes, pairs, assume_unique=True)
         if not len(both):
             continue

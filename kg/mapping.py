@@ -14,7 +14,7 @@ from .event_mapping import EventEnds, event_ends, map_events
 from .export import implied_class
 from .features import Values
 from .graph import Graph
-from .ids import string_order
+from .ids import sorted_distinct, string_order
 from .merging import merge
 from .minting import mint
 from .problems import Problem
@@ -121,7 +121,7 @@ class Mapping:
 
     def _properties(self) -> list[str]:
         quads = self.statements.quads
-        return [quads.term(int(code)) for code in np.unique(quads.p)]
+        return [quads.term(int(code)) for code in sorted_distinct(quads.p)]
 
     def _merge_same(self) -> None:
         links = [self.statements.pairs(Hop(iri)) for iri in self.schema.same_as]

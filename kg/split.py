@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .errors import DataError
 from .graph import Graph, Interactions
+from .ids import sorted_distinct
 from .vocabulary import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -66,7 +67,7 @@ class Split:
                     f"split {self.name!r}: {kind} indices of {part} run from {index.min()} to "
                     f"{index.max()}, but the graph has {size} {kind}s"
                 )
-        return np.unique(pair_codes(rows, graph.n_items))
+        return sorted_distinct(pair_codes(rows, graph.n_items))
 
     def _refuse(self, graph: Graph, pairs: IntArray, what: str) -> None:
         if len(pairs):
@@ -103,7 +104,7 @@ def _pairs_in_edges(graph: Graph) -> IntArray:
             found.append(edges.index[0] * graph.n_items + edges.index[1])
         if (target, source) == ends:
             found.append(edges.index[1] * graph.n_items + edges.index[0])
-    return np.unique(np.concatenate(found))
+    return sorted_distinct(np.concatenate(found))
 
 
 def rng_for(seed: int, purpose: str) -> np.random.Generator:

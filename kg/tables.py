@@ -16,6 +16,7 @@ from .errors import DataError, nearest
 from .events import make_events
 from .features import Values
 from .graph import Graph
+from .ids import sorted_distinct
 from .literals import parse_moments, parse_numbers
 from .minting import mint
 from .problems import Problem
@@ -274,7 +275,7 @@ class _Reading:
             number = {role: values[keep] for role, values in number.items()}
             split = None if split is None else split.filter(pa.array(keep))
         if event.property:
-            pairs = np.unique(user * len(builder.members[self.schema.item_type]) + item)
+            pairs = sorted_distinct(user * len(builder.members[self.schema.item_type]) + item)
             builder.repeated += len(user) - len(pairs)
             user, item = np.divmod(pairs, len(builder.members[self.schema.item_type]))
         events = make_events(event, user, item, number.get("rating"), number.get("time"), split)
