@@ -178,6 +178,31 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "thing"
 
 
+def telling_name(path: str, owner: str, taken: Mapping[str, str]) -> str:
+    """A name for what a path leads to: that of its last property, and where that is taken, with the
+    step in which the paths differ, or with the node type it starts from.
+
+    Args:
+        path: properties as `<iri>`, with `/` between them.
+        owner: name of the node type.
+        taken: name -> path that has it.
+    """
+    iris = re.findall(r"<([^>]*)>", path)
+    steps = [plain_name(local_name(iri)) for iri in iris]
+    last = len(steps) - 1
+    if last and steps[last] in ("value", "label"):
+        last -= 1
+    name = steps[last]
+    if name not in taken:
+        return name
+    others = re.findall(r"<([^>]*)>", taken[name])
+    different = [k for k, iri in enumerate(iris) if iri not in others and steps[k] != name]
+    tries = ["_".join(steps[k] for k in sorted({k, last})) for k in different]
+    return next(
+        (t for t in [*tries, f"{owner}_{name}"] if t not in taken), unique_name(name, taken)
+    )
+
+
 def unique_name(wanted: str, taken: Iterable[str]) -> str:
     """`wanted`, or with a number where it is taken."""
     used = set(taken)

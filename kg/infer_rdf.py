@@ -18,9 +18,11 @@ from .infer import (
     looks_like_users,
     plain_name,
     quoted,
+    telling_name,
     unique_name,
     write_draft,
 )
+from .infer_ends import Loose, loose_types
 from .literals import parse_numbers, parse_times
 from .quads import CodeArray, Quads
 from .schema import RDF_TYPE
@@ -30,11 +32,6 @@ SAMPLE = 20_000  # literals of one property that are looked at
 MOST = 0.95  # a rule holds if it does for this share
 SMALL = 0.02  # properties that fewer nodes of a type have are left out
 DEPTH = 2  # hidden nodes that a path may pass
-_LABELS = (
-    ("http://www.w3.org/2000/01/rdf-schema#label", "rdfs:label"),
-    ("http://www.w3.org/2004/02/skos/core#prefLabel", "skos:prefLabel"),
-    ("https://schema.org/name", "schema:name"),
-)
 _NOT_TYPES = (
     "http://www.w3.org/2002/07/owl#NamedIndividual",
     "http://www.w3.org/2000/01/rdf-schema#Resource",
@@ -129,8 +126,13 @@ def draft_from_quads(quads: Quads) -> str:
     ]
     things = {k: DraftNode(types.names[k], (types.classes[k],), int(types.count[k])) for k in shown}
     seen_inverse: set[str] = set()
+    loose: list[Loose] = []
     for kind in shown:
-        _describe(draft, types, things, kind, seen_inverse)
+        _describe(draft, types, things, kind, seen_inverse, loose)
+    for node, ends in loose_types(quads, loose, [node.name for node in things.values()]):
+        things[len(types.classes) + len(things)] = node
+        for each in ends:
+            _add_relation(draft, each.path, each.source, quoted(node.name), [])
     for kind, roles in events:
         _write_event(draft, types, kind, roles)
     users = [types.names[roles["user"][1]] for _, roles in events]
@@ -151,19 +153,22 @@ def draft_from_quads(quads: Quads) -> str:
 
 
 def _describe(
-    draft: Draft, types: _Types, things: dict[int, DraftNode], kind: int, inverses: set[str]
+    draft: Draft,
+    types: _Types,
+    things: dict[int, DraftNode],
+    kind: int,
+    inverses: set[str],
+    loose: list[Loose],
 ) -> None:
-    """Features and relations of one node type, through hidden nodes too."""
+    """Features and relations of one node type, through hidden nodes too; `loose` takes the relations
+    to nodes without class."""
     node = things[kind]
     everything = _paths(types, kind, types.uses[kind], "", DEPTH)
-    for path, use in everything:
-        name = plain_name(local_name(use.property))
-        if name in ("value", "label") and ">/<" in path:
-            name = plain_name(local_name(path.split(">/<")[-2].strip("<>")))
+    for path, use in sorted(everything, key=lambda pair: pair[0].count(">/<")):
         if use.literal > MOST * len(use.rows):
             found, remark = literal_kind(types.quads, use)
-            taken = [feature[1] for feature in node.features]
-            node.features.append((found, unique_name(name, taken), path, remark))
+            taken = {feature[1]: feature[2] for feature in node.features}
+            node.features.append((found, telling_name(path, node.name, taken), path, remark))
             continue
         if _says_nothing(types, use):
             continue
@@ -173,10 +178,8 @@ def _describe(
         if targets and f"{kind} {path}" not in inverses:
             _write_relation(draft, types, kind, path, use, targets, inverses)
         elif set(use.targets) == {-1} and _is_shared(types.quads, use):
-            target = DraftNode(unique_name(name, [n.name for n in things.values()]))
-            target.lines += _label_of(types.quads, types.quads.o[use.rows])
-            things[len(types.classes) + len(things)] = target
-            _add_relation(draft, name, path, quoted(node.name), quoted(target.name), [])
+            ends = types.quads.o[use.rows]
+            loose.append(Loose(path, node.name, sorted_distinct(ends[ends >= 0])))
     texts = [feature for feature in node.features if feature[0] == "text"]
     texts.sort(key=lambda f: not any(word in f[1] for word in ("label", "title", "name")))
     node.features = texts + [feature for feature in node.features if feature[0] != "text"]
@@ -185,15 +188,6 @@ def _describe(
 def _is_shared(quads: Quads, use: Use) -> bool:
     """Several nodes lead to the same one: more than a link of its own for each."""
     return len(sorted_distinct(quads.o[use.rows])) < 0.9 * len(use.rows)
-
-
-def _label_of(quads: Quads, ends: CodeArray) -> list[str]:
-    """The line that names the label of nodes without class, if many have one."""
-    nodes = sorted_distinct(ends[ends >= 0])
-    for iri, short in _LABELS:
-        if np.isin(nodes, quads.s[quads.rows_of(iri)]).mean() > 0.3:
-            return [f'label = "{short}"']
-    return []
 
 
 def _says_nothing(types: _Types, use: Use) -> bool:
@@ -294,17 +288,16 @@ def _write_relation(
         more.append("closure = true")
     names = [quoted(types.names[t]) for t in targets]
     to = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
-    name = plain_name(local_name(use.property))
-    _add_relation(draft, name, path, quoted(types.names[kind]), to, more)
+    _add_relation(draft, path, types.names[kind], to, more)
 
 
-def _add_relation(
-    draft: Draft, name: str, path: str, source: str, target: str, more: list[str]
-) -> None:
-    taken = [heading.removeprefix("[relations.").rstrip("]") for heading, _ in draft.sections]
+def _add_relation(draft: Draft, path: str, source: str, to: str, more: list[str]) -> None:
+    taken = {
+        heading.removeprefix("[relations.").rstrip("]"): body[0] for heading, body in draft.sections
+    }
     word = "property" if path.count("<") == 1 else "path"
-    body = [f'{word} = "{path}"', f"from = {source}", f"to = {target}", *more]
-    draft.sections.append((f"[relations.{unique_name(name, taken)}]", body))
+    body = [f'{word} = "{path}"', f"from = {quoted(source)}", f"to = {to}", *more]
+    draft.sections.append((f"[relations.{telling_name(path, source, taken)}]", body))
 
 
 def _inverse_of(types: _Types, kind: int, use: Use, target: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from coldframe.kg.catalog import read
 from coldframe.kg.errors import DataError
-from coldframe.kg.infer import infer_schema, plain_name
+from coldframe.kg.infer import infer_schema, plain_name, telling_name
 from coldframe.kg.mapping import graph_from_quads
 from coldframe.kg.quads import Quads
 from coldframe.kg.reader import read_quads
@@ -141,3 +141,44 @@ def test_the_museum_draft_needs_trimming_only(data_folder: Path) -> None:
     assert schema.nodes[schema.item_type].classes[0].endswith("E22_Man-Made_Object")
     makers = [r for r in schema.relations.values() if "P14_carried_out_by" in r.path.text]
     assert [len(r.path.hops) for r in makers] == [2]
+
+
+def test_nodes_without_class_that_relations_share_become_one_type() -> None:
+    lines = [PREFIXES]
+    for i in range(40):
+        lines.append(
+            f":f{i} a :Film ; rdfs:label 'Film {i} of forty' ; :genre :genre{i % 4} ;"
+            f" :director <https://example.org/person/{i % 7}> ;"
+            f" :writer <https://example.org/person/{i % 7 + i % 2}> ."
+        )
+        lines.append(f":s{i} a :Show ; rdfs:label 'Show {i}' ; :director :crew{i % 5} .")
+    schema = Schema.loads(infer_schema(read_quads("\n".join(lines).encode(), syntax="turtle")))
+    assert set(schema.nodes) == {"film", "show", "genre", "person", "director"}
+    ends = {name: (r.sources, r.targets) for name, r in schema.relations.items()}
+    assert ends == {
+        "director": (("film",), ("person",)),
+        "writer": (("film",), ("person",)),
+        "genre": (("film",), ("genre",)),
+        "show_director": (("show",), ("director",)),
+    }
+
+
+def test_a_name_that_is_taken_is_told_apart_by_the_step_that_differs() -> None:
+    birth, death = "<urn:x/birth>/<urn:x/date>", "<urn:x/death>/<urn:x/date>"
+    assert telling_name(birth, "actor", {}) == "date"
+    assert telling_name(death, "actor", {"date": birth}) == "death_date"
+    assert telling_name("<urn:x/birth>/<urn:x/label>", "actor", {}) == "birth"
+    taken = {"birth": "<urn:x/birth>/<urn:x/value>"}
+    assert telling_name("<urn:x/birth>/<urn:x/label>", "actor", taken) == "birth_label"
+    assert telling_name("<urn:x/date>", "show", {"date": birth}) == "show_date"
+    taken = {"date": "<urn:x/date>", "show_date": "<urn:y/date>"}
+    assert telling_name("<urn:x/date>", "show", taken) == "date_2"
+
+
+def test_a_draft_keeps_the_users_of_a_single_event_each() -> None:
+    lines = [PREFIXES]
+    for i in range(30):
+        lines.append(f":p{i} a :Product ; rdfs:label 'Product {i} of thirty' . :u{i} a :User .")
+        lines.append(f":e{i} a :Order ; :by :u{i} ; :of :p{i} .")
+    schema = Schema.loads(infer_schema(read_quads("\n".join(lines).encode(), syntax="turtle")))
+    assert (schema.user_type, schema.item_type) == ("user", "product")
