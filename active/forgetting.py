@@ -38,6 +38,7 @@ from ..kg.scan import Scan, scan
 from ..kg.split import Split
 from ..kg.table_files import seal
 from ..kg.vocabulary import IntArray, Vocabulary
+from .cycle import PER_USER
 from .journal import Journal, is_about, standing
 from .replay import graph_again, labels_left
 from .rounds import Rounds
@@ -187,6 +188,8 @@ def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
     for path in sorted(staged.glob("labels-*.parquet")):
         number = int(path.stem.partition("-")[2])
         atomic_write(run.round_folder(number) / "labels.parquet", path.read_bytes())
+    for path in (run.path / "rounds").glob(f"*/{PER_USER}"):
+        path.unlink()  # in the order of a split that she was in
     for path in sorted((run.path / "rounds").glob("*/queries.parquet")):
         table = read_table(path)
         keep = pc.invert(pc.is_in(table["user"], pa.array(sorted(names), table["user"].type)))

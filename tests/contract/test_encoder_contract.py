@@ -87,6 +87,7 @@ def scores(encoded: Encoded) -> torch.Tensor:
     return encoded.users @ encoded.items.T + encoded.bias
 
 
+@pytest.mark.R(17)
 @pytest.mark.parametrize("convolution", KINDS)
 @pytest.mark.parametrize("hops", [1, 2])
 def test_permuting_nodes_permutes_outputs(convolution: str, hops: int) -> None:
@@ -119,6 +120,7 @@ def test_permuting_nodes_permutes_outputs(convolution: str, hops: int) -> None:
     torch.testing.assert_close(after, before[order["user"]][:, order["item"]], atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.R(17)
 @pytest.mark.parametrize("convolution", KINDS)
 def test_messages_pass_both_ways(convolution: str) -> None:
     """Items hear users (two hops) and tags; tags hear items (two layers); users hear items."""
@@ -149,6 +151,7 @@ def test_messages_pass_both_ways(convolution: str) -> None:
     assert {1, 9} <= items, "through the tag that they share"
 
 
+@pytest.mark.R(17)
 @pytest.mark.parametrize("convolution", KINDS)
 def test_overfits_a_few_edges(convolution: str) -> None:
     data = planted()
@@ -166,6 +169,7 @@ def test_overfits_a_few_edges(convolution: str) -> None:
     assert got[fans, 0].mean() > got[~fans, 0].mean() + 1.0
 
 
+@pytest.mark.R(17)
 def test_gradients_are_zeroed_between_steps() -> None:
     data = planted()
     model, view, _ = built(data)

@@ -77,6 +77,19 @@ def test_ranks_planted_cold_items_by_content_and_warm_ones_too(loss: str, least:
     assert {"epoch", "loss", "valid"} <= scorer.history[0].keys()
 
 
+@pytest.mark.R(17)
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_whatever_the_seed_cold_items_are_ranked_far_better_than_by_luck(seed: int) -> None:
+    """Popularity knows nothing of cold items: its area is that of luck, 0.5."""
+    data, valid, test = catalog(seed)
+    training = TrainingConfig(epochs=20, batch_size=16)
+    got = EncoderScorer(SHAPE, training, seed=seed).fit(data, valid).score(everybody(data))
+    cold = np.flatnonzero(data.item_degree == 0)
+    liked = test.matrix(data.n_users, data.n_items).toarray()[:, cold] > 0
+    assert len(cold) == 8
+    assert auc(got[:, cold], liked) > 0.7
+
+
 def test_ratings_are_fitted_on_their_own_scale() -> None:
     data, _, _ = catalog()
     tag = data.train.item % 8
