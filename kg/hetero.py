@@ -20,8 +20,22 @@ INTERACTS = "interacts"
 REVERSE = "rev_"
 
 
+class Strings(np.ndarray):
+    """Strings of the nodes of a type, (n,), which a tensor of indices cuts like any node attribute.
+
+    NumPy alone takes a tensor of one index for a number, and gives a bare string back.
+    """
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(np.asarray(index) if hasattr(index, "numpy") else index)
+
+
 def to_hetero(
-    graph: Graph, interactions: Interactions | None = None, *, inverses: bool = True
+    graph: Graph,
+    interactions: Interactions | None = None,
+    *,
+    inverses: bool = True,
+    strings: bool = True,
 ) -> HeteroData:
     """A graph as `torch_geometric.data.HeteroData`; nothing shares memory with the graph.
 
@@ -40,13 +54,15 @@ def to_hetero(
         interactions: the events to use; None = the graph's own.
         inverses: add "rev_<relation>" for every edge type, interactions included (with the same
             attributes).
+        strings: False leaves iri and text_<name> out, for PyG's NeighborLoader and its like, which cut
+            nothing but tensors; `n_id` of their batches indexes `graph.nodes[type].vocabulary`.
     """
     from torch_geometric.data import HeteroData
 
     data = HeteroData()
     data.catalog = _about(graph)
     for name, nodes in graph.nodes.items():
-        _put_nodes(data[name], nodes)
+        _put_nodes(data[name], nodes, strings)
     for (source, relation, target), edges in graph.edges.items():
         _put_edges(data, (source, relation, target), edges.index, {}, inverses)
     rows = graph.interactions if interactions is None else interactions
@@ -114,11 +130,14 @@ def _about(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _put_nodes(store: Any, nodes: NodeSet) -> None:
+def _put_nodes(store: Any, nodes: NodeSet, strings: bool) -> None:
     import torch
 
     store.num_nodes = len(nodes)
-    store.iri = _objects(nodes.vocabulary)
+    if strings:
+        store.iri = _objects(nodes.vocabulary)
+        for name, texts in nodes.texts.items():
+            store[f"text_{name}"] = _objects(texts)
     if nodes.numbers:
         numbers = np.stack(list(nodes.numbers.values()), axis=1)
         known = ~np.isnan(numbers)
@@ -126,8 +145,6 @@ def _put_nodes(store: Any, nodes: NodeSet) -> None:
         store.x_mask = torch.from_numpy(known)
     for name, category in nodes.categories.items():
         store[f"category_{name}"] = torch.from_numpy(category.codes.astype(np.int64))
-    for name, texts in nodes.texts.items():
-        store[f"text_{name}"] = _objects(texts)
 
 
 def _put_edges(
@@ -194,8 +211,8 @@ def _is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:
     return relation.startswith(REVERSE) and forward in known
 
 
-def _objects(texts: Any) -> npt.NDArray[np.object_]:
-    """Strings as an object array, which loaders can index and devices leave alone."""
+def _objects(texts: Any) -> Strings:
+    """Strings as an object array, which devices leave alone."""
     out = np.empty(len(texts), object)
     out[:] = list(texts)
-    return out
+    return out.view(Strings)

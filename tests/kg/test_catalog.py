@@ -69,6 +69,14 @@ def garden(tmp_path: Path) -> Path:
     return folder
 
 
+def tables_in(folder: Path) -> Path:
+    """Two of the garden's plants and one rating as CSV files of a new folder."""
+    folder.mkdir()
+    (folder / "items.csv").write_text("id,title,more\n1,Rose,x\n2,,y\n", "utf-8")
+    (folder / "ratings.csv").write_text("u,i,r\n1,1,5\n", "utf-8")
+    return folder
+
+
 def cache_folder(out: Path) -> Path:
     """The folder of the cached graph."""
     return next(p for p in (out / "cache").iterdir() if len(p.name) == 32)
@@ -107,10 +115,7 @@ def test_a_folder_with_a_schema_needs_no_other(garden: Path) -> None:
 
 
 def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    (folder / "items.csv").write_text("id,title\n1,Rose\n2,\n", "utf-8")
-    (folder / "ratings.csv").write_text("u,i,r\n1,1,5\n", "utf-8")
+    folder = tables_in(tmp_path / "tables")
     schema = garden / "schema.toml"
     tables = read([folder], schema)
     both = read([folder, garden / "garden.ttl"], schema)
@@ -148,12 +153,10 @@ def test_a_damaged_cache_is_rebuilt_whatever_is_damaged(garden: Path, tmp_path: 
 
 
 def test_a_graph_of_tables_is_rebuilt_from_their_columns(garden: Path, tmp_path: Path) -> None:
-    (tmp_path / "items.csv").write_text("id,title,more\n1,Rose,x\n2,,y\n", "utf-8")
-    (tmp_path / "ratings.tsv").write_text("u\ti\tr\n1\t1\t5\n", "utf-8")
-    tables = [tmp_path / "items.csv", tmp_path / "ratings.tsv"]
+    tables = tables_in(tmp_path / "tables")
     out = tmp_path / "out"
     made, _ = Catalog.ingest(tables, garden / "schema.toml", out)
-    for path in (*tables, *cache_folder(out).iterdir()):
+    for path in (*tables.iterdir(), *cache_folder(out).iterdir()):
         path.unlink()
     assert graph_hash(Catalog.open(out).graph) == graph_hash(made.graph)
     text = (out / "catalog.toml").read_text("utf-8")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
-from torch_geometric.transforms import RandomLinkSplit
+from torch_geometric.loader import DataLoader, NeighborLoader, RandomNodeLoader
+from torch_geometric.loader.utils import filter_hetero_data
+from torch_geometric.transforms import NormalizeFeatures, RandomLinkSplit, ToUndirected
 
 from coldframe.kg.append import append
 from coldframe.kg.cache import graph_hash
@@ -78,6 +80,40 @@ def test_pyg_transforms_and_devices_accept_it(tiny_graph: Graph) -> None:
     assert test["item"].iri[0] == tiny_graph.items.vocabulary[0]
     part = data.subgraph({"item": torch.tensor([6, 7])})
     assert list(part["item"].iri) == [tiny_graph.items.vocabulary[k] for k in (6, 7)]
+
+
+def test_loaders_batch_it_and_keep_the_ids(tiny_graph: Graph) -> None:
+    data = ToUndirected()(NormalizeFeatures(["x"])(to_hetero(tiny_graph, inverses=False)))
+    assert data["genre", "rev_genre", "item"].edge_index.shape[1] == 8
+    parts = list(RandomNodeLoader(data, num_parts=3))
+    seen = [iri for part in parts for iri in part["item"].iri]
+    assert sorted(seen) == sorted(tiny_graph.items.vocabulary)
+    batch = next(iter(DataLoader([to_hetero(tiny_graph)] * 2, batch_size=2)))
+    assert batch["item"].num_nodes == 16
+    assert batch["user", "interacts", "item"].edge_index.max() < 16
+    alone = data.subgraph({"item": torch.tensor([6])})["item"]
+    assert list(alone.iri) == [tiny_graph.items.vocabulary[6]]
+    assert list(alone.text_title) == ["Red Peony"]
+
+
+def test_without_strings_neighbours_can_be_sampled(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph, strings=False)
+    for store in data.node_stores:
+        assert all(isinstance(store[key], torch.Tensor) for key in store.node_attrs())
+    part = filter_hetero_data(
+        data,
+        {name: torch.tensor([0]) for name in data.node_types},
+        {key: torch.tensor([0]) for key in data.edge_types},
+        {key: torch.tensor([0]) for key in data.edge_types},
+        {key: torch.tensor([0]) for key in data.edge_types},
+    )
+    assert part["item"].x.shape == (1, 1)
+    try:
+        loader = NeighborLoader(data, [2, 2], input_nodes=("item", torch.tensor([0, 7])))
+        batch = next(iter(loader))
+    except ImportError:
+        return  # PyG's samplers need pyg-lib, which is not on the package index
+    assert set(batch["item"].n_id.tolist()) <= set(range(8))
 
 
 def test_a_foreign_heterodata_is_an_error(tiny_graph: Graph) -> None:

@@ -140,6 +140,25 @@ def test_events_with_their_attributes_and_what_is_left_out() -> None:
     assert report.edges == {"rating": 3, "viewed": 1, "hidden": 1}
 
 
+def test_annotations_are_events_with_attributes() -> None:
+    """RDF 1.2: what is said of a statement comes as roles of an event."""
+    schema = ITEM + (
+        '[nodes.user]\n[events.rated]\nclass = "rdf:Statement"\nuser = "rdf:subject"\n'
+        'item = "rdf:object"\nrating = "ex:stars"\ntime = "ex:at"\npositive = 3\n'
+    )
+    graph, report = build(
+        schema,
+        ":a a :Item . :b a :Item . :u :rated :a {| :stars 5 ; :at 9 |} , :b {| :stars 2 |} ."
+        " :v :rated :a ~ :again {| :stars 4 |} .",
+    )
+    rows = graph.interactions
+    assert [names(graph, "user")[u] for u in rows.user] == ["u", "u", "v"]
+    assert [names(graph, "item")[i] for i in rows.item] == ["a", "b", "a"]
+    assert (rows.rating.tolist(), rows.label.tolist()) == ([5, 2, 4], [1, 0, 1])
+    assert (rows.time[0], np.isnan(rows.time[1:]).all()) == (9, True)
+    assert not report.problems
+
+
 def test_literals_become_features_and_problems() -> None:
     schema = ITEM + (
         'text.title = "ex:title"\ntext.all = { property = "ex:title", languages = ["de"], join = true }\n'

@@ -139,22 +139,6 @@ def test_every_part_of_a_shop() -> None:
     assert undescribed == [EX + "item/99"]
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
-    schema = Schema.loads(SHOP)
-    first, _ = graph_from_tables(shop_tables(), schema)
-    rng = np.random.default_rng(1)
-    shuffled = {
-        name: table.take(pa.array(rng.permutation(len(table))))
-        for name, table in shop_tables().items()
-    }
-    second, _ = graph_from_tables(shuffled, schema)
-    assert first.nodes["item"].vocabulary == second.nodes["item"].vocabulary
-    for name in ("user", "item", "label", "rating", "time", "split"):
-        np.testing.assert_array_equal(
-            getattr(first.interactions, name), getattr(second.interactions, name)
-        )
-
-
 def test_files_of_all_kinds_give_the_same(tmp_path: Path) -> None:
     text = 'items = "a"\n[nodes.a]\niri = "urn:a:{}"\ntext.t = "urn:t"\n[tables.x]\nnodes = "a"\nid = "id"\ncolumns.t = "t"\n'
     (tmp_path / "x.csv").write_text('id,t\n007,"é, ""b""\nc"\n', "utf-8")
