@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..kg.errors import ColdframeError, IntegrityError, UsageError
+from ..kg.errors import ColdframeError, IntegrityError, LockedError, UsageError
 
 Check = tuple[str, Callable[[], object]]
 
@@ -24,6 +24,8 @@ def verify_path(path: Path) -> tuple[str, list[dict[str, Any]]]:
 def _outcome(part: str, look: Callable[[], object]) -> dict[str, Any]:
     try:
         look()
+    except LockedError:
+        raise  # in use, which says nothing about its soundness
     except ColdframeError as error:
         return {"part": part, "ok": False, "reason": error.message}
     return {"part": part, "ok": True, "reason": ""}
@@ -32,7 +34,7 @@ def _outcome(part: str, look: Callable[[], object]) -> dict[str, Any]:
 def _parts(path: Path) -> tuple[str, Iterator[Check]]:
     if (path / "catalog.toml").is_file():
         return "catalog", _catalog(path)
-    if (path / "checkpoints").is_dir():
+    if (path / "run.json").is_file():
         return "run", _run(path)
     if path.name.startswith("step-") and path.is_dir():
         return "checkpoint", _checkpoint(path)
@@ -46,8 +48,10 @@ def _parts(path: Path) -> tuple[str, Iterator[Check]]:
 
 
 def _catalog(folder: Path) -> Iterator[Check]:
+    from ..kg.arrow_folder import read_arrow_folder
     from ..kg.cache import cache_key, read_graph, read_quads_cache
     from ..kg.catalog import MANIFEST
+    from ..kg.catalog_store import check_store
     from ..kg.files import read_json
     from ..kg.schema import Schema
 
@@ -76,7 +80,10 @@ def _catalog(folder: Path) -> Iterator[Check]:
     yield "schema", schema
     if (folder / "cache" / "quads").exists():
         yield "statements", statements
+    if (folder / "cache" / "tables").exists():
+        yield "tables", lambda: read_arrow_folder(folder / "cache" / "tables")
     yield "graph", graph
+    yield "store", lambda: check_store(folder / "store")
 
 
 def _run(folder: Path) -> Iterator[Check]:
