@@ -1,7 +1,8 @@
-"""What was taken in can be taken back: rollback, influence, forget."""
+"""Taking back what was taken in, and giving away no more than is meant: rollback, ..., export-counts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,8 @@ from ..kg.errors import IntegrityError, UsageError
 from .console import Output
 from .options import Device, Json, RunFolder, TopK
 
-TITLE = "Taking back"
-COMMANDS = ("rollback", "influence", "forget")
+TITLE = "Taking back and giving away"
+COMMANDS = ("rollback", "influence", "forget", "export-counts")
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
     app.command()(influence)
     app.command()(forget)
+    app.command("export-counts")(export_counts)
 
 
 def rollback(
@@ -130,3 +132,50 @@ def forget(
         out.say(f"next: coldframe retrain {run}")
 
     output.result(told, show)
+
+
+def export_counts(
+    run: RunFolder,
+    by: Annotated[str, typer.Option(help="item, or a relation of items such as genre.")] = "item",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".csv, .tsv, .jsonl or .parquet file.")
+    ] = None,
+    at_least: Annotated[int, typer.Option(min=1, help="Groups of fewer users are left out.")] = 10,
+    epsilon: Annotated[
+        float, typer.Option(min=0.0, help="Add noise of this privacy loss; 0 = exact counts.")
+    ] = 0.0,
+    per_user: Annotated[
+        int, typer.Option(min=1, help="With noise: most groups that a user counts in.")
+    ] = 1,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Loss of all exports, set once per run; 1.")
+    ] = None,
+    pseudonymous: Annotated[
+        bool, typer.Option("--pseudonymous", help="Keyed hashes in the place of IRIs.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """How many users like an item, or something of a group: small groups left out, noise on request.
+
+    Each noisy export is entered in the run's ledger; when the budget is spent there are no more.
+    """
+    from ..gnn.counts import CountsConfig, counts
+    from ..gnn.runs import Run
+    from ..kg.files import write_table
+    from ..kg.locks import FolderLock
+    from .asking import table_suffix
+
+    output = Output(as_json)
+    config = CountsConfig(by, at_least, epsilon, per_user, budget, pseudonymous)
+    if out is not None:
+        table_suffix(out)
+    Run.open(run)  # a folder that is no run gets no lock file
+    with output.progress("export"), FolderLock(run, purpose="export-counts"):
+        table = counts(Run.open(run), config)
+    if out is None:
+        rows = table.to_pylist()
+        output.result({"counts": rows}, lambda shown: shown.table(rows))
+        return
+    write_table(out, table)
+    told = {"path": str(out), "groups": len(table)}
+    output.result(told, lambda shown: shown.say(f"{len(table):,} groups in {out}"))

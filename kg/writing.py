@@ -57,7 +57,9 @@ def naming(path: StrPath, action: str) -> Iterator[None]:
         raise ResourceError(f"cannot {action}: {reason}", where=str(path), hint=hint) from error
 
 
-def atomic_write(path: StrPath, data: bytes | str | Callable[[BinaryIO], object]) -> None:
+def atomic_write(
+    path: StrPath, data: bytes | str | Callable[[BinaryIO], object], *, mode: int = 0o666
+) -> None:
     """Write a whole file so that, whatever happens, either the old or the new content is there.
 
     Temporary file in the same folder, fsync, rename, fsync of the folder. Missing parent folders are
@@ -65,6 +67,7 @@ def atomic_write(path: StrPath, data: bytes | str | Callable[[BinaryIO], object]
 
     Args:
         data: the content (text as UTF-8), or a function that writes it to the open file it is given.
+        mode: permission bits of a new file, before the process's mask.
 
     Raises:
         ResourceError: it could not be written; the old file is untouched and nothing is left behind.
@@ -74,14 +77,14 @@ def atomic_write(path: StrPath, data: bytes | str | Callable[[BinaryIO], object]
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent)
         with _temporary(target.parent) as temporary:
-            _write_new(temporary, target, data)
+            _write_new(temporary, target, data, mode)
             _publish(temporary, target)
 
 
 def _write_new(
-    temporary: Path, target: Path, data: bytes | str | Callable[[BinaryIO], object]
+    temporary: Path, target: Path, data: bytes | str | Callable[[BinaryIO], object], mode: int
 ) -> None:
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as out:
         with contextlib.suppress(OSError):
             os.chmod(temporary, target.stat().st_mode & 0o7777)  # noqa: PTH101
