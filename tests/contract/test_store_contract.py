@@ -12,6 +12,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from coldframe.kg.catalog_store import CatalogStore
 from coldframe.kg.endpoint import EndpointConfig, EndpointStore
 from coldframe.kg.errors import DataError, ParseError, ResourceError, StateError, UsageError
 from coldframe.kg.store import MemoryStore, OxigraphStore, Store
@@ -71,12 +72,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait()
 
 
-@pytest.fixture(params=["memory", "folder", "endpoint"])
+@pytest.fixture(params=["memory", "folder", "catalog", "endpoint"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
         made: Store = MemoryStore()
     elif request.param == "folder":
         made = OxigraphStore(tmp_path / "store")
+    elif request.param == "catalog":
+        made = CatalogStore(tmp_path / "store", lambda path: path.write_text(""))
     else:
         url = request.getfixturevalue("server")
         made = EndpointStore(f"{url}/query", f"{url}/update", EndpointConfig(page=4))
@@ -98,6 +101,16 @@ def test_counts_what_was_added_once(store: Store) -> None:
     assert store.count() == len(ODD)
     assert store.count(GRAPH) == len(ODD) + 1
     assert store.graphs() == [GRAPH]
+
+
+def test_n_triples_are_added_as_they_are(store: Store) -> None:
+    lines = "".join(f"{each} .\n" for each in ODD).encode()
+    store.add(lines)
+    store.add(lines, GRAPH)
+    assert (store.count(), store.count(GRAPH)) == (len(ODD), len(ODD))
+    with pytest.raises(ParseError):
+        store.add(lines + b"<a> .\n", GRAPH)
+    assert store.count(GRAPH) == len(ODD)
 
 
 def test_a_graph_is_dropped_alone(store: Store) -> None:
