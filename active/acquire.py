@@ -82,7 +82,7 @@ def acquire(
     Args:
         model: anything with `posterior`, `graph` and `known`.
         budget: number of questions where each costs 1, else the cost they may sum up to.
-        strategy: a name of `STRATEGIES`, or "auto".
+        strategy: a name that `find_strategy` knows.
         seed, round: the picks depend on both, and on nothing else but the model and the pool.
         exclude: pairs (user, item) by id that must not be asked, such as open questions.
         chance: how likely an answer is; certain by default.

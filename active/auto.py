@@ -1,24 +1,33 @@
-"""`auto`: the default strategy, chosen by what the catalog and the answers so far look like."""
+"""The strategies that choose themselves, and the finding of any strategy by its name."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..kg.errors import UsageError, nearest
-from .state import AskState
-from .strategies import STRATEGIES, Picks, Strategy
+from .bandit import auto_bandit
+from .policy import Policy, learned
+from .strategies import STRATEGIES, Strategy
 
+OWN = "learned:"  # before the path of a policy's file
 
-def auto(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
-    """Draws in proportion to gain times coverage of the graph; without a graph, to gain alone."""
-    name = "gain-proportional" if state.cover is None else "gain-coverage"
-    return STRATEGIES[name](state, budget, rng)
+# `auto` is the bandit: on ml-1m's development seeds it is ahead of the learned policy (NDCG@10 area
+# over random +18.9 % against +11.0 %; with a randomised graph +38.6 % against +13.8 %).
+ADAPTIVE: dict[str, Strategy] = {
+    "auto": auto_bandit,
+    "auto-bandit": auto_bandit,
+    "learned": learned,
+}
 
 
 def find_strategy(name: str) -> Strategy:
-    """The strategy of that name; UsageError naming the nearest where there is none."""
-    if name == "auto":
-        return auto
-    if name not in STRATEGIES:
-        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, ("auto", *STRATEGIES)))
-    return STRATEGIES[name]
+    """The strategy of that name; `learned:FILE` is the policy of a file.
+
+    Raises:
+        UsageError: there is none of that name; the nearest is named.
+        DataError: the file holds no policy that fits.
+    """
+    if name.startswith(OWN):
+        return Policy.load(name.removeprefix(OWN))
+    known = ADAPTIVE | STRATEGIES
+    if name not in known:
+        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, known))
+    return known[name]

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..gnn.statistics import paired_t
 from ..kg.errors import UsageError
-from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, write_json
+from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
-from .auto import find_strategy
+from .auto import OWN, find_strategy
 from .user_cold import build_town, check_strategy, interview_all
 from .world import ALL, METRICS, build_world, play
 from .world import PROTOCOLS as ITEM_PROTOCOLS
@@ -329,7 +329,8 @@ def _outcomes(
 def _place(
     folder: StrPath, graph: Graph, config: SimulationConfig, names: list[str], seed: int
 ) -> Any:
-    told = [config.protocol, names, sorted(config.budgets), config.at_least, graph.name]
+    policies = [sha256_file(name.removeprefix(OWN)) for name in names if name.startswith(OWN)]
+    told = [config.protocol, names, policies, sorted(config.budgets), config.at_least, graph.name]
     told += [METRICS, ALL, graph.users.vocabulary.content_hash, graph.items.vocabulary.content_hash]
     key = sha256_bytes(repr(told).encode())[:16]
     return safe_join(folder, f"seed-{seed}-{key}.json")

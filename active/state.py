@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -101,3 +101,10 @@ class AskState:
         """Positions of catalog items in `pool.items`."""
         order = np.argsort(self.pool.items, kind="stable")
         return np.asarray(order[np.searchsorted(self.pool.items, items, sorter=order)])
+
+    def with_pool(self, pool: Pool) -> AskState:
+        """The state with fewer open pairs of the same items; what was computed of the items stays."""
+        other = replace(self, pool=pool)
+        given = {field.name for field in fields(self)}
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k not in given})
+        return other

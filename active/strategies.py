@@ -8,8 +8,8 @@ budget, the caps and the panel of `state.pool`.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from ..kg.vocabulary import IntArray
 from . import criteria, diverse
 from .criteria import Criterion, evaluate, evaluate_pairs
 from .picking import Basket, take_best, take_in_proportion, worth
-from .pool import Candidates
+from .pool import Candidates, Pool
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
@@ -48,6 +48,15 @@ class Picks:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def cost(self, pool: Pool) -> float:
+        """What asking them takes from the budget."""
+        return float(pool.cost(self.user, self.item).sum())
+
+    @classmethod
+    def join(cls, parts: Sequence[Picks]) -> Picks:
+        """The picks of several strategies, one after the other."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
 Strategy = Callable[[AskState, float, np.random.Generator], Picks]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from coldframe.active.auto import find_strategy
+from coldframe.active.auto import ADAPTIVE, find_strategy
 from coldframe.active.pool import AnswerChance, Pool
 from coldframe.active.state import AskState
 from coldframe.active.strategies import STRATEGIES
@@ -51,7 +51,7 @@ def picks_of(name: str, state: AskState, budget: float = 25, seed: int = 1):
     return find_strategy(name)(state, budget, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("name", ["auto", *sorted(STRATEGIES)])
+@pytest.mark.parametrize("name", [*sorted(ADAPTIVE), *sorted(STRATEGIES)])
 class TestStrategy:
     def test_spends_the_budget_and_says_what_is_behind_each_pick(self, name):
         picks = picks_of(name, make_state())
