@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from coldframe import cli
 from coldframe.active import replay
 from coldframe.active.cycle import ask, learn, rounds_of, run_name, tell
 from coldframe.active.fold import fold
@@ -29,6 +31,7 @@ from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import StateError
 from coldframe.kg.provenance import recorded_rounds
 
+RUNNER = CliRunner()
 CONFIG = RecommenderConfig(
     hybrid=HybridConfig(
         parts=("popularity", "rp3beta", "kg-prior", "encoder"),
@@ -208,3 +211,25 @@ def said(run: Run, annotator: str) -> list[dict[str, str]]:
         for one in map(replace, answers)
         if one.annotator == annotator
     ]
+
+
+def command(*words: object, code: int = 0) -> dict:
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_commands_say_what_they_did_and_what_is_left_to_do(base: Path) -> None:
+    run = base / "run"
+    assert {row["annotator"] for row in command("influence", run)["influence"]} == {"ann", "mal"}
+    assert command("rollback", run, code=2)["error"]["kind"] == "usage"
+    assert command("rollback", run, "--round", 2, "--annotator", "mal", code=2)
+    assert "'mal'" in command("rollback", run, "--annotator", "mall", code=4)["error"]["hint"]
+    told = command("rollback", run, "--annotator", "mal")
+    assert (told["answers"], told["rounds"][-1], told["stale"]) == (12, 2, True)
+    error = command("recommend", run, code=4)["error"]
+    assert "coldframe retrain" in error["hint"]
+    again = command("retrain", run, "--no-measure")
+    assert (again["round"], again["labels"], again["graph"]) == (2, 0, "")
+    assert command("recommend", run, "-k", 1)["recommendations"]
+    assert command("verify", run)["ok"] is True
