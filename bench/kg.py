@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kg_files import generate
+from kg_files import BASE, generate
 
 
 def scan(folder: Path) -> int:
@@ -101,8 +101,29 @@ def ingest(folder: Path) -> int:
     """Into a catalog folder with its cache; the store waits for its first question."""
     from coldframe.kg.catalog import Catalog
 
-    Catalog.ingest(folder / "catalog.nt", folder / "schema.toml", folder / "catalog")
+    Catalog.ingest(folder / "catalog.nt", folder / "schema.toml", folder / "catalog", replace=True)
     return scan(folder)
+
+
+def append_round(folder: Path) -> int:
+    """A round of 1,000 answers as a named graph with PROV-O, durable; its wall time counts."""
+    from coldframe.kg.catalog_store import CatalogStore
+    from coldframe.kg.provenance import EventTerms, record_round
+
+    rows = [
+        {
+            "user": f"{BASE}user/{k % 97}",
+            "item": f"{BASE}item/{k}",
+            "answer": "like" if k % 3 else "dislike",
+            "annotator": "Ada",
+            "time": 1.7e9 + k,
+        }
+        for k in range(1000)
+    ]
+    terms = EventTerms(rating=f"{BASE}stars", time=f"{BASE}at", like=4.0, dislike=3.0)
+    with CatalogStore(folder / "catalog" / "store", None) as store:
+        record_round(store, 1, rows, terms=terms)
+    return len(rows)
 
 
 def large(folder: Path) -> int:
@@ -130,6 +151,7 @@ STAGES: dict[str, Callable[[Path], int]] = {
     "parquet_to_hetero": parquet,
     "ingest": ingest,
     "cache_to_hetero": cache,
+    "append_round": append_round,
     "museum_to_quads": quads_of(""),
     "large_to_hetero": large,
 }
@@ -143,7 +165,9 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     import torch_geometric.data  # noqa: F401
 
     import coldframe.kg.catalog
+    import coldframe.kg.catalog_store
     import coldframe.kg.hetero
+    import coldframe.kg.provenance
     import coldframe.kg.schema_file
     import coldframe.kg.tables  # noqa: F401
 

@@ -64,7 +64,8 @@ def to_hetero(
     for name, nodes in graph.nodes.items():
         _put_nodes(data[name], nodes, strings)
     for (source, relation, target), edges in graph.edges.items():
-        _put_edges(data, (source, relation, target), edges.index, {}, inverses)
+        index = np.array(edges.index, np.int64)
+        _put_edges(data, (source, relation, target), index, {}, inverses)
     rows = graph.interactions if interactions is None else interactions
     data.catalog["splits"] = list(rows.split_names)
     key = (graph.user_type, INTERACTS, graph.item_type)
@@ -77,7 +78,8 @@ def to_hetero(
         "round": rows.round.astype(np.int64),
         "split": rows.split.astype(np.int64),
     }
-    _put_edges(data, key, np.stack([rows.user, rows.item]), attributes, inverses)
+    index = np.stack([rows.user, rows.item]).astype(np.int64, copy=False)
+    _put_edges(data, key, index, attributes, inverses)
     return data
 
 
@@ -154,16 +156,16 @@ def _put_edges(
     attributes: dict[str, npt.NDArray[Any]],
     inverses: bool,
 ) -> None:
+    """Takes over the arrays: the caller has copied them."""
     import torch
 
     source, relation, target = key
-    index = np.array(index, np.int64)
     data[key].edge_index = torch.from_numpy(index)
     if inverses:
         reverse = (target, REVERSE + relation, source)
         data[reverse].edge_index = torch.from_numpy(np.ascontiguousarray(index[::-1]))
     for name, values in attributes.items():
-        data[key][name] = torch.from_numpy(values.copy())
+        data[key][name] = torch.from_numpy(values)
         if inverses:
             data[reverse][name] = data[key][name]
 
