@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kg_files import BASE, generate
+from kg_files import BASE, generate  # type: ignore[import-not-found]  # beside this script
 
 
 def scan(folder: Path) -> int:

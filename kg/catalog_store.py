@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyoxigraph as ox
 
@@ -92,7 +92,8 @@ class CatalogStore(OxigraphStore):
         try:
             write_facts(path)
             with naming(path, "read"), path.open("rb") as source, parsing(path):
-                reader = source if self._progress is None else _Told(source, path, self._progress)
+                told = source if self._progress is None else _Told(source, path, self._progress)
+                reader = cast("IO[bytes]", told)
                 # Lenient: it is our own text, and rare IRIs that we take are no strict ones.
                 engine.bulk_load(reader, ox.RdfFormat.N_QUADS, lenient=True)
         finally:

@@ -129,9 +129,9 @@ def draft_from_quads(quads: Quads) -> str:
     loose: list[Loose] = []
     for kind in shown:
         _describe(draft, types, things, kind, seen_inverse, loose)
-    for node, ends in loose_types(quads, loose, [node.name for node in things.values()]):
+    for node, relations in loose_types(quads, loose, [node.name for node in things.values()]):
         things[len(types.classes) + len(things)] = node
-        for each in ends:
+        for each in relations:
             _add_relation(draft, each.path, each.source, quoted(node.name), [])
     for kind, roles in events:
         _write_event(draft, types, kind, roles)

@@ -96,7 +96,7 @@ def _float_coding(column: Column) -> _Coding:
         gone = np.isnan(values)
         codes = _ranks(np.where(gone, low, values).astype(kind), scale) - first
         codes[gone] = missing
-        return codes
+        return np.asarray(codes)
 
     def decode(codes: Codes) -> Column:
         ranks = np.minimum(codes, np.uint64(missing - 1)) + first
@@ -119,7 +119,7 @@ def _ranks(numbers: Column, scale: int) -> Codes:
         return (numbers * scale).astype(np.int64).view(np.uint64)
     bits = (numbers + numbers.dtype.type(0)).view(f"u{numbers.itemsize}")
     sign = bits.dtype.type(1 << (8 * numbers.itemsize - 1))
-    return np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)
+    return np.asarray(np.where(bits & sign, ~bits, bits | sign), np.uint64)
 
 
 def _floats(ranks: Codes, kind: np.dtype[Any]) -> Column:
