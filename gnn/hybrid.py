@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
@@ -16,16 +17,18 @@ from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
-from .gate import RARE, Gate, GateConfig, Lesson, learn_gate
+from .gate import RARE, Gate, GateConfig, kind_of
+from .gate_learning import learn_gate
+from .lesson import Block, Lesson
 from .part_state import settings_in, settings_out
-from .parts import LINEAR, PARTS, make_part
+from .parts import PARTS, make_part
 from .scorer_base import Scorer, check_users, fitted, standardise
 from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
 
 _LOG = logging.getLogger(__name__)
 
-# Entries of (parts, users, items) kept while the gate is learned: 100 MB.
-_LESSON_ENTRIES = 25_000_000
+# Entries of (parts, users, items) looked at at a time while the gate's lesson is made: 100 MB.
+_BLOCK_ENTRIES = 25_000_000
 
 # Share of the encoder's training that may go into writing checkpoints to resume from.
 _CHECKPOINT_SHARE = 0.05
@@ -116,7 +119,7 @@ class Hybrid:
         self._say("rehearsal", 0, 1)
         rehearsed = {name: self._fit_part(name, rehearsal, work) for name in names}
         self.gate = learn_gate(rehearsal.lesson(rehearsed, self.config.gate), self.config.gate)
-        _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias)
+        _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias[0])
         return self._refit(rehearsed, data)
 
     def refresh(self, data: TrainingData) -> Self:
@@ -190,7 +193,7 @@ class Hybrid:
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         scores = [part.score(np.array([user])) for part in self.parts.values()]
         degrees = data.item_degree, data.user_degree[[user]]
-        offset = gate.offset(data.item_degree[item], data.user_degree[user])
+        offset = float(gate.offsets(data.item_degree[[item]], data.user_degree[[user]])[0, 0])
         out = {}
         for name, share in zip(self.parts, gate.shares(scores, *degrees), strict=True):
             out[name] = float(share[0, item])
@@ -252,24 +255,37 @@ class Rehearsal:
         return self.targets.select(trained & (self.data.user_degree[self.targets.user] > 0))
 
     def lesson(self, parts: Mapping[str, Scorer], config: GateConfig) -> Lesson:
-        """Standardised scores of a sample of users by every part, and what they should find."""
+        """What a sample of users should find, among what the parts rank high for them."""
         data = self.data
         truth = self.targets.matrix(data.n_users, data.n_items)
-        most = max(20, min(config.max_users, _LESSON_ENTRIES // (len(parts) * data.n_items)))
         wanted = np.flatnonzero(np.diff(truth.indptr) > 0)
-        users = _sample(wanted, self.users, most, rng_for(self.seed, "gate users"))
-        known = data.positives[users] + data.negatives[users]
-        z = np.empty((len(parts), len(users), data.n_items), np.float32)
-        for position, part in enumerate(parts.values()):
-            z[position] = standardise(part.score(users))
-        return Lesson(
-            z=z,
-            truth=truth[users].toarray() > 0,
-            known=known.toarray() > 0,
-            item_degree=data.item_degree,
-            user_degree=data.user_degree[users],
-            linear=tuple(position for position, name in enumerate(parts) if name in LINEAR),
+        users = _sample(wanted, self.users, config.max_users, rng_for(self.seed, "gate users"))
+        count = max(1, len(users) * len(parts) * data.n_items // _BLOCK_ENTRIES)
+
+        def blocks() -> Iterator[Block]:
+            for chosen in np.array_split(users, count):
+                z = np.empty((len(parts), len(chosen), data.n_items), np.float32)
+                for position, part in enumerate(parts.values()):
+                    z[position] = standardise(part.score(chosen))
+                known = (data.positives[chosen] + data.negatives[chosen]).toarray() > 0
+                yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
+
+        return Lesson.build(
+            blocks(),
+            data.item_degree,
+            wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
+            rare_worth=self._rare_worth(truth),
         )
+
+    def _rare_worth(self, truth: sp.csr_matrix) -> float:
+        """Known pairs of rare items per hidden one, at most 1.
+
+        Of a thinned item nearly all pairs are hidden. As many to be found as are known is what to
+        expect of an item that is rare by itself.
+        """
+        rare = kind_of(self.data.item_degree) == 1
+        hidden = np.bincount(truth.indices, minlength=self.data.n_items)[rare].sum()
+        return float(min(1.0, self.data.item_degree[rare].sum() / max(int(hidden), 1)))
 
 
 def _kept_settings(work: Path | None) -> dict[str, object]:

@@ -65,9 +65,6 @@ PARTS: dict[str, Part] = {
     "encoder": Part(EncoderScorer),
 }
 
-# The baselines among them: what the gate must not fall below on common items.
-LINEAR = ("popularity", "ease", "rp3beta", "itemknn")
-
 _CONFIGS: dict[str, type[Any]] = {
     "ease": EASEConfig,
     "rp3beta": RP3BetaConfig,

@@ -28,7 +28,7 @@ CHANGED = RecommenderConfig(
         parts=("ease", "kg-prior", "encoder"),
         encoder=EncoderConfig(dimensions=48, ids=False, dropout=0.25),
         training=TrainingConfig(loss="bpr", epochs=7, learning_rate=2.5e-05),
-        gate=GateConfig(keep_warm=0.97, max_users=12),
+        gate=GateConfig(cold_cost=0.97, max_users=12),
         tune=False,
     ),
     text=TextConfig(model='C:\\models\\"größe" 🌱\x7f\n', max_length=9),
@@ -70,7 +70,7 @@ def test_every_leaf_has_a_type_that_is_checked() -> None:
         ({"hybrd": {}}, "hybrd", "hybrid"),
         ({"hybrid": {"tun": True}}, "hybrid.tun", "tune"),
         ({"hybrid": {"training": {"epoch": 1}}}, "hybrid.training.epoch", "epochs"),
-        ({"hybrid": {"gate": {"keepwarm": 1}}}, "hybrid.gate.keepwarm", "keep_warm"),
+        ({"hybrid": {"gate": {"coldcost": 1}}}, "hybrid.gate.coldcost", "cold_cost"),
         ({"text": {"modell": "none"}}, "text.modell", "model"),
         ({"ablation": {"randomize_kg": True}}, "ablation.randomize_kg", "randomise_kg"),
     ],
@@ -93,7 +93,7 @@ def test_an_unknown_key_names_itself_and_the_nearest(
         ({"hybrid": {"training": {"epochs": "many"}}}, "hybrid.training.epochs", "a whole number"),
         ({"hybrid": {"training": {"epochs": 2.5}}}, "hybrid.training.epochs", "a whole number"),
         ({"hybrid": {"training": {"epochs": True}}}, "hybrid.training.epochs", "a whole number"),
-        ({"hybrid": {"gate": {"keep_warm": "1"}}}, "hybrid.gate.keep_warm", "a number"),
+        ({"hybrid": {"gate": {"cold_cost": "1"}}}, "hybrid.gate.cold_cost", "a number"),
         ({"refit": 1}, "refit", "true or false"),
         ({"text": {"model": None}}, "text.model", "text"),
     ],
@@ -107,8 +107,8 @@ def test_a_value_of_another_type_is_refused(
 
 
 def test_whole_numbers_may_stand_for_numbers() -> None:
-    got = from_plain(GateConfig, {"keep_warm": 1, "penalty": 3})
-    assert (got.keep_warm, got.penalty) == (1.0, 3.0)
+    got = from_plain(GateConfig, {"cold_cost": 1, "penalty": 3})
+    assert (got.cold_cost, got.penalty) == (1.0, 3.0)
     assert type(got.penalty) is float
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from coldframe.gnn.gate import RARE, Gate, GateConfig, Lesson, kind_of, learn_gate, scaled
+from coldframe.gnn.gate import RARE, Gate, GateConfig, kind_of, scaled
+from coldframe.gnn.gate_learning import learn_gate
+from coldframe.gnn.lesson import Block, Lesson, Shortlist
 from coldframe.gnn.scorer_base import standardise
 from coldframe.kg.errors import UsageError
 
@@ -15,7 +17,27 @@ N_USERS, N_ITEMS = 240, 70
 COLD, RARES, COMMON = np.arange(20), np.arange(20, 35), np.arange(35, N_ITEMS)
 
 
-def planted_lesson(seed: int = 0, signal: float = 2.5) -> Lesson:
+@dataclass(frozen=True)
+class Planted:
+    """Scores of three parts, and the truth."""
+
+    z: np.ndarray
+    truth: np.ndarray
+    known: np.ndarray
+    item_degree: np.ndarray
+    user_degree: np.ndarray
+
+    def block(self, users: slice = slice(None)) -> Block:
+        return Block(
+            self.z[:, users], self.truth[users], self.known[users], self.user_degree[users]
+        )
+
+    def lesson(self, *blocks: Block) -> Lesson:
+        wanted = self.truth.any(axis=0)
+        return Lesson.build(blocks or [self.block()], self.item_degree, wanted)
+
+
+def planted(seed: int = 0, signal: float = 2.5) -> Planted:
     """Part 0 knows common items, part 1 cold and rare ones, part 2 nothing; each fifth user is new.
 
     New users are known to part 2 alone.
@@ -36,7 +58,7 @@ def planted_lesson(seed: int = 0, signal: float = 2.5) -> Lesson:
     z[1][:, :35] += signal * truth[:, :35]
     z[:2, new] = rng.normal(size=(2, new.sum(), N_ITEMS))
     z[2][new] += signal * truth[new]
-    return Lesson(z.astype(np.float32), truth, known, item_degree, user_degree, linear=(0,))
+    return Planted(z.astype(np.float32), truth, known, item_degree, user_degree)
 
 
 def ndcg(scores: np.ndarray, truth: np.ndarray, known: np.ndarray, items: np.ndarray) -> float:
@@ -55,18 +77,19 @@ def ndcg(scores: np.ndarray, truth: np.ndarray, known: np.ndarray, items: np.nda
     return float(np.mean(values))
 
 
-def combined(gate: Gate, lesson: Lesson, users: np.ndarray) -> np.ndarray:
+def combined(gate: Gate, lesson: Planted, users: np.ndarray) -> np.ndarray:
     return gate.combine(list(lesson.z[:, users]), lesson.item_degree, lesson.user_degree[users])
 
 
-def old_users(lesson: Lesson) -> np.ndarray:
+def old_users(lesson: Planted) -> np.ndarray:
     return np.flatnonzero(lesson.user_degree > 0)
 
 
 def random_gate(seed: int = 5, parts: int = 3) -> Gate:
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(3, 4, parts)).astype(np.float32)
-    return Gate(weights, np.array([0.5, -0.25, 0.125, 2.0], np.float32))
+    bias = np.array([[0.5, -0.25, 0.125, 2.0], [0.75, -0.5, 0.25, 8.0]], np.float32)
+    return Gate(weights, bias)
 
 
 def raw_scores(seed: int = 6) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -90,16 +113,18 @@ def test_combine_equals_the_formula() -> None:
                 assert np.isnan(got[u, i])
                 continue
             kind = 3 if user_degree[u] == 0 else int(item_degree[i] > 0) + int(item_degree[i] >= 5)
-            expected = float(gate.bias[kind])
             d_item = np.log1p(item_degree[i]) / np.log(20) - 1
             d_user = np.log1p(user_degree[u]) / np.log(20) - 1
+            # How much a user did says nothing of new users, who did nothing.
+            expected = float(
+                gate.bias[0, kind] + (0.0 if kind == 3 else gate.bias[1, kind] * d_user)
+            )
             for p, part in enumerate(scores):
                 row = part[u][~np.isnan(part[u])].astype(float)
                 if np.isnan(part[u, i]):
                     continue
                 z = (float(part[u, i]) - row.mean()) / row.std()
                 w, v, q = gate.weights[:, kind, p]
-                # How much a user did says nothing of new users, who did nothing.
                 expected += z * (w + v * d_item + (0.0 if kind == 3 else q * d_user))
             assert got[u, i] == pytest.approx(expected, abs=2e-5), (u, i)
 
@@ -119,7 +144,7 @@ def test_shares_and_offset_add_up_and_the_callers_scores_are_untouched() -> None
     total = sum(gate.shares(scores, item_degree, user_degree))
     got = gate.combine(scores, item_degree, user_degree)
     for u, i in [(0, 0), (0, 2), (2, 7), (3, 5), (4, 1)]:
-        offset = gate.offset(int(item_degree[i]), int(user_degree[u]))
+        offset = gate.offsets(item_degree, user_degree)[u, i]
         assert got[u, i] == pytest.approx(total[u, i] + offset, abs=1e-5)
     for part, old in zip(scores, before, strict=True):
         np.testing.assert_array_equal(part, old)
@@ -131,8 +156,8 @@ def test_kinds_and_degrees() -> None:
 
 
 def test_finds_the_better_part_of_each_kind() -> None:
-    lesson = planted_lesson()
-    weights = learn_gate(lesson, GateConfig()).weights[0]
+    lesson = planted()
+    weights = learn_gate(lesson.lesson(), GateConfig()).weights[0]
     assert weights[2].argmax() == 0
     assert weights[0].argmax() == 1
     assert weights[1].argmax() == 1
@@ -143,8 +168,8 @@ def test_finds_the_better_part_of_each_kind() -> None:
 
 
 def test_what_it_learned_holds_on_users_it_never_saw() -> None:
-    gate = learn_gate(planted_lesson(), GateConfig())
-    other = planted_lesson(seed=9)
+    gate = learn_gate(planted().lesson(), GateConfig(cold_cost=10))
+    other = planted(seed=9)
     users = old_users(other)
     truth, known = other.truth[users], other.known[users]
     equal = Gate(np.full((3, 4, 3), [[[1 / 3]], [[0]], [[0]]], np.float32), gate.bias)
@@ -156,79 +181,101 @@ def test_what_it_learned_holds_on_users_it_never_saw() -> None:
 
 
 def test_penalty_pulls_to_equal_weights() -> None:
-    lesson = planted_lesson()
-    weights = learn_gate(lesson, replace(GateConfig(), penalty=1e9)).weights
-    np.testing.assert_allclose(weights[0], 1 / 3, atol=1e-3)
+    lesson = planted()
+    weights = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1e9)).weights
+    # How the kinds stand against each other is not penalised: cold weights have a scale of their own.
+    np.testing.assert_allclose(weights[0] / weights[0].mean(1, keepdims=True), 1.0, atol=1e-3)
+    np.testing.assert_allclose(weights[0, 1:], 1 / 3, atol=1e-3)
     np.testing.assert_allclose(weights[1:], 0.0, atol=1e-3)
-    loose = learn_gate(lesson, replace(GateConfig(), penalty=1.0)).weights
-    tight = learn_gate(lesson, replace(GateConfig(), penalty=300.0)).weights
+    loose = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1.0)).weights
+    tight = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=300.0)).weights
     assert np.abs(tight[0] - 1 / 3).sum() < np.abs(loose[0] - 1 / 3).sum()
 
 
 def test_too_little_to_learn_from_leaves_equal_weights() -> None:
-    lesson = planted_lesson()
-    few = Lesson(
-        lesson.z[:, :10], lesson.truth[:10], lesson.known[:10], lesson.item_degree,
-        lesson.user_degree[:10], lesson.linear,
-    )  # fmt: skip
-    gate = learn_gate(few, GateConfig())
+    lesson = planted()
+    gate = learn_gate(lesson.lesson(lesson.block(slice(10))), GateConfig())
     np.testing.assert_allclose(gate.weights[0], 1 / 3)
     np.testing.assert_array_equal(gate.weights[1:], 0.0)
 
 
 def test_known_pairs_do_not_compete() -> None:
     """A part that puts known pairs first is as good as one that does not."""
-    lesson = planted_lesson()
+    lesson = planted()
     loud = lesson.z.copy()
     loud[0][lesson.known] += 50.0
-    gate = learn_gate(lesson, GateConfig())
-    same = learn_gate(replace(lesson, z=loud), GateConfig())
+    gate = learn_gate(lesson.lesson(), GateConfig())
+    same = learn_gate(replace(lesson, z=loud).lesson(), GateConfig())
     np.testing.assert_allclose(same.weights, gate.weights, atol=1e-3)
 
 
 def test_the_same_lesson_gives_the_same_gate() -> None:
-    first, second = (learn_gate(planted_lesson(), GateConfig()) for _ in range(2))
+    first, second = (learn_gate(planted().lesson(), GateConfig()) for _ in range(2))
     np.testing.assert_array_equal(first.weights, second.weights)
     np.testing.assert_array_equal(first.bias, second.bias)
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.8, 0.95, 1.0])
-def test_common_items_keep_their_share_of_the_best_linear_part(keep: float) -> None:
-    lesson = planted_lesson()
-    gate = learn_gate(lesson, replace(GateConfig(), keep_warm=keep))
+@pytest.mark.parametrize("cost", [0.0, 0.1, 0.5, 2.0])
+def test_cold_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
+    lesson = planted(signal=1.5)
+    gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
     users = old_users(lesson)
     truth, known = lesson.truth[users], lesson.known[users]
-    warm = np.flatnonzero(lesson.item_degree > 0)
-    # The linear part ranks no cold items; so they are out of its way.
-    linear = lesson.z[0][users].copy()
-    linear[:, COLD] = np.nan
-    alone = ndcg(linear, truth, known, COMMON)
-    assert ndcg(combined(gate, lesson, users), truth, known, COMMON) >= keep * alone - 1e-6
-    assert len(warm) == len(RARES) + len(COMMON)
+    scores = combined(gate, lesson, users)
+    alone = scores.copy()
+    alone[:, np.concatenate([COLD, RARES])] = np.nan
+    kept = 1 - cost * len(COLD) / N_ITEMS
+    assert ndcg(scores, truth, known, COMMON) >= kept * ndcg(alone, truth, known, COMMON) - 1e-6
 
 
-def test_less_kept_lifts_cold_items_further() -> None:
-    lesson = planted_lesson(signal=1.5)
+def test_a_higher_cost_lifts_cold_items_further() -> None:
+    lesson = planted(signal=1.5)
     users = old_users(lesson)
     values = {}
-    for keep in (0.0, 1.0):
-        gate = learn_gate(lesson, replace(GateConfig(), keep_warm=keep))
+    for cost in (10.0, 0.0):
+        gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
         scores = combined(gate, lesson, users)
-        values[keep] = [
+        values[cost] = [
             ndcg(scores, lesson.truth[users], lesson.known[users], items)
             for items in (COLD, np.arange(N_ITEMS))
         ]
-    assert values[0.0][0] >= values[1.0][0]
-    assert values[0.0][1] >= values[1.0][1]
-    assert values[0.0][0] > 0.1
+    assert values[10][0] >= values[0][0]
+    assert values[10][1] >= values[0][1]
+    assert values[10][0] > 0.1
 
 
 def test_a_kind_the_lesson_lacks_is_not_buried() -> None:
-    lesson = planted_lesson()
+    lesson = planted()
     degree = np.where(kind_of(lesson.item_degree) == 1, RARE + 1, lesson.item_degree)
-    gate = learn_gate(replace(lesson, item_degree=degree), GateConfig())
-    assert gate.bias[1] == 0.0
-    assert gate.bias[0] > -20.0
+    gate = learn_gate(replace(lesson, item_degree=degree).lesson(), GateConfig())
+    assert gate.bias[0, 1] == 0.0
+    assert gate.bias[0, 0] > -20.0
+
+
+def test_shortlists_hold_each_parts_top_and_count_what_is_missing() -> None:
+    lesson = planted()
+    closed = lesson.known & ~lesson.truth
+    found = Shortlist.of(lesson.block(), COMMON, depth=3)
+    for user, listed in enumerate(found.item):
+        chosen = listed[listed >= 0]
+        expected: set[int] = set()
+        for part in lesson.z:
+            row = np.where(closed[user], -np.inf, part[user])[COMMON]
+            expected |= {int(i) for i in COMMON[np.argsort(-row)[:3]]}
+        assert set(chosen.tolist()) == expected
+        count = len(chosen)
+        np.testing.assert_array_equal(found.truth[user, :count], lesson.truth[user, chosen])
+        np.testing.assert_array_equal(found.z[:, user, :count], lesson.z[:, user, chosen])
+        assert not found.truth[user, count:].any()
+        assert found.wanted[user] == lesson.truth[user, COMMON].sum()
+
+
+def test_how_the_users_are_cut_into_blocks_does_not_matter() -> None:
+    lesson = planted()
+    cut = [lesson.block(slice(start, start + 50)) for start in range(0, N_USERS, 50)]
+    whole, pieces = (learn_gate(lesson.lesson(*blocks), GateConfig()) for blocks in ([], cut))
+    np.testing.assert_allclose(pieces.weights, whole.weights, atol=1e-3)
+    np.testing.assert_allclose(pieces.bias, whole.bias, atol=1e-3)
 
 
 def test_standardised_parts_do_not_care_about_scale() -> None:
@@ -245,7 +292,7 @@ def test_standardised_parts_do_not_care_about_scale() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"keep_warm": 1.1}, {"hidden_share": 0.6}, {"thinned_share": -0.1}, {"hidden_users": 1}],
+    [{"cold_cost": -0.1}, {"hidden_share": 0.6}, {"thinned_share": -0.1}, {"hidden_users": 1}],
 )
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

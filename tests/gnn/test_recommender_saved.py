@@ -83,7 +83,7 @@ def test_a_flipped_bit_in_any_file_is_found(
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("config", "hybrid", "gate", "keep_warmth"), 1.0),
+        (("config", "hybrid", "gate", "cold_costs"), 1.0),
         (("config", "hybrid", "training", "epochs"), "many"),
         (("settings", "ease"), {"penalti": 3.0}),
         (("settings", "eese"), {}),

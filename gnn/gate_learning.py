@@ -1,0 +1,318 @@
+"""Learning the gate: weights within each kind of pair, then the kinds against each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
+from .gate import KINDS, Gate, GateConfig, scaled
+from .lesson import Lesson, Shortlist
+from .scorer_base import BoolArray
+
+_TOP = 10
+_STEPS = (-0.5, -0.2, -0.1, 0.1, 0.2, 0.5)  # of a weight, in ascending NDCG
+_PROGRESS = 0.0005  # smallest relative gain for which a weight is moved
+_SWEEPS = 3  # over all weights
+_BURIED = -20.0  # a bias below everything
+_BIASES = (_BURIED, *map(float, range(-6, 7)))
+_SCALES = (0.7, 1.0, 1.4)  # of the cold items' scores, against those of common ones
+_SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
+_JUDGES = 2000  # users by whom the kinds are set against each other
+_ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
+
+
+def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
+    """Weights within each kind, by softmax likelihood and then NDCG@10; then the kinds together.
+
+    Cold items that were not hidden for the rehearsal can never be found in it. They take no part in
+    learning what finds cold items, but they do press on the common ones.
+    """
+    n_parts = len(lesson.common.z)
+    weights = np.zeros((3, len(KINDS), n_parts), np.float32)
+    weights[0] = 1.0 / n_parts
+    lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
+    for kind, (name, found) in enumerate(zip(KINDS, lists, strict=True)):
+        useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
+        if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
+            task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
+            weights[:, kind] = _ascend(task, _fit(task, config), config)
+    return _merge(lesson, Gate(weights, np.zeros((2, len(KINDS)), np.float32)), config)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Put what was hidden first.
+
+    z is (P, b, c); truth, masked and d_item (b, c); d_user (b, 1); wanted (b,).
+    """
+
+    z: FloatArray
+    truth: BoolArray
+    masked: BoolArray
+    d_item: FloatArray
+    d_user: FloatArray
+    wanted: IntArray
+
+    @classmethod
+    def build(cls, found: Shortlist, item_degree: IntArray, *, user_degrees: bool) -> _Task:
+        d_user = scaled(found.user_degree)[:, None] * np.float32(user_degrees)
+        d_item = scaled(item_degree)[found.item]
+        return cls(found.z, found.truth, found.item < 0, d_item, d_user, found.wanted)
+
+    def factor(self, row: int) -> FloatArray:
+        """What multiplies z in row w, v or q of the weights: 1, d_i or d_u."""
+        return np.asarray((np.ones((1, 1), np.float32), self.d_item, self.d_user)[row])
+
+    def scores(self, weights: FloatArray) -> FloatArray:
+        """(b, c); minus infinity where masked."""
+        out = np.zeros(self.truth.shape, np.float32)
+        for part, z in enumerate(self.z):
+            out += z * sum(weights[row, part] * self.factor(row) for row in range(3))
+        out[self.masked] = -np.inf
+        return out
+
+    def level(self, scores: FloatArray) -> float:
+        """NDCG@10 of scores (b, c)."""
+        hit = np.take_along_axis(self.truth, _top(scores), 1)
+        return _ndcg(hit, self.wanted)
+
+
+def _ascend(task: _Task, start: FloatArray, config: GateConfig) -> FloatArray:
+    """Coordinate ascent on NDCG@10 less the penalty, from the better of `start` and each part alone."""
+    n_parts = len(task.z)
+    equal = _equal(n_parts)
+
+    def value(weights: FloatArray, scores: FloatArray) -> float:
+        distance = float(np.square(weights - equal).sum())
+        return task.level(scores) - config.penalty * distance / float(task.truth.sum())
+
+    alone = np.zeros((n_parts, 3, n_parts), np.float32)
+    alone[np.arange(n_parts), 0, np.arange(n_parts)] = 1.0
+    best, _, weights = max(
+        (value(found, task.scores(found)), -place, found)
+        for place, found in enumerate([start, *alone])
+    )
+    scores = task.scores(weights)
+    for _ in range(_SWEEPS):
+        before = best
+        for row, part in np.ndindex(3, n_parts):
+            direction = task.z[part] * task.factor(row)
+            for step in _STEPS:
+                trial, moved = weights.copy(), scores + np.float32(step) * direction
+                trial[row, part] += step
+                found = value(trial, moved)
+                if found > best * (1 + _PROGRESS):
+                    best, weights, scores = found, trial, moved
+        if best == before:
+            break
+    return np.asarray(weights, np.float32)
+
+
+def _equal(n_parts: int) -> FloatArray:
+    """Weights (3, P) by which every part counts the same, whatever the degrees."""
+    out = np.zeros((3, n_parts), np.float32)
+    out[0] = 1.0 / n_parts
+    return out
+
+
+def _fit(task: _Task, config: GateConfig) -> FloatArray:
+    """w, v and q (3, P) by the softmax likelihood, with L-BFGS."""
+    z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item)
+    target = torch.from_numpy(task.truth.astype(np.float32))
+    masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
+    theta = torch.zeros((3, len(z)), requires_grad=True)
+    equal = torch.from_numpy(_equal(len(z)))
+    optimiser = torch.optim.LBFGS([theta], max_iter=30, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        w, v, q = theta + equal
+        by_item = torch.einsum("p,pbi->bi", w, z) + torch.einsum("p,pbi->bi", v, z) * d_item
+        logits = by_item + torch.einsum("p,pbi->bi", q, z) * d_user
+        log_share = logits.masked_fill(masked, -1e9).log_softmax(1)
+        fit = -(log_share * target).sum()
+        value = (fit + config.penalty * theta.square().sum()) / target.sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    found = (theta + equal).detach().numpy().astype(np.float32)
+    if len(np.unique(task.d_item[~task.masked])) == 1:
+        found[1] = 0.0  # a degree that never varies teaches nothing about degrees
+    return found
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The best ten items of one kind per user.
+
+    Attributes:
+        score: (b, <=10). hit: (b, <=10), what finding the item counts: 0 if it was not hidden.
+        d_user: (b, 1).
+    """
+
+    score: FloatArray
+    hit: FloatArray
+    d_user: FloatArray
+
+    @classmethod
+    def of(cls, gate: Gate, kind: int, lists: Sequence[Shortlist], degree: IntArray) -> _Shelf:
+        """The top of all `lists`, which are of the same users, by the gate's weights of a kind."""
+        tasks = [_Task.build(found, degree, user_degrees=True) for found in lists]
+        score = np.concatenate([task.scores(gate.weights[:, kind]) for task in tasks], axis=1)
+        hit = np.concatenate([task.truth for task in tasks], axis=1).astype(np.float32)
+        top = _top(score)
+        score, hit = np.take_along_axis(score, top, 1), np.take_along_axis(hit, top, 1)
+        return cls(score, hit, tasks[0].d_user)
+
+    def worth(self, value: float) -> _Shelf:
+        """What is found counts so much."""
+        return replace(self, hit=self.hit * np.float32(value))
+
+    def moved(self, scale: float, bias: float, slope: float) -> _Shelf:
+        """Scores times `scale`, plus what the gate adds to the kind."""
+        score = np.float32(scale) * self.score + np.float32(bias) + np.float32(slope) * self.d_user
+        return replace(self, score=score)
+
+
+def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
+    """Choose how rare and cold items stand against common ones."""
+    some = np.zeros(len(lesson.common), bool)
+    for found in (lesson.hidden, lesson.rare, lesson.common):
+        some |= found.wanted > 0
+    rows = np.flatnonzero(some)
+    rows = rows[:: max(1, len(rows) // _JUDGES)]
+    hidden, cold, rare, common = (
+        found.rows(rows) for found in (lesson.hidden, lesson.cold, lesson.rare, lesson.common)
+    )
+    if len(rows) < _ENOUGH or not common.item.shape[1]:
+        return gate
+    degree = lesson.item_degree
+    # What presses on common items are the catalog's own cold items, where it has that many.
+    count = [len(np.unique(found.item[found.item >= 0])) for found in (hidden, cold)]
+    crowd = [cold] if count[1] >= count[0] else [cold, hidden]
+    wanted = [found.wanted for found in (hidden, rare, common)]
+    stand = _Stand(
+        common=_Shelf.of(gate, 2, [common], degree),
+        rare=_Shelf.of(gate, 1, [rare], degree).worth(lesson.rare_worth),
+        crowd=_Shelf.of(gate, 0, crowd, degree),
+        found=_Shelf.of(gate, 0, [hidden], degree),
+        wanted=(wanted[2], np.sum(wanted, axis=0)),
+        kept=1.0 - config.cold_cost * lesson.cold_share,
+    )
+    return stand.settled(gate, with_rare=rare.item.shape[1] > 0, with_cold=bool(wanted[0].any()))
+
+
+@dataclass(frozen=True)
+class _Stand:
+    """The kinds side by side.
+
+    Attributes:
+        crowd: cold items as they press on common ones. found: cold items that can be found.
+        wanted: (b,) hidden pairs per user, on common items and on all.
+        kept: share of their NDCG@10 that common items must keep.
+    """
+
+    common: _Shelf
+    rare: _Shelf
+    crowd: _Shelf
+    found: _Shelf
+    wanted: tuple[IntArray, IntArray]
+    kept: float
+
+    @cached_property
+    def floor(self) -> float:
+        """NDCG@10 that common items must keep."""
+        return self.kept * _ndcg(self.common.hit, self.wanted[0])
+
+    def settled(self, gate: Gate, *, with_rare: bool, with_cold: bool) -> Gate:
+        """The gate with the best biases; a kind that the lesson lacks keeps 0, unburied."""
+        cold = _BIASES if with_cold else (0.0,)
+        tried = [
+            (*self._lifted(rare, cold, 1.0, 0.0), -abs(rare), rare)
+            for rare in (_BIASES if with_rare else (0.0,))
+        ]
+        *_, rare = max(tried)
+        moves = [(1.0, 0.0), *itertools.product(_SCALES, _SLOPES)] if with_cold else [(1.0, 0.0)]
+        found = [
+            (*self._lifted(rare, cold, scale, slope), -place, scale, slope)
+            for place, (scale, slope) in enumerate(moves)
+        ]
+        _, _, _, bias, _, scale, slope = max(found)
+        weights = gate.weights.copy()
+        weights[:, 0] *= scale
+        biases = np.zeros_like(gate.bias)
+        biases[:, 0], biases[0, 1] = (bias, slope), rare
+        return Gate(weights, biases)
+
+    def _worth(self, rare: float, found: _Shelf, crowd: _Shelf) -> tuple[bool, float]:
+        """Whether common items keep their floor; then NDCG@10 of all items, else of the common."""
+        rares = self.rare.moved(1.0, rare, 0.0)
+        warm = _ndcg(_ranked([self.common, rares, crowd])[1], self.wanted[0])
+        if warm < self.floor:
+            return False, warm
+        return True, _ndcg(_ranked([self.common, rares, found])[0], self.wanted[1])
+
+    def _lifted(
+        self, rare: float, biases: Sequence[float], scale: float, slope: float
+    ) -> tuple[bool, float, float, float]:
+        """Worth, and bias of cold items, as high as the floor allows and all items profit.
+
+        Returns:
+            floor kept, value, -|bias| (of biases that do equally well, the one that interferes
+            least is best), bias.
+        """
+
+        def worth(bias: float) -> tuple[bool, float, float, float]:
+            found = self.found.moved(scale, bias, slope)
+            crowd = self.crowd.moved(scale, bias, slope)
+            return *self._worth(rare, found, crowd), -abs(bias), bias
+
+        best = max(worth(bias) for bias in biases)
+        low, high = best[3], min((b for b in biases if b > best[3]), default=best[3])
+        # Between the best of the coarse steps and the next the floor is met by halving.
+        for _ in range(6 * best[0]):
+            middle = worth((low + high) / 2)
+            best = max(best, middle)
+            low, high = (middle[3], high) if middle[0] else (low, middle[3])
+        return best
+
+
+def _ranked(shelves: Sequence[_Shelf]) -> tuple[FloatArray, FloatArray]:
+    """Hits of the top ten of all shelves together, (b, 10); the second of the first shelf alone."""
+    score = np.concatenate([shelf.score for shelf in shelves], axis=1)
+    hit = np.concatenate([shelf.hit for shelf in shelves], axis=1)
+    first = np.arange(score.shape[1]) < shelves[0].score.shape[1]
+    top = _top(score)
+    hit = np.take_along_axis(hit, top, 1)
+    return hit, hit * first[top]
+
+
+def _top(scores: FloatArray) -> IntArray:
+    """Columns of the ten best per row, best first; (b, <=10)."""
+    k = min(_TOP, scores.shape[1])
+    if not k:
+        return np.zeros((len(scores), 0), np.int64)
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(top, order, 1), np.int64)
+
+
+def _ndcg(hit: BoolArray | FloatArray, wanted: npt.NDArray[np.integer]) -> float:
+    """Mean NDCG over the users who want something; hit (b, k), 1 or less each, in rank order."""
+    discount = 1.0 / np.log2(np.arange(_TOP) + 2.0)
+    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(wanted, _TOP)]
+    some = wanted > 0
+    if not some.any():
+        return 0.0
+    gain = (hit * discount[: hit.shape[1]]).sum(1)
+    return float((gain[some] / ideal[some]).mean())
