@@ -45,10 +45,23 @@ def install(farewell: Callable[[], str]) -> None:
     os.register_at_fork(after_in_child=_forget)
 
 
-def _raise(number: int, _frame: FrameType | None) -> None:
+def _raise(number: int, frame: FrameType | None) -> None:
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, _ignore)
-    raise Interrupted(number)
+    if not _importing(frame):
+        raise Interrupted(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded: an exception thrown into an extension's C++ start aborts.
+
+    There is nothing to tidy up yet; the watching thread ends the process.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

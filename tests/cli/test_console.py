@@ -145,6 +145,32 @@ def test_signals_end_within_two_seconds(number, code, busy):
     assert "Traceback" not in words
 
 
+def test_a_signal_while_a_module_loads_is_not_thrown_into_it(tmp_path):
+    """Thrown into the start of an extension in C++ it would abort the process."""
+    (tmp_path / "slow_module.py").write_text(
+        "import time\nprint('ready', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    print('thrown', flush=True)\n    raise\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['coldframe', 'doctor']\n"
+        "from coldframe.commands import care\n"
+        "care.examine = lambda: __import__('slow_module')\n"
+        "from coldframe.cli import main\nmain()"
+    )
+    process = subprocess.Popen(
+        [*PYTHON, code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    start = time.perf_counter()
+    process.send_signal(signal.SIGTERM)
+    rest, words = process.communicate(timeout=20)
+    assert time.perf_counter() - start < 2.5
+    assert process.returncode == 143
+    assert rest == ""
+    assert words.startswith("interrupted: ")
+
+
 def test_a_reader_that_leaves_is_no_error():
     shell = shlex.join(command("--help"))
     done = subprocess.run(["bash", "-c", f"{shell} | true"], capture_output=True, text=True)

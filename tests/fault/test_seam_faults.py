@@ -364,10 +364,12 @@ def test_the_same_process_is_a_rival_of_itself(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_no_lock_and_no_temporary_file(tmp_path: Path) -> None:
+    # A shell's background jobs, and what they start, ignore SIGINT unless told otherwise.
     code = """
-import sys, time
+import signal, sys, time
 from coldframe.kg.locks import FolderLock
 from coldframe.kg.writing import atomic_folder
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with FolderLock(sys.argv[1] + "/run", purpose="x"), atomic_folder(sys.argv[1] + "/out") as folder:
     (folder / "a").write_text("x")
     print("ready", flush=True)
