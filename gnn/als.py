@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
 
-# Entries of the per-row systems solved at a time: 16 M float32 = 64 MB.
+# Entries of the vectors and systems of the rows solved at a time: 16 M float32 = 64 MB.
 _BLOCK_ENTRIES = 16_000_000
 
 
@@ -90,19 +90,23 @@ class ALS:
         """The best vectors of the rows of `observed` (n, m), given the other side's (m, factors)."""
         n, d = observed.shape[0], self.config.factors
         gram = self.config.unobserved * other.T @ other
-        products = (other[:, :, None] * other[:, None, :]).reshape(-1, d * d)
-        count = torch.from_numpy(np.diff(observed.indptr).astype(np.float32))
+        count = np.diff(observed.indptr)
         ridge = self.config.penalty * (count + self.config.unobserved * observed.shape[1])
+        # Rows of about the same length are solved together; what is missing in one is a zero vector.
+        padded = torch.cat([other, other.new_zeros(1, d)])
         out = torch.zeros((n, d))
-        step = max(1, _BLOCK_ENTRIES // (d * d))
-        for start in range(0, n, step):
-            rows = _torch_csr(observed[start : start + step])
-            system = (rows @ products).reshape(-1, d, d) + gram
-            system.diagonal(dim1=1, dim2=2).add_(ridge[start : start + step, None])
-            out[start : start + step] = torch.cholesky_solve(
-                (rows @ other)[:, :, None], torch.linalg.cholesky(system)
-            )[:, :, 0]
-        out[count == 0] = 0.0
+        for rows in _blocks(count, d):
+            place = np.arange(count[rows[-1]])
+            inside = place < count[rows, None]
+            index = np.full(inside.shape, len(other), np.int64)
+            index[inside] = observed.indices[(observed.indptr[rows, None] + place)[inside]]
+            vectors = padded[torch.from_numpy(index)]
+            system = vectors.transpose(1, 2) @ vectors + gram
+            ridges = torch.from_numpy(ridge[rows].astype(np.float32))
+            system.diagonal(dim1=1, dim2=2).add_(ridges[:, None])
+            factor = torch.linalg.cholesky(system)
+            solved = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)
+            out[torch.from_numpy(rows)] = solved[:, :, 0]
         return out
 
     def score(self, users: IntArray) -> FloatArray:
@@ -115,13 +119,15 @@ class ALS:
         )
 
 
-def _torch_csr(matrix: sp.csr_matrix) -> Tensor:
-    with warnings.catch_warnings():
-        # torch says of every CSR tensor that its support is in beta.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-            torch.from_numpy(matrix.indices.astype(np.int64)),
-            torch.from_numpy(matrix.data.astype(np.float32)),
-            size=matrix.shape,
-        )
+def _blocks(count: IntArray, d: int) -> Iterator[IntArray]:
+    """Rows with entries, the shortest first, in blocks of at most `_BLOCK_ENTRIES` floats."""
+    order = np.argsort(count, kind="stable")
+    order = order[count[order] > 0]
+    start = 0
+    while start < len(order):
+        # A row takes its vectors, padded to the block's longest, and its system.
+        end = start + max(1, _BLOCK_ENTRIES // (d * (d + int(count[order[start]]))))
+        last = order[min(end, len(order)) - 1]
+        end = start + max(1, _BLOCK_ENTRIES // (d * (d + int(count[last]))))
+        yield order[start:end]
+        start = end
