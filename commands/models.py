@@ -110,7 +110,7 @@ def evaluate(
     opened = Run.open(run, device=device)
     names = None if models is None else listed(models)
     found = evaluation(output, opened, names, part, tuple(numbers(top, "--at")))
-    output.result(found, lambda shown: show_rows(shown, found["rows"]))
+    output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
 def given(flags: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
@@ -175,7 +175,9 @@ def evaluation(
     ks: tuple[int, ...] = (10, 20),
 ) -> dict[str, Any]:
     """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
+    from ..gnn.calibration import assess
     from ..gnn.evaluate import evaluate as rank
+    from ..gnn.scorer_base import fitted
     from ..kg.errors import UsageError
     from ..kg.files import write_json
     from .comparison import compared
@@ -186,7 +188,13 @@ def evaluation(
         model: Recommender = run.model
         scorers = compared(model, run.split, names, bar.stage)
         found = rank(scorers, model.data, run.split, part=part, ks=ks, progress=bar.stage)  # type: ignore[arg-type]
-    result = {"rows": found.rows(), "split": run.split.name, "part": part, "round": run.round}
+        scorer = fitted(model.scorer, "the run's model")
+        chances = scorer.calibration
+        judged = chances and assess(scorer.score, chances, model.data, run.split, part)
+    result = {
+        "rows": found.rows(), "calibration": judged,
+        "split": run.split.name, "part": part, "round": run.round,
+    }  # fmt: skip
     write_json(run.path / "metrics.json", result)
     return result
 
@@ -226,6 +234,15 @@ def summary(run: Run) -> dict[str, Any]:
         "device": run.model.device,
         "seed": run.model.seed,
     }
+
+
+def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
+    show_rows(out, found["rows"])
+    if (judged := found["calibration"]) is not None:
+        out.say(
+            f"chances: ECE {judged['ece']:.4f}, Brier {judged['brier']:.4f}, "
+            f"among the first {judged['top']['of_each_user']} of each user ECE {judged['top']['ece']:.4f}"
+        )
 
 
 def _layered(file: Path | None, flags: dict[str, tuple[str, Any]]) -> Layered[RecommenderConfig]:

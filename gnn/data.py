@@ -45,6 +45,14 @@ class TrainingData:
         """Binary (n_users, n_items) CSR of the pairs known to be negative."""
         return self.train.matrix(self.n_users, self.n_items, label=0)
 
+    def pairs(self, *parts: Interactions) -> sp.csr_matrix:
+        """Binary (n_users, n_items) CSR of the rows of all parts, whatever their label."""
+        out = sp.csr_matrix((self.n_users, self.n_items), dtype=np.float32)
+        for rows in parts:
+            for label in (0, 1):
+                out = out + rows.matrix(self.n_users, self.n_items, label=label)
+        return sp.csr_matrix(out > 0, dtype=np.float32)
+
     @cached_property
     def profile(self) -> sp.csr_matrix:
         """tf-idf KG profile of the items, rows of unit length, (n_items, n_features)."""

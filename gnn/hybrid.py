@@ -11,10 +11,11 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..kg.errors import DataError, UsageError, nearest
+from ..kg.errors import DataError, StateError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
+from .calibration import Calibration, CalibrationConfig, HeldOut, held_out_pairs, pair_kinds
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig, kind_of
@@ -22,7 +23,7 @@ from .gate_learning import learn_gate
 from .lesson import Block, Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, make_part
-from .scorer_base import Scorer, check_users, fitted, standardise
+from .scorer_base import BoolArray, Scorer, check_users, fitted, standardise
 from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class HybridConfig:
         parts: names of `PARTS`; those the catalog cannot feed are left out.
         encoder, training: of the part "encoder".
         gate: of the gate and its rehearsal.
+        calibration: of the chances that scores stand for.
         tune: choose the linear parts' settings on validation data; else their defaults.
     """
 
@@ -51,6 +53,7 @@ class HybridConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     tune: bool = True
 
     def __post_init__(self) -> None:
@@ -66,11 +69,13 @@ class Hybrid:
 
     Fitting has three steps. The linear parts' settings are tuned on validation data. Then a rehearsal:
     some items are hidden entirely, some thinned, some users hidden; every part is fitted on what is
-    left, and the gate learns to find what was hidden. Last, every part is fitted on all of the
-    training data; the encoder is trained once, in the rehearsal, and meets the rest by `refresh`.
+    left, the gate learns to find what was hidden, and the scores are calibrated on it. Last, every
+    part is fitted on all of the training data; the encoder is trained once, in the rehearsal, and
+    meets the rest by `refresh`.
 
     Attributes (after `fit`):
         parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
+        calibration: Calibration, None where too little could be held out.
     """
 
     name = "coldframe"
@@ -92,6 +97,7 @@ class Hybrid:
         self.settings = dict(self._given)
         self.parts: dict[str, Scorer] = {}
         self.gate: Gate | None = None
+        self.calibration: Calibration | None = None
         self._data: TrainingData | None = None
 
     def fit(
@@ -120,6 +126,8 @@ class Hybrid:
         rehearsed = {name: self._fit_part(name, rehearsal, work) for name in names}
         self.gate = learn_gate(rehearsal.lesson(rehearsed, self.config.gate), self.config.gate)
         _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias[0])
+        pairs = rehearsal.held_out(rehearsed, self.gate, self.config.calibration)
+        self.calibration = Calibration.fit(pairs, self.config.calibration)
         return self._refit(rehearsed, data)
 
     def refresh(self, data: TrainingData) -> Self:
@@ -188,6 +196,20 @@ class Hybrid:
         gate = fitted(self.gate, self.name)
         return gate.combine(scores, data.item_degree, data.user_degree[chosen])
 
+    def chances(self, users: IntArray, scores: FloatArray) -> FloatArray:
+        """Chances that pairs of these scores turn out positive, (len(users), n_items).
+
+        Raises StateError where too few pairs could be held out to learn them from.
+        """
+        if self.calibration is None:
+            raise StateError(
+                "no chances were learned: too few pairs could be held out, or it was saved before",
+                hint="train again, with more interactions",
+            )
+        data = fitted(self._data, self.name)
+        kinds = pair_kinds(data.item_degree, data.user_degree[check_users(users, data.n_users)])
+        return self.calibration.probability(scores, kinds)
+
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
@@ -212,12 +234,15 @@ class Rehearsal:
         data: the training data less the hidden items, the thinned items' rest, the hidden users.
         targets: what was taken away, with the validation pairs.
         users: hidden users, sorted.
+        hidden, thinned: items of which all, or all but a few pairs are targets.
     """
 
     data: TrainingData
     targets: Interactions
     users: IntArray
     seed: int
+    hidden: IntArray
+    thinned: IntArray
 
     @classmethod
     def plan(
@@ -247,7 +272,7 @@ class Rehearsal:
         targets = train.select(gone & (train.label == 1)).concat(
             valid.select((valid.label == 1) & stays)
         )
-        return cls(data.with_train(train.select(~gone)), targets, users, seed)
+        return cls(data.with_train(train.select(~gone)), targets, users, seed, hidden, thinned)
 
     def warm_targets(self) -> Interactions:
         """Targets of known users on trained items: what the encoder's training stops by."""
@@ -276,6 +301,35 @@ class Rehearsal:
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
             rare_worth=self._rare_worth(truth),
         )
+
+    def held_out(
+        self, parts: Mapping[str, Scorer], gate: Gate, config: CalibrationConfig
+    ) -> HeldOut:
+        """Pairs of a sample of users at the rates at which they would be met.
+
+        Not of items without any pair to find, nor, for known users, of thinned items, of which far
+        more is to be found than of items that are rare by themselves.
+        """
+        data = self.data
+        known = np.flatnonzero(data.user_degree > 0)
+        everybody = np.union1d(known, self.users)
+        rng = rng_for(self.seed, "calibration users")
+        users = _sample(everybody, self.users, config.max_users, rng)
+        shut = data.item_degree == 0
+        shut[self.hidden] = False
+        thinned = np.zeros(data.n_items, bool)
+        thinned[self.thinned] = True
+
+        def score(block: IntArray) -> FloatArray:
+            scores = [part.score(block) for part in parts.values()]
+            return gate.combine(scores, data.item_degree, data.user_degree[block])
+
+        def closed(block: IntArray) -> BoolArray:
+            out = (data.positives[block] + data.negatives[block]).toarray() > 0
+            return np.asarray(out | shut | (thinned & (data.user_degree[block] > 0)[:, None]))
+
+        truth = self.targets.matrix(data.n_users, data.n_items)
+        return held_out_pairs(users, score, data, truth, closed, config, self.seed)
 
     def _rare_worth(self, truth: sp.csr_matrix) -> float:
         """Known pairs of rare items per hidden one, at most 1.

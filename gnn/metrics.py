@@ -242,11 +242,15 @@ def mae(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: per bin the mean probability, the share of positives and the count."""
+    """A reliability diagram: per bin the mean probability, the share of positives, and how many.
+
+    Attributes (all (bins,)):
+        predicted, observed: NaN where a bin is empty. count: pairs, or the sum of their weights.
+    """
 
     predicted: Float64
     observed: Float64
-    count: IntArray
+    count: Float64
 
     @property
     def ece(self) -> float:
@@ -257,11 +261,17 @@ class Reliability:
 
 
 def reliability(
-    label: npt.ArrayLike, probability: npt.ArrayLike, bins: int = 10, *, equal_mass: bool = False
+    label: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    bins: int = 10,
+    *,
+    equal_mass: bool = False,
+    weight: npt.ArrayLike | None = None,
 ) -> Reliability:
     """Bin probabilities over [0, 1], in bins of equal width or of (about) equal count.
 
-    Empty bins hold NaN. Source: Naeini et al., AAAI 2015, section 2. DataError outside [0, 1].
+    Empty bins hold NaN. `weight` is how many pairs each stands for; None = one. Where bins are of
+    equal count, it is the count without the weights. Source: Naeini et al., AAAI 2015, section 2. DataError outside [0, 1].
     """
     labels, given = _paired(label, probability)
     if given.min() < 0 or given.max() > 1:
@@ -271,13 +281,20 @@ def reliability(
     else:
         edges = np.linspace(0, 1, bins + 1)[1:-1]
     place = np.searchsorted(edges, given, side="right")
-    count = np.bincount(place, minlength=bins)
+    each = np.ones(len(given)) if weight is None else np.asarray(weight, np.float64)
+    count = np.bincount(place, each, minlength=bins).astype(np.float64)
     divisor = np.where(count > 0, count, np.nan)
     return Reliability(
-        predicted=np.bincount(place, given, minlength=bins) / divisor,
-        observed=np.bincount(place, labels, minlength=bins) / divisor,
+        predicted=np.bincount(place, each * given, minlength=bins) / divisor,
+        observed=np.bincount(place, each * labels, minlength=bins) / divisor,
         count=count,
     )
+
+
+def brier(label: npt.ArrayLike, probability: npt.ArrayLike, weight: Float64 | None = None) -> float:
+    """Mean squared error of probabilities (Brier 1950). DataError as `rmse`."""
+    labels, given = _paired(label, probability)
+    return float(np.average(np.square(labels - given), weights=weight))
 
 
 def _paired(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[Float64, Float64]:

@@ -17,6 +17,7 @@ from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
+from .calibration import Calibration
 from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
 from .config import RecommenderConfig
 from .data import TrainingData
@@ -42,7 +43,7 @@ from .plain import from_plain, to_plain
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items
 from .scorer_base import Scorer, fitted
-from .text import embed_texts
+from .text import embed_nodes
 from .trainer import EncoderScorer
 
 Progress = Callable[[str, int, int], None]
@@ -91,13 +92,7 @@ class Recommender:
     @property
     def known(self) -> sp.csr_matrix:
         """Pairs that were trained or tuned on, whatever their label, binary (n_users, n_items)."""
-        rows = self.data.train
-        if len(self._valid):
-            rows = rows.concat(self._valid)
-        return sp.csr_matrix(
-            rows.matrix(self.graph.n_users, self.graph.n_items, label=1)
-            + rows.matrix(self.graph.n_users, self.graph.n_items, label=0)
-        )
+        return self.data.pairs(self.data.train, self._valid)
 
     @property
     def posterior(self) -> Posterior:
@@ -147,23 +142,11 @@ class Recommender:
         graph = ablated(graph, self.config.ablation, self.seed)
         train = graph.interactions if split is None else split.train
         folder = catalog.text_folder if isinstance(catalog, Catalog) else None
-        return TrainingData(graph, train, self._embed(graph, folder))
-
-    def _embed(self, graph: Graph, cache: Path | None) -> dict[str, FloatArray]:
-        """Text vectors of every node type that has texts, all in one space."""
-        kinds = [kind for kind, nodes in graph.nodes.items() if nodes.texts]
-        documents = [text for kind in kinds for text in graph.nodes[kind].documents]
-        if self.config.text.model == "none" or not any(documents):
-            return {}
-        rows = embed_texts(
-            documents,
-            self.config.text,
-            cache=cache,
-            device=self.device,
+        text = embed_nodes(
+            graph, self.config.text, cache=folder, device=self.device,
             progress=lambda done, of: self._say("embed texts", done, of),
-        )
-        ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
-        return dict(zip(kinds, np.split(rows, ends), strict=True))
+        )  # fmt: skip
+        return TrainingData(graph, train, text)
 
     def _new_scorer(self, settings: Mapping[str, Any]) -> Hybrid:
         hybrid = ablated_hybrid(self.config.hybrid, self.config.ablation)
@@ -239,11 +222,23 @@ class Recommender:
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known."""
+        return self._of_pairs(pairs, self._scores)
+
+    def probability(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Chances that (user, item) pairs by id turn out positive, float32 (n,); see `calibration`.
+
+        Raises StateError where too few pairs could be held out to learn them from.
+        """
+        return self._of_pairs(pairs, lambda users: self._scorer.chances(users, self._scores(users)))
+
+    def _of_pairs(
+        self, pairs: Sequence[tuple[str, str]], rows_of: Callable[[IntArray], FloatArray]
+    ) -> FloatArray:
         users, items = self._indices(pairs)
         out = np.empty(len(users), np.float32)
         for user in np.unique(users):
             rows = users == user
-            out[rows] = self._scores(np.array([user]))[0, items[rows]]
+            out[rows] = rows_of(np.array([user]))[0, items[rows]]
         return out
 
     def uncertainty(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
@@ -317,6 +312,8 @@ class Recommender:
         groups = {name: tensors for name, tensors in groups.items() if tensors}
         if scorer.gate is not None:
             groups["gate"] = gate_out(scorer.gate)
+        if scorer.calibration is not None:
+            groups["calibration"] = scorer.calibration.tensors()
         groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in self.data.text.items()}
         groups["train"] = interactions_out(self.data.train)
         groups["valid"] = interactions_out(self._valid)
@@ -398,3 +395,5 @@ class Recommender:
                 tensors = checkpoint.groups.get(f"part-{name}", {})
                 parts[name] = restored(name, scorer.settings, tensors, data)
         scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data)
+        if "calibration" in checkpoint.groups:
+            scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..kg.errors import IntegrityError, ResourceError, UsageError
-from ..kg.graph import FloatArray
+from ..kg.graph import FloatArray, Graph
 from .textcache import TextCache
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,24 @@ class TextConfig:
         for name in ("max_length", "batch_size", "dimensions"):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
+
+
+def embed_nodes(
+    graph: Graph,
+    config: TextConfig,
+    *,
+    cache: Path | None,
+    device: str,
+    progress: Progress | None = None,
+) -> dict[str, FloatArray]:
+    """Text vectors (n, d) of every node type that has texts, all in one space; see `embed_texts`."""
+    kinds = [kind for kind, nodes in graph.nodes.items() if nodes.texts]
+    documents = [text for kind in kinds for text in graph.nodes[kind].documents]
+    if config.model == "none" or not any(documents):
+        return {}
+    rows = embed_texts(documents, config, cache=cache, device=device, progress=progress)
+    ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
+    return dict(zip(kinds, np.split(rows, ends), strict=True))
 
 
 def embed_texts(

@@ -31,11 +31,13 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
     graph, model = run.catalog.graph, run.model
     simulated = loop or run.path / "loop" / "loop.json"
     metrics = run.path / "metrics.json"
+    measured = read_json(metrics) if metrics.exists() else {}
     return Facts(
         title=f"Coldframe: {run.catalog.name}",
         subtitle=f"Run {run.path.resolve().name}, round {run.round}.",
         counts=_counts(run.catalog),
-        rows=read_json(metrics)["rows"] if metrics.exists() else (),
+        rows=measured.get("rows", ()),
+        calibration=measured.get("calibration") or {},
         rounds=curve(run),
         loop=read_json(simulated) if simulated.exists() else {},
         coverage=coverage(model),

@@ -125,6 +125,24 @@ def _bars(
     axis.set_ylabel(metric)
 
 
+def reliability_diagram(bins: Sequence[Mapping[str, Any]]) -> Any:
+    """Share of positives found against the mean chance told, both on a logarithmic scale.
+
+    Args:
+        bins: "predicted", "observed" and "pairs"; where nothing was found, it is drawn at the bottom.
+    """
+    x = np.array([each["predicted"] for each in bins], float)
+    y = np.array([each["observed"] for each in bins], float)
+    low = 0.5 * min([*x[x > 0], *y[y > 0], 0.5])
+    with _figure(4.4, 3.8) as (figure, axes):
+        axes[0].plot([low, 1], [low, 1], color=GREY, ls="--", lw=1, label="right")
+        shown = np.maximum(x, low), np.maximum(y, low)
+        axes[0].plot(*shown, marker="o", ms=4, color=COLOURS[0], label="coldframe")
+        axes[0].set(xscale="log", yscale="log", xlabel="chance told", ylabel="share positive")
+        axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def round_curves(
     rounds: Sequence[Mapping[str, Any]], metric: str, segments: Sequence[str] = ("all", "cold-only")
 ) -> Any:

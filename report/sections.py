@@ -32,6 +32,7 @@ class Facts:
     Attributes:
         counts: what the catalog holds: nodes by type, edges by relation, interactions.
         rows: rows of `evaluate --json`.
+        calibration: "calibration" of `evaluate --json`; empty where there is none.
         rounds: per round: "round", "labels" told until then, "rows" of evaluation.
         loop: what `loop --json` prints; empty where no simulation was run.
         coverage: what -> share between 0 and 1 of it that an interaction or label informs.
@@ -44,6 +45,7 @@ class Facts:
     subtitle: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     rows: Rows = ()
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     rounds: Rows = ()
     loop: Mapping[str, Any] = field(default_factory=dict)
     coverage: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +61,17 @@ EVALUATED = ("model", "segment", "users", "ndcg@10", "recall@10", "recall@20", "
 
 def render(facts: Facts) -> str:
     """The report as one HTML document."""
-    makers = (_catalog, _accuracy, _rounds, _simulation, _coverage, _examples, _card, _settings)
+    makers = (
+        _catalog,
+        _accuracy,
+        _calibration,
+        _rounds,
+        _simulation,
+        _coverage,
+        _examples,
+        _card,
+        _settings,
+    )
     sections = [section for make in makers if (section := make(facts)) is not None]
     return page(facts.title, sections, facts.subtitle)
 
@@ -86,6 +98,26 @@ def _accuracy(facts: Facts) -> Section:
     names = [name for name in EVALUATED if any(name in row for row in facts.rows)]
     return "Accuracy on held-out interactions", join(
         [tag("p", words), drawing(svg, f"{METRIC} by segment."), table(facts.rows, names)]
+    )
+
+
+def _calibration(facts: Facts) -> Section:
+    found = facts.calibration
+    if not found:
+        return None
+    svg = plots.to_svg(plots.reliability_diagram(found["bins"]), "calibration")
+    lists = f"the first {found['top']['of_each_user']} of each user"
+    parts = {"all pairs": found, lists: found["top"], **found["kinds"]}
+    names = ("pairs", "rate", "ece", "brier")
+    rows = [{"of": part, **{name: one[name] for name in names}} for part, one in parts.items()]
+    words = (
+        "Pairs that were not known are grouped by the chance the model gave them; of a group with "
+        "chance .1 a tenth should have turned out positive. ECE is the mean distance between the "
+        "two, Brier the mean squared error of the chances, rate the share of positives."
+    )
+    caption = "Chances told and shares found, in groups of about equal size; on the line is right."
+    return "Are the chances right", join(
+        [tag("p", words), drawing(svg, caption), table(rows, ("of", *names))]
     )
 
 

@@ -60,12 +60,23 @@ def rows(model: str = "coldframe") -> list[dict]:
     ]
 
 
+def calibration(kind: str = "cold") -> dict:
+    one = {"pairs": 90, "rate": 0.02, "ece": 0.004, "brier": 0.03}
+    bins = [
+        {"predicted": x, "observed": y, "pairs": 30}
+        for x, y in ((0.0, 0.0), (0.01, 0.02), (0.2, 0.1))
+    ]
+    top = {**one, "of_each_user": 10}
+    return {"users": 9, **one, "bins": bins, "kinds": {kind: one}, "top": top}
+
+
 def everything(text: str) -> Facts:
     return Facts(
         title=text,
         subtitle=text,
         counts={text: 3},
         rows=rows(text),
+        calibration=calibration(text),
         rounds=[{"round": r, "labels": 100 * r, "rows": rows(text)} for r in (0, 1)],
         loop=loop_result(text),
         coverage={text: 0.4},
@@ -97,7 +108,7 @@ def test_nothing_is_loaded_from_outside():
 
 def test_every_section_is_there_once_and_empty_ones_are_not():
     heads = re.findall(r"<h2>(.*?)</h2>", render(everything("x")))
-    assert len(heads) == len(set(heads)) == 8
+    assert len(heads) == len(set(heads)) == 9
     assert re.findall(r"<h2>", render(Facts(title="nothing yet"))) == []
 
 

@@ -47,7 +47,8 @@ def truth(made: GeneratedCatalog) -> dict[tuple[str, str], str]:
 
 
 def test_evaluate_has_the_rows_of_the_contract(base):
-    rows = run("evaluate", base / "run")["rows"]
+    found = run("evaluate", base / "run")
+    rows, chances = found["rows"], found["calibration"]
     models = {row["model"] for row in rows}
     wanted = {"coldframe", "popularity", "itemknn", "rp3beta", "ease", "kg-knn", "kg-prior"}
     assert wanted | {"rp3beta+kg-knn"} <= models
@@ -59,6 +60,11 @@ def test_evaluate_has_the_rows_of_the_contract(base):
         assert row["ndcg@10"] is None or 0 <= row["ndcg@10"] <= 1
     kept = json.loads((base / "run" / "metrics.json").read_text())
     assert len(kept["rows"]) == len(rows)
+    assert kept["calibration"] == chances
+    # Too high for cold items by design: half of their likes are kept back here, to be asked for.
+    assert 0 <= chances["ece"] < 0.08
+    assert 0 < chances["brier"] < 1
+    assert all({"predicted", "observed", "pairs"} == set(one) for one in chances["bins"])
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "trec"])

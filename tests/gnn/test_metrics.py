@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import (
     average_precision_score,
+    brier_score_loss,
     mean_absolute_error,
     mean_squared_error,
     ndcg_score,
@@ -299,3 +300,16 @@ def test_calibrated_probabilities_have_little_error(equal_mass: bool) -> None:
     label = rng.random(50_000) < probability
     assert metrics.reliability(label, probability, equal_mass=equal_mass).ece < 0.01
     assert metrics.reliability(label, probability**3, equal_mass=equal_mass).ece > 0.1
+
+
+def test_weighted_pairs_count_as_often_as_they_weigh() -> None:
+    rng = np.random.default_rng(1)
+    probability, weight = rng.random(300), rng.integers(1, 5, 300)
+    label = rng.random(300) < probability
+    got = metrics.reliability(label, probability, weight=weight)
+    expected = metrics.reliability(np.repeat(label, weight), np.repeat(probability, weight))
+    np.testing.assert_allclose(got.predicted, expected.predicted)
+    np.testing.assert_allclose(got.observed, expected.observed)
+    np.testing.assert_allclose(got.count, expected.count)
+    theirs = brier_score_loss(label, probability, sample_weight=weight)
+    assert abs(metrics.brier(label, probability, weight.astype(float)) - theirs) < 1e-12
