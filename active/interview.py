@@ -162,7 +162,8 @@ class Interview:
             "score": scores[best],
             "std": np.sqrt(self.beliefs.variance(left[best])),
         }
-        return pa.table(columns).cast(RECOMMENDATIONS)
+        schema = pa.schema([RECOMMENDATIONS.field(name) for name in columns])
+        return pa.table(columns).cast(schema)
 
     def _left(self) -> IntArray:
         """Items that are neither known nor answered about."""

@@ -226,10 +226,9 @@ class Calibration:
         return cls(tuple(curves))
 
 
-def pair_kinds(item_degree: IntArray, user_degree: IntArray) -> Kind:
-    """Positions in `KINDS` of the pairs of every user and every item, (n_users, n_items)."""
-    new = np.int8(KINDS.index("new-user"))
-    return np.where((user_degree == 0)[:, None], new, kind_of(item_degree)[None, :])
+def kind_of_pairs(item_degree: IntArray, user_degree: IntArray) -> Kind:
+    """Positions in `KINDS` of pairs by the degrees of their ends, which are broadcast together."""
+    return np.where(user_degree == 0, np.int8(KINDS.index("new-user")), kind_of(item_degree))
 
 
 def held_out_pairs(
@@ -252,7 +251,7 @@ def held_out_pairs(
     def blocks() -> Iterator[HeldOut]:
         for start in range(0, max(len(users), 1), step):
             block = users[start : start + step]
-            kinds = pair_kinds(data.item_degree, data.user_degree[block])
+            kinds = kind_of_pairs(data.item_degree, data.user_degree[block][:, None])
             held = truth[block].toarray() > 0
             yield HeldOut.draw(score(block), kinds, held, closed(block), config, rng)
 

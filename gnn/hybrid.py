@@ -11,11 +11,11 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..kg.errors import DataError, StateError, UsageError, nearest
+from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_items, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
-from .calibration import Calibration, CalibrationConfig, HeldOut, held_out_pairs, pair_kinds
+from .calibration import Calibration, CalibrationConfig, HeldOut, held_out_pairs, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig, kind_of
@@ -196,18 +196,15 @@ class Hybrid:
         gate = fitted(self.gate, self.name)
         return gate.combine(scores, data.item_degree, data.user_degree[chosen])
 
-    def chances(self, users: IntArray, scores: FloatArray) -> FloatArray:
-        """Chances that pairs of these scores turn out positive, (len(users), n_items).
+    def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
+        """Chances that pairs of these scores turn out positive, pair by pair, float32 (n,).
 
-        Raises StateError where too few pairs could be held out to learn them from.
+        NaN where the score is, and everywhere if too few pairs could be held out to learn them from.
         """
         if self.calibration is None:
-            raise StateError(
-                "no chances were learned: too few pairs could be held out, or it was saved before",
-                hint="train again, with more interactions",
-            )
+            return np.full(len(scores), np.nan, np.float32)
         data = fitted(self._data, self.name)
-        kinds = pair_kinds(data.item_degree, data.user_degree[check_users(users, data.n_users)])
+        kinds = kind_of_pairs(data.item_degree[items], data.user_degree[users])
         return self.calibration.probability(scores, kinds)
 
     def contributions(self, user: int, item: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ RECOMMENDATIONS = pa.schema(
         ("rank", pa.int32()),
         ("score", pa.float32()),
         ("std", pa.float32()),
+        ("probability", pa.float32()),
     ]
 )
 
@@ -30,13 +31,15 @@ def best_items(
     among: IntArray | None,
     k: int,
     deviation: Callable[[IntArray, IntArray], FloatArray],
+    chance: Callable[[IntArray, IntArray, FloatArray], FloatArray],
 ) -> pa.Table:
-    """Rows user, item, rank (from 1), score, std of the k best candidates of each user.
+    """Rows user, item, rank (from 1), score, std, probability of the k best candidates of each user.
 
     Args:
         users: (b,) indices; scores: (b, n_items), NaN = never recommended.
         known: pairs left out, (n_users, n_items); among: the only candidates. None = no restriction.
-        deviation: (users, items) -> (n,) for the std column.
+        deviation: (users, items) -> (n,) for the std column; chance: (users, items, scores) -> (n,) for
+            the probability column.
 
     A user gets fewer rows than k where fewer candidates have a score. Equal scores are ordered by
     item index.
@@ -54,14 +57,15 @@ def best_items(
     top = _largest(filled, k)
     values = np.take_along_axis(filled, top, 1)
     row, place = np.nonzero(np.isfinite(values))
-    user, item = users[row], top[row, place]
+    user, item, score = users[row], top[row, place], values[row, place]
     return pa.table(
         [
             pa.array(graph.users.vocabulary[int(u)] for u in user),
             pa.array(graph.items.vocabulary[int(i)] for i in item),
             pa.array(place + 1, pa.int32()),
-            pa.array(values[row, place], pa.float32()),
+            pa.array(score, pa.float32()),
             pa.array(deviation(user, item), pa.float32()),
+            pa.array(chance(user, item, score), pa.float32()),
         ],
         schema=RECOMMENDATIONS,
     )

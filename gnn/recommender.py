@@ -166,7 +166,7 @@ class Recommender:
         exclude_known: bool = True,
         items: Iterable[str] | None = None,
     ) -> pa.Table:
-        """The k best items of each user: columns user, item, rank, score, std.
+        """The k best items of each user: columns user, item, rank, score, std, probability.
 
         Args:
             users: IRIs or original ids; None = all users.
@@ -202,7 +202,8 @@ class Recommender:
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
             self._say("recommend", start, len(chosen))
-            yield best_items(self.graph, block, self._scores(block), known, among, k, self._std)
+            scores, chances = self._scores(block), self._scorer.chances
+            yield best_items(self.graph, block, scores, known, among, k, self._std, chances)
         self._say("recommend", len(chosen), len(chosen))
 
     def _scores(self, users: IntArray) -> FloatArray:
@@ -222,24 +223,19 @@ class Recommender:
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known."""
-        return self._of_pairs(pairs, self._scores)
-
-    def probability(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """Chances that (user, item) pairs by id turn out positive, float32 (n,); see `calibration`.
-
-        Raises StateError where too few pairs could be held out to learn them from.
-        """
-        return self._of_pairs(pairs, lambda users: self._scorer.chances(users, self._scores(users)))
-
-    def _of_pairs(
-        self, pairs: Sequence[tuple[str, str]], rows_of: Callable[[IntArray], FloatArray]
-    ) -> FloatArray:
         users, items = self._indices(pairs)
         out = np.empty(len(users), np.float32)
         for user in np.unique(users):
             rows = users == user
-            out[rows] = rows_of(np.array([user]))[0, items[rows]]
+            out[rows] = self._scores(np.array([user]))[0, items[rows]]
         return out
+
+    def probability(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """Chances that (user, item) pairs by id turn out positive, float32 (n,); see `calibration`.
+
+        NaN where nothing is known, or where training could hold out too few pairs to learn them from.
+        """
+        return self._scorer.chances(*self._indices(pairs), self.scores(pairs))
 
     def uncertainty(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Standard deviation of the posterior logit of (user, item) pairs by id, float32 (n,)."""

@@ -78,7 +78,7 @@ def test_recommend_writes_each_format(base, made, suffix, tmp_path):
     assert run("recommend", base / "run", "--users", users, "-k", "5", "--out", out)["rows"] == 15
     if suffix == "csv":
         rows = list(csv.DictReader(out.open()))
-        assert list(rows[0]) == ["user", "item", "rank", "score", "std"]
+        assert list(rows[0]) == ["user", "item", "rank", "score", "std", "probability"]
         assert [row["rank"] for row in rows[:5]] == list("12345")
         assert {row["user"] for row in rows} == set(known)
     if suffix == "trec":

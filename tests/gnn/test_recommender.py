@@ -56,6 +56,9 @@ def test_the_table_is_the_best_of_the_scores(planted_model: Recommender) -> None
     pairs = list(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
     np.testing.assert_array_equal(table["std"].to_numpy(), planted_model.uncertainty(pairs))
     np.testing.assert_allclose(
+        table["probability"].to_numpy(), planted_model.probability(pairs), rtol=1e-5
+    )
+    np.testing.assert_allclose(
         table["score"].to_numpy(), planted_model.scores(pairs), rtol=1e-5, atol=1e-6
     )
 

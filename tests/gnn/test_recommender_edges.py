@@ -40,7 +40,14 @@ def test_equal_scores_are_ordered_by_item_and_the_first_ones_are_kept() -> None:
     graph = small_graph(2, 9, [])
     scores = np.array([[1, 3, 1, 1, 3, 1, np.nan, 1, 1], [np.nan] * 9], np.float32)
     table = best_items(
-        graph, np.array([1, 0]), scores[[1, 0]], None, None, 4, lambda u, _: np.zeros(len(u))
+        graph,
+        np.array([1, 0]),
+        scores[[1, 0]],
+        None,
+        None,
+        4,
+        lambda u, _: np.zeros(len(u)),
+        lambda u, *_: np.ones(len(u)),
     )
     names = [local_name(item) for item in table["item"].to_pylist()]
     assert names == ["i1", "i4", "i0", "i2"]
