@@ -21,6 +21,8 @@ from .encoder import Encoded, Hidden
 from .losses import Batch
 from .view import GraphView
 
+_STEPS_WITHOUT_PAIRS = 10  # each looks at all of the graph, however large, and at 1,024 items of it
+
 
 def generator_for(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     """A CPU generator that depends on these three and on nothing else."""
@@ -153,9 +155,16 @@ class Sampler:
         )
 
     def steps(self, generator: torch.Generator) -> Iterator[Step]:
-        """Every user with pairs once, in a random order, `batch_size` at a time."""
+        """Every user with pairs once, in a random order, `batch_size` at a time.
+
+        Without any pairs an epoch is ten steps, in which the auxiliary losses are all there is.
+        """
         active = torch.nonzero(self.pairs.start.diff() > 0).squeeze(1)
         order = active[torch.randperm(len(active), generator=generator)]
+        if not len(active):
+            for _ in range(_STEPS_WITHOUT_PAIRS):
+                yield self._step(active, generator)
+            return
         for users in torch.split(order, self.batch_size):
             yield self._step(users, generator)
 

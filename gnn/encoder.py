@@ -130,7 +130,9 @@ class GraphEncoder(nn.Module):
                 if free.get(kind, True)  # an attribute's vector is part of the graph, not an id
             }
         )
-        for kind in free:
+        # Without profiles only vectors of their own tell attributes apart from the start.
+        others = () if config.profile_dimensions else (k for k in self.kinds if k not in free)
+        for kind in (*free, *others):
             if slot(kind) in self.ids:
                 nn.init.normal_(self.ids[slot(kind)], std=0.1)
         depth = config.depth if config.kg and any(view.relations.values()) else 0

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
 from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
+from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .item_kernel import ItemFeatures
-from .scorer_base import Scorer
 from .trainer import EncoderScorer
 
+# Items (n,) -> their similarities to all items, float32 (n, n_items).
+Similarity = Callable[[IntArray], FloatArray]
 
-def similar_items(data: TrainingData, encoder: Scorer | None, item: int, k: int) -> pa.Table:
+
+def similar_items(data: TrainingData, encoder: EncoderScorer | None, item: int, k: int) -> pa.Table:
     """Columns item, similarity, title of the k nearest items, nearest first; never the item itself.
 
-    By cosine of the encoder's vectors; in a catalog without any interactions there is no trained
-    encoder, and the kernel over relations and texts takes its place.
+    By cosine of the encoder's vectors; by the kernel over relations and texts in a model without an
+    encoder.
     """
     if k < 1:
         raise UsageError(f"must be at least 1, got {k}", where="k")
-    if isinstance(encoder, EncoderScorer):
-        similarity = _cosines(encoder.item_vectors, item)
-    else:
-        kernel = ItemFeatures.of(data).kernel(np.array([item]), np.arange(data.n_items))
-        similarity = kernel.numpy()[0]
+    compare = by_kernel(data) if encoder is None else by_cosine(encoder.item_vectors)
+    similarity = compare(np.array([item]))[0]
     similarity[item] = -np.inf
     best = np.argsort(-similarity, kind="stable")[: min(k, data.n_items - 1)]
     items = data.graph.items
@@ -38,7 +40,13 @@ def similar_items(data: TrainingData, encoder: Scorer | None, item: int, k: int)
     )
 
 
-def _cosines(vectors: FloatArray, item: int) -> FloatArray:
-    norm = np.linalg.norm(vectors, axis=1)
-    out = vectors @ vectors[item] / np.maximum(norm * norm[item], 1e-12)
-    return np.asarray(out, np.float32)
+def by_cosine(vectors: FloatArray) -> Similarity:
+    """Cosine of the items' vectors (n_items, d); 0 where one of them is zero."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return lambda items: np.asarray(unit[items] @ unit.T, np.float32)
+
+
+def by_kernel(data: TrainingData) -> Similarity:
+    """The mean of the kernels over relations, categories, numbers and texts."""
+    features, everything = ItemFeatures.of(data), np.arange(data.n_items)
+    return lambda items: features.kernel(items, everything).numpy()

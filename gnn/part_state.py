@@ -16,6 +16,7 @@ from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.graph import Graph, Interactions
 from .als import ALS
+from .checkpoint import Checkpoint
 from .data import TrainingData
 from .gate import KINDS, Gate
 from .kg_kernel import KGKernel
@@ -24,6 +25,7 @@ from .parts import config_type, make_part
 from .plain import from_plain
 from .posterior import Answers, Posterior
 from .scorer_base import Scorer
+from .trainer import EncoderScorer
 from .walk import ItemModel
 
 Tensors = dict[str, Tensor]
@@ -46,14 +48,20 @@ def tensors_of(part: Scorer) -> Tensors:
 
 
 def restored(
-    name: str, settings: Mapping[str, Any], tensors: Tensors, data: TrainingData
+    name: str,
+    settings: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    device: str = "cpu",
 ) -> Scorer:
-    """The part made of its tensors, or fitted where none were saved.
+    """The part made of its tensors in a recommender's checkpoint, or fitted where there are none.
 
     Raises:
         IntegrityError: tensors are missing or of a shape that does not fit the data.
     """
-    part = make_part(name, settings)
+    if name == "encoder":
+        return EncoderScorer.load(checkpoint.path, data, device=device)
+    part, tensors = make_part(name, settings), checkpoint.groups.get(f"part-{name}", {})
     if not tensors:
         return part.fit(data)
     try:

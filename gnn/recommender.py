@@ -22,6 +22,7 @@ from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
 from .config import RecommenderConfig
 from .data import TrainingData
 from .device import resolve_device
+from .encoder_state import vocabularies_of
 from .explanation import Explanation, explain
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
@@ -42,7 +43,8 @@ from .part_state import (
 from .plain import from_plain, to_plain
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items
-from .scorer_base import Scorer, fitted
+from .scorer_base import fitted
+from .self_supervised import fit_without_interactions
 from .text import embed_nodes
 from .trainer import EncoderScorer
 
@@ -76,6 +78,7 @@ class Recommender:
         self.seed, self.progress = seed, progress
         self.device = resolve_device(device)
         self.scorer: Hybrid | None = None
+        self._of_graph: EncoderScorer | None = None  # the encoder where nothing was touched yet
         self._data: TrainingData | None = None
         self._valid = Interactions.empty()
         self._source: Path | None = None
@@ -103,6 +106,12 @@ class Recommender:
         return prior.posterior
 
     @property
+    def encoder(self) -> EncoderScorer | None:
+        """The part "encoder", or before any interactions the one trained on graph and texts alone."""
+        found = self._scorer.parts.get("encoder", self._of_graph)
+        return found if isinstance(found, EncoderScorer) else None
+
+    @property
     def _scorer(self) -> Hybrid:
         return fitted(self.scorer, "the recommender")
 
@@ -128,6 +137,7 @@ class Recommender:
         self.scorer = self._new_scorer({})
         if self._data.positives.nnz == 0:
             # Nothing to rank users' tastes by; what the graph and the texts say is still there.
+            self._of_graph = fit_without_interactions(self._data, self.scorer, work=work)
             return self
         self.scorer.fit(self._data, self._valid, work=work)
         if self.config.refit and len(self._valid):
@@ -249,8 +259,7 @@ class Recommender:
     def similar(self, item: str, k: int = 10) -> pa.Table:
         """The k nearest items: columns item, similarity, title; with or without interactions."""
         index = int(self.graph.items.vocabulary.indices([item], kind="item")[0])
-        encoder = self._scorer.parts.get("encoder")
-        return similar_items(self.data, encoder, index, k)
+        return similar_items(self.data, self.encoder, index, k)
 
     def explain(self, user: str, item: str, k: int = 5) -> Explanation:
         """Why this score: the parts' shares, the k best paths and the nearest texts."""
@@ -291,10 +300,9 @@ class Recommender:
             if self._data.positives.nnz:
                 self._scorer.fit(self._data, self._valid)
             return self
-        encoder = self._scorer.parts.get("encoder")
-        if isinstance(encoder, EncoderScorer):
+        if self.encoder is not None:
             warm = EncoderScorer(
-                seed=self.seed, device=self.device, initial=encoder.state,
+                seed=self.seed, device=self.device, initial=self.encoder.state,
                 progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
             )  # fmt: skip
             self._scorer.parts["encoder"] = warm.fit(self.data)
@@ -320,14 +328,10 @@ class Recommender:
             "parts": list(scorer.parts),
             "settings": settings_out(scorer.settings),
             "fitted": scorer.trained_rows,
-            "vocabularies": {
-                kind: [len(nodes), nodes.vocabulary.content_hash]
-                for kind, nodes in self.graph.nodes.items()
-            },
+            "vocabularies": vocabularies_of(self.graph),
         }
-        encoder = scorer.parts.get("encoder")
-        if isinstance(encoder, EncoderScorer):
-            return encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
+        if self.encoder is not None:
+            return self.encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
         return save_checkpoint(Path(folder), step, groups, {"recommender": meta})
 
     @classmethod
@@ -376,6 +380,9 @@ class Recommender:
         model.scorer = model._new_scorer(settings)
         if "gate" in checkpoint.groups:
             model._restore_parts(checkpoint, names, rows)
+        elif "encoder" in checkpoint.groups:
+            untouched = model.data.with_train(Interactions.empty())
+            model._of_graph = EncoderScorer.load(checkpoint.path, untouched, device=model.device)
         return model
 
     def _restore_parts(self, checkpoint: Checkpoint, names: Sequence[str], rows: int) -> None:
@@ -383,13 +390,9 @@ class Recommender:
         scorer, data = self._scorer, self.data
         if rows < len(data.train):
             data = data.with_train(data.train.select(np.arange(rows)))
-        parts: dict[str, Scorer] = {}
-        for name in names:
-            if name == "encoder":
-                parts[name] = EncoderScorer.load(checkpoint.path, data, device=self.device)
-            else:
-                tensors = checkpoint.groups.get(f"part-{name}", {})
-                parts[name] = restored(name, scorer.settings, tensors, data)
+        parts = {
+            name: restored(name, scorer.settings, checkpoint, data, self.device) for name in names
+        }
         scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data)
         if "calibration" in checkpoint.groups:
             scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])

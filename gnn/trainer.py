@@ -80,8 +80,11 @@ class EncoderScorer:
         self._encoded: Encoded | None = None
         self._known: BoolArray | None = None
 
-    def fit(self, data: TrainingData, valid: Interactions | None = None) -> Self:
+    def fit(self, data: TrainingData, valid: Interactions | Validate | None = None) -> Self:
         """Train; with `valid`, stop early and keep the epoch of the best NDCG@10 there.
+
+        Args:
+            valid: held-out pairs, or a value of the encoder's output to maximise instead.
 
         Raises:
             IntegrityError: `initial` or a checkpoint belongs to another graph.
@@ -98,11 +101,15 @@ class EncoderScorer:
         self._state = EncoderState(
             self.config, self.training, self.seed, space, {}, vocabularies_of(data.graph)
         )
-        marks = {"data": _data_hash(data, valid)}
+        if isinstance(valid, Interactions):
+            marks = {"data": _data_hash(data, valid)}
+            validate = _validation(data, valid) if len(valid) else None
+        else:
+            marks, validate = {"data": _data_hash(data, None)}, valid
         if self.resume and self.checkpoints is not None and latest(self.checkpoints) is not None:
             run.restore(self._resumed(marks))
         done = run.run(
-            _validation(data, valid) if valid is not None and len(valid) else None,
+            validate,
             progress=self.progress,
             keep=lambda state: self._keep(state, marks) if self.checkpoints else None,
         )

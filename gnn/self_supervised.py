@@ -1,0 +1,145 @@
+"""The encoder where nobody has touched anything yet: learned from the graph and the texts alone.
+
+Items lose some of their attribute edges and the encoder has to guess which (KG completion), and two
+encodings with different edges and inputs left out have to agree on every item (as in SGL, Wu et al.
+2021, section 3.2). It stops by edges that it is never shown: whether the items nearest to an item have
+the attribute that was taken from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..kg.graph import EdgeSet, FloatArray, Graph, Interactions
+from ..kg.split import rng_for
+from ..kg.vocabulary import IntArray
+from .data import TrainingData
+from .encoder import Encoded, EncoderConfig
+from .hybrid import Hybrid, HybridConfig
+from .neighbours import Similarity, by_cosine
+from .profiles import profile_blocks
+from .trainer import EncoderScorer
+from .training import TrainingConfig
+
+_NEAREST = 10
+_HIDDEN = 0.1  # share of the items' attribute edges that training stops by
+_EPOCHS = 20  # of ten steps each: by then the hidden edges no longer gain
+_DROPOUT = 0.3
+_BLOCK = 512  # edges whose items' similarities to all others are in memory at a time
+_CHECKPOINT_SHARE = 0.05  # of the time
+
+
+def fit_without_interactions(
+    data: TrainingData, hybrid: Hybrid, *, work: Path | None = None
+) -> EncoderScorer | None:
+    """An encoder whose `item_vectors` say which items are alike; nothing is learned about users.
+
+    Args:
+        hybrid: the unfitted scorer, for its settings; see `_settings` for what differs. Without the
+            part "encoder" there is none: None.
+        work: folder from which the same training goes on after an interruption.
+
+    Raises:
+        StateError, IntegrityError: `work` holds another training, or is damaged.
+    """
+    if "encoder" not in hybrid.config.parts:
+        return None
+    progress = hybrid.progress
+    data = data.with_train(Interactions.empty())
+    hidden = HiddenEdges.draw(data.graph, _HIDDEN, rng_for(hybrid.seed, "hidden attribute edges"))
+    scorer = EncoderScorer(
+        *_settings(hybrid.config, texts=bool(np.any(data.item_text))),
+        seed=hybrid.seed, device=hybrid.device,
+        progress=progress and (lambda epoch, epochs, _: progress("train encoder", epoch, epochs)),
+        checkpoints=None if work is None else work / "encoder",
+        checkpoint_share=_CHECKPOINT_SHARE, resume=True,
+    )  # fmt: skip
+
+    def found(encoded: Encoded) -> float:
+        vectors = encoded.items.float().cpu().numpy()
+        return float(hidden.shared(by_cosine(vectors)).mean())
+
+    scorer.fit(replace(data, graph=hidden.graph), found if len(hidden) else None)
+    return scorer.refresh(data)
+
+
+def _settings(config: HybridConfig, *, texts: bool) -> tuple[EncoderConfig, TrainingConfig]:
+    """What differs without interactions.
+
+    No KG profile goes in, as it holds the very edges that are to be guessed, and some of the inputs
+    are dropped, so that the encoder cannot lean on one of them. Unless auxiliary losses were chosen,
+    they are completion and, where items have texts, the agreement of two views: without texts that
+    one only drives items of equal attributes apart.
+    """
+    training = replace(config.training, epochs=min(config.training.epochs, _EPOCHS))
+    if not (training.kg_completion or training.view_contrast or training.text_contrast):
+        training = replace(training, kg_completion=1.0, view_contrast=float(texts))
+    dropout = config.encoder.dropout or _DROPOUT
+    return replace(config.encoder, profile_dimensions=0, dropout=dropout), training
+
+
+@dataclass(frozen=True)
+class HiddenEdges:
+    """Attribute edges of items that a model is not shown.
+
+    Attributes:
+        graph: the same nodes without these edges.
+        item: int64 (E,), the item of each edge whose attribute another item has too, sorted.
+        attribute: int64 (E,), its column of `has`.
+        has: binary (n_items, attributes) of the whole graph: who truly has what.
+    """
+
+    graph: Graph
+    item: IntArray
+    attribute: IntArray
+    has: sp.csr_matrix
+
+    @classmethod
+    def draw(cls, graph: Graph, share: float, rng: np.random.Generator, most: int = 2000) -> Self:
+        """Hide `share` of the edges of every relation that starts or ends at items.
+
+        Args:
+            most: of the hidden edges, this many at random are asked about.
+        """
+        edges = dict(graph.edges)
+        for name, rows in sorted(graph.edges.items()):
+            if graph.item_type in (name[0], name[2]):
+                edges[name] = EdgeSet(rows.index[:, rng.random(len(rows)) >= share])
+        hidden = replace(graph, edges=edges)
+        has = _attributes(graph)
+        gone = sp.coo_matrix(has - _attributes(hidden))
+        holders = np.bincount(has.indices, minlength=has.shape[1])
+        asked = np.flatnonzero((gone.data > 0) & (holders[gone.col] > 1))
+        asked = rng.choice(asked, min(most, len(asked)), replace=False)
+        asked = asked[np.lexsort((gone.col[asked], gone.row[asked]))]
+        return cls(hidden, gone.row[asked].astype(int), gone.col[asked].astype(int), has)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def shared(self, similarity: Similarity, k: int = _NEAREST) -> FloatArray:
+        """Share of each edge's item's k nearest other items that have its attribute, float32 (E,)."""
+        out = np.zeros(len(self), np.float32)
+        for start in range(0, len(self), _BLOCK):
+            edges = np.arange(start, min(start + _BLOCK, len(self)))
+            items, place = np.unique(self.item[edges], return_inverse=True)
+            rows = similarity(items)
+            rows[np.arange(len(items)), items] = -np.inf
+            nearest = np.argsort(-rows, axis=1, kind="stable")[:, : min(k, rows.shape[1] - 1)]
+            have = self.has[:, self.attribute[edges]].toarray() > 0
+            out[edges] = have[nearest[place], np.arange(len(edges))[:, None]].mean(1)
+        return out
+
+
+def _attributes(graph: Graph) -> sp.csr_matrix:
+    """Binary (n_items, attributes): one column per relation, direction and node."""
+    blocks = profile_blocks(graph, graph.item_type)
+    edges = [block for name, block in blocks.items() if len(name) == 4]
+    if not edges:
+        return sp.csr_matrix((graph.n_items, 0), dtype=np.float32)
+    return sp.csr_matrix(sp.hstack(edges, format="csr"))
