@@ -25,6 +25,7 @@ from .part_state import settings_in, settings_out
 from .parts import PARTS, make_part
 from .scorer_base import BoolArray, Scorer, check_users, fitted, standardise
 from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
+from .uncertainty import DropoutConfig, deviation
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ _BLOCK_ENTRIES = 25_000_000
 
 # Share of the encoder's training that may go into writing checkpoints to resume from.
 _CHECKPOINT_SHARE = 0.05
+
+# Between the seeds of an ensemble's members, so that runs of neighbouring seeds share none.
+_NEXT_SEED = 1_000_003
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,6 +50,9 @@ class HybridConfig:
         encoder, training: of the part "encoder".
         gate: of the gate and its rehearsal.
         calibration: of the chances that scores stand for.
+        dropout: of the uncertainty "mc-dropout".
+        ensemble: encoders that are trained beside the part "encoder", for the uncertainty "ensemble";
+            each costs as much as that one.
         tune: choose the linear parts' settings on validation data; else their defaults.
     """
 
@@ -54,12 +61,16 @@ class HybridConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
+    ensemble: int = 0
     tune: bool = True
 
     def __post_init__(self) -> None:
         for name in self.parts:
             if name not in PARTS:
                 raise UsageError(f"unknown part {name!r}", where="parts", hint=nearest(name, PARTS))
+        if self.ensemble < 0:
+            raise UsageError(f"must not be negative, got {self.ensemble}", where="ensemble")
         if not self.parts:
             raise UsageError("at least one part is needed", where="parts")
 
@@ -76,6 +87,7 @@ class Hybrid:
     Attributes (after `fit`):
         parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
         calibration: Calibration, None where too little could be held out.
+        members: further encoders, `config.ensemble` of them.
     """
 
     name = "coldframe"
@@ -98,6 +110,7 @@ class Hybrid:
         self.parts: dict[str, Scorer] = {}
         self.gate: Gate | None = None
         self.calibration: Calibration | None = None
+        self.members: list[EncoderScorer] = []
         self._data: TrainingData | None = None
 
     def fit(
@@ -128,6 +141,9 @@ class Hybrid:
         _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias[0])
         pairs = rehearsal.held_out(rehearsed, self.gate, self.config.calibration)
         self.calibration = Calibration.fit(pairs, self.config.calibration)
+        if "encoder" in names:
+            numbers = range(1, self.config.ensemble + 1)
+            self.members = [self._fit_encoder(rehearsal, work, number) for number in numbers]
         return self._refit(rehearsed, data)
 
     def refresh(self, data: TrainingData) -> Self:
@@ -154,6 +170,7 @@ class Hybrid:
                 fitted_parts[name] = part.refresh(data)
             else:
                 fitted_parts[name] = make_part(name, self.settings).fit(data)
+        self.members = [member.refresh(data) for member in self.members]
         return self.restore(fitted_parts, fitted(self.gate, self.name), data)
 
     def _tune(
@@ -180,10 +197,18 @@ class Hybrid:
         self._say(f"rehearse {name}", 0, 1)
         if name != "encoder":
             return make_part(name, self.settings).fit(rehearsal.data)
+        return self._fit_encoder(rehearsal, work)
+
+    def _fit_encoder(
+        self, rehearsal: Rehearsal, work: Path | None, number: int = 0
+    ) -> EncoderScorer:
+        """The encoder, or one of the further members of an ensemble, which differ by their seed."""
+        what = f"encoder-{number}" if number else "encoder"
         encoder = EncoderScorer(
-            self.config.encoder, self.config.training, seed=self.seed, device=self.device,
-            progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
-            checkpoints=None if work is None else work / "encoder",
+            self.config.encoder, self.config.training, seed=self.seed + number * _NEXT_SEED,
+            device=self.device,
+            progress=lambda epoch, epochs, _: self._say(f"train {what}", epoch, epochs),
+            checkpoints=None if work is None else work / what,
             checkpoint_share=_CHECKPOINT_SHARE, resume=True,
         )  # fmt: skip
         return encoder.fit(rehearsal.data, rehearsal.warm_targets())
@@ -206,6 +231,19 @@ class Hybrid:
         data = fitted(self._data, self.name)
         kinds = kind_of_pairs(data.item_degree[items], data.user_degree[users])
         return self.calibration.probability(scores, kinds)
+
+    def deviation(self, method: str, users: IntArray, items: IntArray) -> FloatArray:
+        """Uncertainty of pairs, (n,), by one of the methods of `uncertainty.deviation`."""
+        data = fitted(self._data, self.name)
+        return deviation(
+            method, self.parts, self.members, data, users, items, self.config.dropout, self.seed
+        )
+
+    def std(self, users: IntArray, items: IntArray) -> FloatArray:
+        """The posterior's standard deviation of the logits pair by pair; NaN without a posterior."""
+        if "kg-prior" not in self.parts:
+            return np.full(len(users), np.nan, np.float32)
+        return self.deviation("laplace", users, items)
 
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,29 @@ RECOMMENDATIONS = pa.schema(
 )
 
 
+class Beliefs(Protocol):
+    """What a scorer thinks of its own scores, pair by pair; NaN where it cannot tell."""
+
+    def std(self, users: IntArray, items: IntArray) -> FloatArray:
+        """Standard deviations of the logits, (n,)."""
+        ...
+
+    def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
+        """Chances that the pairs turn out positive, (n,)."""
+        ...
+
+
+def scores_of_pairs(
+    scorer: Callable[[IntArray], FloatArray], users: IntArray, items: IntArray
+) -> FloatArray:
+    """Scores pair by pair, float32 (n,), of a scorer that scores all items of a user at once."""
+    out = np.empty(len(users), np.float32)
+    for user in np.unique(users):
+        rows = users == user
+        out[rows] = scorer(np.array([user]))[0, items[rows]]
+    return out
+
+
 def best_items(
     graph: Graph,
     users: IntArray,
@@ -30,16 +54,14 @@ def best_items(
     known: sp.csr_matrix | None,
     among: IntArray | None,
     k: int,
-    deviation: Callable[[IntArray, IntArray], FloatArray],
-    chance: Callable[[IntArray, IntArray, FloatArray], FloatArray],
+    beliefs: Beliefs,
 ) -> pa.Table:
     """Rows user, item, rank (from 1), score, std, probability of the k best candidates of each user.
 
     Args:
         users: (b,) indices; scores: (b, n_items), NaN = never recommended.
         known: pairs left out, (n_users, n_items); among: the only candidates. None = no restriction.
-        deviation: (users, items) -> (n,) for the std column; chance: (users, items, scores) -> (n,) for
-            the probability column.
+        beliefs: gives the columns std and probability.
 
     A user gets fewer rows than k where fewer candidates have a score. Equal scores are ordered by
     item index.
@@ -64,8 +86,8 @@ def best_items(
             pa.array(graph.items.vocabulary[int(i)] for i in item),
             pa.array(place + 1, pa.int32()),
             pa.array(score, pa.float32()),
-            pa.array(deviation(user, item), pa.float32()),
-            pa.array(chance(user, item, score), pa.float32()),
+            pa.array(beliefs.std(user, item), pa.float32()),
+            pa.array(beliefs.chances(user, item, score), pa.float32()),
         ],
         schema=RECOMMENDATIONS,
     )

@@ -42,11 +42,12 @@ from .part_state import (
 )
 from .plain import from_plain, to_plain
 from .posterior import Posterior
-from .ranking import RECOMMENDATIONS, best_items
+from .ranking import RECOMMENDATIONS, best_items, scores_of_pairs
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions
 from .text import embed_nodes
 from .trainer import EncoderScorer
+from .uncertainty import Method, load_members, posterior_of, save_members
 
 Progress = Callable[[str, int, int], None]
 
@@ -100,10 +101,7 @@ class Recommender:
     @property
     def posterior(self) -> Posterior:
         """Beliefs about every item in closed form; StateError where "kg-prior" is no part."""
-        prior = self._scorer.parts.get("kg-prior")
-        if not isinstance(prior, KGPrior):
-            raise StateError("the part kg-prior is switched off: there is no posterior to ask with")
-        return prior.posterior
+        return posterior_of(self._scorer.parts)
 
     @property
     def encoder(self) -> EncoderScorer | None:
@@ -212,8 +210,7 @@ class Recommender:
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
             self._say("recommend", start, len(chosen))
-            scores, chances = self._scores(block), self._scorer.chances
-            yield best_items(self.graph, block, scores, known, among, k, self._std, chances)
+            yield best_items(self.graph, block, self._scores(block), known, among, k, self._scorer)
         self._say("recommend", len(chosen), len(chosen))
 
     def _scores(self, users: IntArray) -> FloatArray:
@@ -224,21 +221,9 @@ class Recommender:
             )
         return self._scorer.score(users)
 
-    def _std(self, users: IntArray, items: IntArray) -> FloatArray:
-        """Posterior standard deviation of the logits pair by pair; NaN without a posterior."""
-        prior = self._scorer.parts.get("kg-prior")
-        if not isinstance(prior, KGPrior):
-            return np.full(len(users), np.nan, np.float32)
-        return np.sqrt(prior.posterior.pair_variance(users, items))
-
     def scores(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known."""
-        users, items = self._indices(pairs)
-        out = np.empty(len(users), np.float32)
-        for user in np.unique(users):
-            rows = users == user
-            out[rows] = self._scores(np.array([user]))[0, items[rows]]
-        return out
+        return scores_of_pairs(self._scores, *self._indices(pairs))
 
     def probability(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         """Chances that (user, item) pairs by id turn out positive, float32 (n,); see `calibration`.
@@ -247,10 +232,15 @@ class Recommender:
         """
         return self._scorer.chances(*self._indices(pairs), self.scores(pairs))
 
-    def uncertainty(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """Standard deviation of the posterior logit of (user, item) pairs by id, float32 (n,)."""
-        users, items = self._indices(pairs)
-        return np.asarray(np.sqrt(self.posterior.pair_variance(users, items)), np.float32)
+    def uncertainty(
+        self, pairs: Sequence[tuple[str, str]], method: Method = "laplace"
+    ) -> FloatArray:
+        """Standard deviation of the logit of (user, item) pairs by id, float32 (n,).
+
+        Args:
+            method: "laplace", of the posterior; "mc-dropout" or "ensemble", of the encoder's scores.
+        """
+        return self._scorer.deviation(method, *self._indices(pairs))
 
     def _indices(self, pairs: Sequence[tuple[str, str]]) -> tuple[IntArray, IntArray]:
         users = self.graph.users.vocabulary.indices((u for u, _ in pairs), kind="user")
@@ -312,6 +302,7 @@ class Recommender:
     def save(self, folder: str | Path, step: int = 0) -> Path:
         """Write a checkpoint under `folder`; returns its path. See `gnn.checkpoint`."""
         scorer = self._scorer
+        save_members(scorer.members, Path(folder), step)
         groups = {f"part-{name}": tensors_of(part) for name, part in scorer.parts.items()}
         groups = {name: tensors for name, tensors in groups.items() if tensors}
         if scorer.gate is not None:
@@ -326,6 +317,7 @@ class Recommender:
             "catalog": None if self._source is None else str(self._source.resolve()),
             "seed": self.seed,
             "parts": list(scorer.parts),
+            "members": len(scorer.members),
             "settings": settings_out(scorer.settings),
             "fitted": scorer.trained_rows,
             "vocabularies": vocabularies_of(self.graph),
@@ -394,5 +386,7 @@ class Recommender:
             name: restored(name, scorer.settings, checkpoint, data, self.device) for name in names
         }
         scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data)
+        members = checkpoint.meta["recommender"].get("members", 0)
+        scorer.members = load_members(checkpoint.path, members, data, self.device)
         if "calibration" in checkpoint.groups:
             scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])

@@ -123,12 +123,16 @@ class EncoderScorer:
         Raises:
             IntegrityError: `data.graph` is not the graph of the training or that one grown.
         """
+        return self._encode(*self.model_of(data))
+
+    def model_of(self, data: TrainingData) -> tuple[GraphEncoder, GraphView]:
+        """The trained network and what it reads of `data`; raises as `refresh`."""
         state = self.state
         state.check(data.graph)
         view = GraphView.build(data, state.space).to(self.device)
         model = GraphEncoder(state.config, view).to(self.device)
         model.load_state_dict(_without_new_ids(state, model))
-        return self._encode(model, view)
+        return model, view
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items); NaN for an item of which nothing is known."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from coldframe.gnn.config import RecommenderConfig
-from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.hybrid import Hybrid, HybridConfig
 from coldframe.gnn.ranking import best_items
 from coldframe.gnn.recommender import Recommender
 from coldframe.kg.errors import DataError, StateError, UsageError
@@ -46,8 +46,7 @@ def test_equal_scores_are_ordered_by_item_and_the_first_ones_are_kept() -> None:
         None,
         None,
         4,
-        lambda u, _: np.zeros(len(u)),
-        lambda u, *_: np.ones(len(u)),
+        Hybrid(),
     )
     names = [local_name(item) for item in table["item"].to_pylist()]
     assert names == ["i1", "i4", "i0", "i2"]
