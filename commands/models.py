@@ -231,6 +231,7 @@ def summary(run: Run) -> dict[str, Any]:
         "test": len(split.test),
         "cold_items": len(split.cold_items),
         "parts": list(scorer.parts) if scorer is not None else [],
+        "similar_by": "graph kernel" if run.model.encoder is None else "encoder",
         "device": run.model.device,
         "seed": run.model.seed,
     }
@@ -258,4 +259,6 @@ def _show_run(out: Output, told: dict[str, Any]) -> None:
     )
     parts = ", ".join(told["parts"]) or "none: there are no interactions yet"
     out.say(f"parts of the score: {parts}")
-    out.say(f"next: coldframe evaluate {told['run']}")
+    out.say(f"similar items: by the {told['similar_by']}")
+    following = "evaluate {}" if told["parts"] else "similar {} --item ID"
+    out.say(f"next: coldframe {following.format(told['run'])}")

@@ -199,7 +199,7 @@ def _idf(documents: int, frequency: npt.NDArray[Any]) -> FloatArray:
 
 
 def _unit_rows(blocks: dict[BlockName, sp.csr_matrix]) -> dict[BlockName, sp.csr_matrix]:
-    if not blocks:
+    if not any(block.shape[0] for block in blocks.values()):  # scikit-learn refuses no rows
         return blocks
     ends = np.cumsum([block.shape[1] for block in blocks.values()])
     whole = normalize(sp.csr_matrix(sp.hstack(list(blocks.values()), format="csr")), copy=False)

@@ -44,7 +44,7 @@ from .plain import from_plain, to_plain
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items, scores_of_pairs
 from .scorer_base import fitted
-from .self_supervised import fit_without_interactions
+from .self_supervised import fit_without_interactions, untouched
 from .text import embed_nodes
 from .trainer import EncoderScorer
 from .uncertainty import Method, load_members, posterior_of, save_members
@@ -373,8 +373,8 @@ class Recommender:
         if "gate" in checkpoint.groups:
             model._restore_parts(checkpoint, names, rows)
         elif "encoder" in checkpoint.groups:
-            untouched = model.data.with_train(Interactions.empty())
-            model._of_graph = EncoderScorer.load(checkpoint.path, untouched, device=model.device)
+            seen = untouched(model.data)
+            model._of_graph = EncoderScorer.load(checkpoint.path, seen, device=model.device)
         return model
 
     def _restore_parts(self, checkpoint: Checkpoint, names: Sequence[str], rows: int) -> None:

@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..kg.graph import EdgeSet, FloatArray, Graph, Interactions
+from ..kg.graph import EdgeSet, FloatArray, Graph, Interactions, NodeSet
 from ..kg.split import rng_for
-from ..kg.vocabulary import IntArray
+from ..kg.vocabulary import IntArray, Vocabulary
 from .data import TrainingData
 from .encoder import Encoded, EncoderConfig
 from .hybrid import Hybrid, HybridConfig
@@ -50,7 +50,7 @@ def fit_without_interactions(
     if "encoder" not in hybrid.config.parts:
         return None
     progress = hybrid.progress
-    data = data.with_train(Interactions.empty())
+    data = untouched(data)
     hidden = HiddenEdges.draw(data.graph, _HIDDEN, rng_for(hybrid.seed, "hidden attribute edges"))
     scorer = EncoderScorer(
         *_settings(hybrid.config, texts=bool(np.any(data.item_text))),
@@ -66,6 +66,22 @@ def fit_without_interactions(
 
     scorer.fit(replace(data, graph=hidden.graph), found if len(hidden) else None)
     return scorer.refresh(data)
+
+
+def untouched(data: TrainingData) -> TrainingData:
+    """What that encoder reads: no interactions, and the items' categories as relations to values.
+
+    Categories reach an encoder by the profile alone, which has no place here; see `_settings`.
+    """
+    graph, items = data.graph, data.graph.items
+    nodes, edges = dict(graph.nodes), dict(graph.edges)
+    nodes[graph.item_type] = replace(items, categories={})
+    for feature, category in items.categories.items():
+        kind, known = f"category {feature}", np.flatnonzero(category.codes >= 0)
+        nodes[kind] = NodeSet(Vocabulary(category.names))
+        values = category.codes[known].astype(np.int64)
+        edges[graph.item_type, feature, kind] = EdgeSet(np.stack([known, values]))
+    return TrainingData(replace(graph, nodes=nodes, edges=edges), Interactions.empty(), data.text)
 
 
 def _settings(config: HybridConfig, *, texts: bool) -> tuple[EncoderConfig, TrainingConfig]:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from coldframe import cli
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
+from coldframe.gnn.neighbours import by_cosine
+from coldframe.gnn.runs import Run
 
 RUNNER = CliRunner()
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,10 +205,17 @@ def test_settings_come_from_flag_file_and_default(base, tmp_path):
 def test_a_catalog_without_interactions_still_finds_neighbours(made, tmp_path):
     words = ("--schema", made.schema, "--out", tmp_path / "catalog")
     run("ingest", made.inputs[0], *words)
-    told = run("train", tmp_path / "catalog", "--out", tmp_path / "run", "--text", "tfidf")
+    told = run("train", tmp_path / "catalog", "--out", tmp_path / "run", *SMALL)
     assert told["parts"] == []
+    assert told["similar_by"] == "encoder"
     cold = made.cold_items.read_text().split()[0]
-    assert len(run("similar", tmp_path / "run", "--item", cold, "-k", "3")["similar"]) == 3
+    near = run("similar", tmp_path / "run", "--item", cold, "-k", "3")["similar"]
+    model = Run.open(tmp_path / "run").model
+    item = model.graph.items.vocabulary.find(cold)
+    cosines = by_cosine(model.encoder.item_vectors)(np.array([item]))[0]
+    cosines[item] = -np.inf
+    assert [row["similarity"] for row in near] == pytest.approx(np.sort(cosines)[::-1][:3].tolist())
+    assert near[0]["item"] == model.graph.items.vocabulary[int(cosines.argmax())]
     for words in (("evaluate",), ("recommend",), ("acquire", "--budget", "5")):
         done = RUNNER.invoke(cli.app, [words[0], str(tmp_path / "run"), *words[1:]])
         assert done.exit_code in (3, 4), (words, done.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from coldframe.gnn.self_supervised import HiddenEdges
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.errors import UsageError
-from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.graph import Category, EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
 ITEMS, GROUPS, PER_GROUP = 160, 8, 4
@@ -155,6 +156,38 @@ def test_shared_counts_the_nearest_other_items() -> None:
     for few in (1, 500):
         found = hidden.shared(lambda items: truth[items] + 0, few)
         assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_categories_count_like_relations(hidden: HiddenEdges, tmp_path: Path) -> None:
+    """Makers as a category of the items, without soils: what else could tell of a genus?"""
+    graph = hidden.graph
+    kept = graph.edges["item", "maker", "maker"].index
+    codes = np.full(ITEMS, -1, np.int32)
+    codes[kept[0]] = kept[1]
+    names = tuple(f"maker {k:02}" for k in range(GROUPS * PER_GROUP))
+    items = replace(graph.items, categories={"maker": Category(codes, names)})
+    edges = {kind: some for kind, some in graph.edges.items() if kind[1] == "genus"}
+    told = replace(graph, nodes={**graph.nodes, "item": items}, edges=edges)
+    found = {}
+    for name, one in (("told", told), ("untold", replace(graph, edges=edges))):
+        model = Recommender(CONFIG, device="cpu").fit(one)
+        model.save(tmp_path / name)
+        again = Recommender.load(tmp_path / name, one, device="cpu")
+        np.testing.assert_array_equal(again.encoder.item_vectors, model.encoder.item_vectors)
+        shared = hidden.shared(by_cosine(model.encoder.item_vectors))
+        found[name] = shared[of_genus(hidden)].mean()
+    assert found["told"] > 0.6
+    assert found["untold"] < 0.3
+
+
+def test_no_users_who_would_have_features_are_no_error() -> None:
+    graph = planted()
+    nobody = NodeSet(
+        Vocabulary([]), categories={"zone": Category(np.zeros(0, np.int32), ("warm",))}
+    )
+    model = Recommender(CONFIG, device="cpu")
+    model.fit(replace(graph, nodes={**graph.nodes, "user": nobody}))
+    assert len(model.similar("i0", 3)) == 3
 
 
 def test_a_graph_of_nothing_but_items_is_no_error() -> None:
