@@ -49,7 +49,8 @@ class TrainingConfig:
             are served by their features.
         clip: largest norm of the gradient.
         average: decay of the running mean of the weights that is validated and kept; 0 = none.
-        kg_completion, view_contrast, text_contrast: weights of the auxiliary losses, 0 = off.
+        kg_completion, view_contrast, text_contrast: weights of the auxiliary losses, 0 = off; where
+            there are no interactions and all are 0, `gnn.self_supervised` chooses them.
         precision: "auto" = bfloat16 autocast on CUDA and float32 elsewhere, or "float32".
     """
 

@@ -53,6 +53,11 @@ class DropoutConfig:
 
 def posterior_of(parts: Mapping[str, Scorer]) -> Posterior:
     """Beliefs about every item in closed form; StateError where "kg-prior" is no part."""
+    if not parts:
+        raise StateError(
+            "nothing was learned from interactions yet, so there is no posterior to ask with",
+            hint="take in answers first; `similar` works without any",
+        )
     prior = parts.get("kg-prior")
     if not isinstance(prior, KGPrior):
         raise StateError("the part kg-prior is switched off: there is no posterior to ask with")

@@ -16,7 +16,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.self_supervised import HiddenEdges
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
-from coldframe.kg.errors import UsageError
+from coldframe.kg.errors import StateError, UsageError
 from coldframe.kg.graph import Category, EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -90,6 +90,8 @@ def test_saved_and_loaded_it_is_the_same(model: Recommender, tmp_path: Path) -> 
     model.save(tmp_path)
     again = Recommender.load(tmp_path, model.graph, device="cpu")
     assert again.scorer.parts == {}
+    with pytest.raises(StateError, match="interactions"):
+        again.posterior  # noqa: B018 - looking at it is what must not work
     np.testing.assert_array_equal(again.encoder.item_vectors, model.encoder.item_vectors)
     assert again.similar("i3", 5).equals(model.similar("i3", 5))
 
