@@ -23,8 +23,8 @@ class GateConfig:
     """Settings of the gate and of the rehearsal it learns from.
 
     Attributes:
-        cold_cost: share of the common items' NDCG@10 that may go to items without interactions
-            if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
+        cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
+            none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
             about 10 on only the NDCG@10 of all items together counts.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
@@ -33,7 +33,7 @@ class GateConfig:
         penalty: on the squared weights' distance from equal weights, against one target pair's loss.
     """
 
-    cold_cost: float = 0.05
+    cold_cost: float = 0.03
     hidden_share: float = 0.1
     thinned_share: float = 0.05
     hidden_users: float = 0.03

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -174,10 +174,6 @@ class _Shelf:
         score, hit = np.take_along_axis(score, top, 1), np.take_along_axis(hit, top, 1)
         return cls(score, hit, tasks[0].d_user)
 
-    def worth(self, value: float) -> _Shelf:
-        """What is found counts so much."""
-        return replace(self, hit=self.hit * np.float32(value))
-
     def moved(self, scale: float, bias: float, slope: float) -> _Shelf:
         """Scores times `scale`, plus what the gate adds to the kind."""
         score = np.float32(scale) * self.score + np.float32(bias) + np.float32(slope) * self.d_user
@@ -203,11 +199,12 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
     wanted = [found.wanted for found in (hidden, rare, common)]
     stand = _Stand(
         common=_Shelf.of(gate, 2, [common], degree),
-        rare=_Shelf.of(gate, 1, [rare], degree).worth(lesson.rare_worth),
+        rare=_Shelf.of(gate, 1, [rare], degree),
         crowd=_Shelf.of(gate, 0, crowd, degree),
         found=_Shelf.of(gate, 0, [hidden], degree),
         wanted=(wanted[2], np.sum(wanted, axis=0)),
-        kept=1.0 - config.cold_cost * lesson.cold_share,
+        rare_cost=config.cold_cost * lesson.rare_share,
+        cold_cost=config.cold_cost * lesson.cold_share,
     )
     return stand.settled(gate, with_rare=rare.item.shape[1] > 0, with_cold=bool(wanted[0].any()))
 
@@ -219,7 +216,7 @@ class _Stand:
     Attributes:
         crowd: cold items as they press on common ones. found: cold items that can be found.
         wanted: (b,) hidden pairs per user, on common items and on all.
-        kept: share of their NDCG@10 that common items must keep.
+        rare_cost, cold_cost: share of their NDCG@10 that common items may lose to the others.
     """
 
     common: _Shelf
@@ -227,64 +224,72 @@ class _Stand:
     crowd: _Shelf
     found: _Shelf
     wanted: tuple[IntArray, IntArray]
-    kept: float
-
-    @cached_property
-    def floor(self) -> float:
-        """NDCG@10 that common items must keep."""
-        return self.kept * _ndcg(self.common.hit, self.wanted[0])
+    rare_cost: float
+    cold_cost: float
 
     def settled(self, gate: Gate, *, with_rare: bool, with_cold: bool) -> Gate:
         """The gate with the best biases; a kind that the lesson lacks keeps 0, unburied."""
-        cold = _BIASES if with_cold else (0.0,)
-        tried = [
-            (*self._lifted(rare, cold, 1.0, 0.0), -abs(rare), rare)
-            for rare in (_BIASES if with_rare else (0.0,))
-        ]
-        *_, rare = max(tried)
-        moves = [(1.0, 0.0), *itertools.product(_SCALES, _SLOPES)] if with_cold else [(1.0, 0.0)]
-        found = [
-            (*self._lifted(rare, cold, scale, slope), -place, scale, slope)
-            for place, (scale, slope) in enumerate(moves)
-        ]
-        _, _, _, bias, _, scale, slope = max(found)
-        weights = gate.weights.copy()
-        weights[:, 0] *= scale
-        biases = np.zeros_like(gate.bias)
-        biases[:, 0], biases[0, 1] = (bias, slope), rare
+        none = self.crowd.moved(1.0, _BURIED, 0.0)
+        rare = 0.0
+        if with_rare:
+            rare = _lifted(lambda bias: self._worth(bias, none, none, self.rare_cost))[-1]
+        biases, weights = np.zeros_like(gate.bias), gate.weights.copy()
+        biases[0, 1] = rare
+        if with_cold:
+            bias, scale, slope = self._cold(rare)
+            weights[:, 0] *= scale
+            biases[:, 0] = bias, slope
         return Gate(weights, biases)
 
-    def _worth(self, rare: float, found: _Shelf, crowd: _Shelf) -> tuple[bool, float]:
+    def _cold(self, rare: float) -> tuple[float, float, float]:
+        """Bias, scale and slope of cold items; the plainest of those that do equally well."""
+        tried = []
+        for place, move in enumerate([(1.0, 0.0), *itertools.product(_SCALES, _SLOPES)]):
+            *worth, bias = _lifted(partial(self._cold_worth, rare, *move))
+            tried.append((*worth, -place, bias, *move))
+        *_, bias, scale, slope = max(tried)
+        return bias, scale, slope
+
+    def _cold_worth(
+        self, rare: float, scale: float, slope: float, bias: float
+    ) -> tuple[bool, float]:
+        found = self.found.moved(scale, bias, slope)
+        crowd = self.crowd.moved(scale, bias, slope)
+        return self._worth(rare, found, crowd, self.rare_cost + self.cold_cost)
+
+    def _worth(self, rare: float, found: _Shelf, crowd: _Shelf, cost: float) -> tuple[bool, float]:
         """Whether common items keep their floor; then NDCG@10 of all items, else of the common."""
         rares = self.rare.moved(1.0, rare, 0.0)
         warm = _ndcg(_ranked([self.common, rares, crowd])[1], self.wanted[0])
-        if warm < self.floor:
+        if warm < (1.0 - cost) * self.alone:
             return False, warm
         return True, _ndcg(_ranked([self.common, rares, found])[0], self.wanted[1])
 
-    def _lifted(
-        self, rare: float, biases: Sequence[float], scale: float, slope: float
-    ) -> tuple[bool, float, float, float]:
-        """Worth, and bias of cold items, as high as the floor allows and all items profit.
+    @cached_property
+    def alone(self) -> float:
+        """NDCG@10 of the common items among themselves."""
+        return _ndcg(self.common.hit, self.wanted[0])
 
-        Returns:
-            floor kept, value, -|bias| (of biases that do equally well, the one that interferes
-            least is best), bias.
-        """
 
-        def worth(bias: float) -> tuple[bool, float, float, float]:
-            found = self.found.moved(scale, bias, slope)
-            crowd = self.crowd.moved(scale, bias, slope)
-            return *self._worth(rare, found, crowd), -abs(bias), bias
+def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, float, float]:
+    """The best bias: as high as the floor allows and all items profit.
 
-        best = max(worth(bias) for bias in biases)
-        low, high = best[3], min((b for b in biases if b > best[3]), default=best[3])
-        # Between the best of the coarse steps and the next the floor is met by halving.
-        for _ in range(6 * best[0]):
-            middle = worth((low + high) / 2)
-            best = max(best, middle)
-            low, high = (middle[3], high) if middle[0] else (low, middle[3])
-        return best
+    Returns:
+        floor kept, value, -|bias| (of biases that do equally well, the one that interferes least is
+        best), bias.
+    """
+
+    def tried(bias: float) -> tuple[bool, float, float, float]:
+        return *worth(bias), -abs(bias), bias
+
+    best = max(tried(bias) for bias in _BIASES)
+    low, high = best[3], min((b for b in _BIASES if b > best[3]), default=best[3])
+    # Between the best of the coarse steps and the next the floor is met by halving.
+    for _ in range(6 * best[0]):
+        middle = tried((low + high) / 2)
+        best = max(best, middle)
+        low, high = (middle[3], high) if middle[0] else (low, middle[3])
+    return best
 
 
 def _ranked(shelves: Sequence[_Shelf]) -> tuple[FloatArray, FloatArray]:

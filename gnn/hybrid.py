@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
@@ -18,7 +17,7 @@ from ..kg.vocabulary import IntArray
 from .calibration import Calibration, CalibrationConfig, HeldOut, held_out_pairs, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
-from .gate import RARE, Gate, GateConfig, kind_of
+from .gate import RARE, Gate, GateConfig
 from .gate_learning import learn_gate
 from .lesson import Block, Lesson
 from .part_state import settings_in, settings_out
@@ -334,7 +333,6 @@ class Rehearsal:
             blocks(),
             data.item_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
-            rare_worth=self._rare_worth(truth),
         )
 
     def held_out(
@@ -365,16 +363,6 @@ class Rehearsal:
 
         truth = self.targets.matrix(data.n_users, data.n_items)
         return held_out_pairs(users, score, data, truth, closed, config, self.seed)
-
-    def _rare_worth(self, truth: sp.csr_matrix) -> float:
-        """Known pairs of rare items per hidden one, at most 1.
-
-        Of a thinned item nearly all pairs are hidden. As many to be found as are known is what to
-        expect of an item that is rare by itself.
-        """
-        rare = kind_of(self.data.item_degree) == 1
-        hidden = np.bincount(truth.indices, minlength=self.data.n_items)[rare].sum()
-        return float(min(1.0, self.data.item_degree[rare].sum() / max(int(hidden), 1)))
 
 
 def _kept_settings(work: Path | None) -> dict[str, object]:

@@ -107,8 +107,8 @@ class Lesson:
         cold: the other items without interactions; they compete, and are never right.
         rare, common: trained items. new: items of all kinds, for new users.
         item_degree: (n_items,) in the rehearsal.
-        cold_share: of the catalog's items, those without interactions, or those hidden if more.
-        rare_worth: what a hidden pair of a rare item counts, where the kinds are ranked together.
+        cold_share, rare_share: of the catalog's items, those without interactions (or those hidden
+            if more), and those with few.
     """
 
     hidden: Shortlist
@@ -118,7 +118,7 @@ class Lesson:
     new: Shortlist
     item_degree: IntArray
     cold_share: float
-    rare_worth: float
+    rare_share: float
 
     @classmethod
     def build(
@@ -126,7 +126,6 @@ class Lesson:
         blocks: Iterable[Block],
         item_degree: IntArray,
         wanted: BoolArray,
-        rare_worth: float = 1.0,
     ) -> Self:
         """Cut the blocks down as they come; `wanted` (n_items,) = something of the item is hidden."""
         kinds = kind_of(item_degree)
@@ -147,12 +146,12 @@ class Lesson:
                 )  # fmt: skip
                 found[name].append(Shortlist.of(here, np.flatnonzero(mask)))
         lists = {name: Shortlist.joined(each) for name, each in found.items()}
-        largest = max(groups["hidden"].sum(), groups["cold"].sum())
+        n_items = max(len(item_degree), 1)
         return cls(
             **lists,
             item_degree=item_degree,
-            cold_share=float(largest) / max(len(item_degree), 1),
-            rare_worth=rare_worth,
+            cold_share=float(max(groups["hidden"].sum(), groups["cold"].sum())) / n_items,
+            rare_share=float(groups["rare"].sum()) / n_items,
         )
 
 

@@ -216,7 +216,7 @@ def test_the_same_lesson_gives_the_same_gate() -> None:
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.1, 0.5, 2.0])
-def test_cold_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
+def test_cold_and_rare_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
     lesson = planted(signal=1.5)
     gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
     users = old_users(lesson)
@@ -224,7 +224,7 @@ def test_cold_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
     scores = combined(gate, lesson, users)
     alone = scores.copy()
     alone[:, np.concatenate([COLD, RARES])] = np.nan
-    kept = 1 - cost * len(COLD) / N_ITEMS
+    kept = 1 - cost * (len(COLD) + len(RARES)) / N_ITEMS
     assert ndcg(scores, truth, known, COMMON) >= kept * ndcg(alone, truth, known, COMMON) - 1e-6
 
 
