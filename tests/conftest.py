@@ -7,12 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from coldframe.kg.graph import Category, EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BASE = "https://example.org/"
+
+# The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")
