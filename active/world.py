@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,13 +190,22 @@ def play(
         cuts: cumulative questions after each round, increasing. budgets: those that are measured,
             some of the cuts.
     """
+    curve: dict[str, list[float]] = {name: [] for name in (*METRICS, ALL)}
+    for cut, posterior in rounds(world, strategy, cuts):
+        if cut in budgets:
+            for name, value in world.measure(posterior).items():
+                curve[name].append(value)
+    return curve
+
+
+def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[int, Posterior]]:
+    """After each round: questions so far, and the beliefs, whose `answers` are all that was said."""
     graph, posterior = world.graph, world.posterior
     pool = world.pool(cuts[-1])
     oracle = SimulatedOracle(world.case.answers, graph.n_items)
     everyone = rng_for(world.seed, "target users").permutation(graph.n_users)
     targets = np.sort(everyone[:TARGETS])
     labels, popularity = np.zeros(graph.n_items, np.int64), world.popularity.copy()
-    curve: dict[str, list[float]] = {name: [] for name in (*METRICS, ALL)}
     asked = 0
     for turn, cut in enumerate(cuts):
         state = AskState(posterior, pool, targets, world.profile, popularity, labels)
@@ -206,10 +216,7 @@ def play(
         np.add.at(labels := labels.copy(), picks.item, 1)
         np.add.at(popularity := popularity.copy(), picks.item, answers)
         asked = cut
-        if cut in budgets:
-            for name, value in world.measure(posterior).items():
-                curve[name].append(value)
-    return curve
+        yield cut, posterior
 
 
 def rank_metrics(scores: npt.NDArray[np.floating], truth: sp.csr_matrix) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """Ranking quality on any catalog folder, ours beside every baseline; prints one JSON object.
 
     python bench/quality.py CATALOG [--protocol item-cold] [--seeds 0-4] [--variants full,without-text]
+                            [--cold-costs 0.3,10]
 
 Settings, early stopping and the gate use validation data alone; the test part is looked at once per
 seed. A catalog's own split is used where it has one. The interval is Student's t over seeds. With
 --refit the models are fitted on training and validation pairs once everything is chosen.
+--cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ def main() -> None:
     parser.add_argument("--variants", default="full")
     parser.add_argument("--refit", action="store_true")
     parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--cold-costs", default="")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
@@ -72,6 +75,8 @@ def main() -> None:
             seconds.append(time.perf_counter() - start)
             baselines = not given.no_baselines and variant == "full"
             _measure(values, model, split, variant, seed, baselines=baselines)
+            for cost in filter(None, given.cold_costs.split(",")):
+                _measure_at(values, model, split, variant, seed, float(cost))
     result = {
         "catalog": catalog.name,
         "protocol": split.name,
@@ -115,6 +120,22 @@ def _measure(
         )
         models |= {kind: found.scorer for kind, found in linear.items()}
         models |= {f"part {part}": found for part, found in scorer.parts.items()}
+    _add(values, models, model, split, seed)
+
+
+def _measure_at(
+    values: Values, model: Recommender, split: Split, variant: str, seed: int, cost: float
+) -> None:
+    """Add the test figures of the same parts behind a gate with another cost of cold items."""
+    scorer = model.scorer
+    assert scorer is not None
+    scorer.regate(replace(scorer.config.gate, cold_cost=cost))
+    _add(values, {f"coldframe {variant} cold_cost={cost:g}": scorer}, model, split, seed)
+
+
+def _add(
+    values: Values, models: dict[str, Any], model: Recommender, split: Split, seed: int
+) -> None:
     found = evaluate(models, model.data, split, seed=seed)
     for one in models:
         for segment in found.segment_names:

@@ -113,7 +113,9 @@ class Sampler:
 
     Attributes:
         pairs: what may be a target.
-        degree: float32 (n_items,), liked pairs per item.
+        degree: float32 (n_items,), liked pairs per item in the catalog. Items that were only asked
+            about can be targets, never candidates: against everybody else's silence, a handful of
+            answers would bury them, and with them all that resembles them.
         n_liked, n_disliked: edges of the view's two interaction matrices.
         batch_size: users per step.
         item_dropout: share of items hidden in a step.
@@ -144,7 +146,7 @@ class Sampler:
         """A sampler of the training pairs of `data`, whose tensors are `view`."""
         return cls(
             Pairs.build(data, rated=rated),
-            torch.from_numpy(data.item_degree.astype(np.float32)),
+            torch.from_numpy(data.catalog_degree.astype(np.float32)),
             len(view.liked.order),
             len(view.disliked.order),
             batch_size,

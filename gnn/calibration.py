@@ -251,7 +251,7 @@ def held_out_pairs(
     def blocks() -> Iterator[HeldOut]:
         for start in range(0, max(len(users), 1), step):
             block = users[start : start + step]
-            kinds = kind_of_pairs(data.item_degree, data.user_degree[block][:, None])
+            kinds = kind_of_pairs(data.catalog_degree, data.user_degree[block][:, None])
             held = truth[block].toarray() > 0
             yield HeldOut.draw(score(block), kinds, held, closed(block), config, rng)
 

@@ -12,6 +12,8 @@ from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.vocabulary import IntArray
 from .profiles import item_profile
 
+_TELLING = 20  # likes told of an item from which on it is known as well as others
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -67,6 +69,22 @@ class TrainingData:
     def item_degree(self) -> IntArray:
         """Positive training interactions per item, int64 (n_items,)."""
         return np.bincount(self.positives.indices, minlength=self.n_items)
+
+    @cached_property
+    def catalog_degree(self) -> IntArray:
+        """`item_degree` as it says which items are cold, rare or common.
+
+        A few chosen answers do not make an item like those that people came to by themselves: likes
+        told in rounds count from `_TELLING` of an item on. Where the catalog has no interactions of
+        its own, all count.
+        """
+        liked = self.train.select(self.train.label == 1)
+        own = liked.select(liked.round == 0)
+        if not len(own):
+            return self.item_degree
+        told = np.bincount(liked.item[liked.round > 0], minlength=self.n_items)
+        count = np.bincount(own.item, minlength=self.n_items)
+        return np.where(told >= _TELLING, self.item_degree, count)
 
     @cached_property
     def user_degree(self) -> IntArray:

@@ -45,6 +45,9 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
             weights[:, kind] = _ascend(task, _fit(task, config), config)
+        if len(found):
+            # A part that was silent has not shown what it is worth, should it ever speak.
+            weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0
     return _merge(lesson, Gate(weights, np.zeros((2, len(KINDS)), np.float32)), config)
 
 

@@ -23,7 +23,7 @@ from .lesson import Block, Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, make_part
 from .scorer_base import BoolArray, Scorer, check_users, fitted, standardise
-from .trainer import EncoderConfig, EncoderScorer, TrainingConfig
+from .trainer import EncoderConfig, EncoderScorer, EncoderState, TrainingConfig
 from .uncertainty import DropoutConfig, deviation
 
 _LOG = logging.getLogger(__name__)
@@ -80,13 +80,14 @@ class Hybrid:
     Fitting has three steps. The linear parts' settings are tuned on validation data. Then a rehearsal:
     some items are hidden entirely, some thinned, some users hidden; every part is fitted on what is
     left, the gate learns to find what was hidden, and the scores are calibrated on it. Last, every
-    part is fitted on all of the training data; the encoder is trained once, in the rehearsal, and
-    meets the rest by `refresh`.
+    part is fitted on all of the training data; the encoder is trained on from where the rehearsal
+    left it, for `TrainingConfig.warm_epochs`: what was hidden has no vectors of its own before.
 
     Attributes (after `fit`):
         parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
         calibration: Calibration, None where too little could be held out.
         members: further encoders, `config.ensemble` of them.
+        lesson: what the gate was learned from; None in a loaded model.
     """
 
     name = "coldframe"
@@ -110,15 +111,22 @@ class Hybrid:
         self.gate: Gate | None = None
         self.calibration: Calibration | None = None
         self.members: list[EncoderScorer] = []
+        self.lesson: Lesson | None = None
         self._data: TrainingData | None = None
 
     def fit(
-        self, data: TrainingData, valid: Interactions | None = None, *, work: Path | None = None
+        self,
+        data: TrainingData,
+        valid: Interactions | None = None,
+        *,
+        final: TrainingData | None = None,
+        work: Path | None = None,
     ) -> Self:
         """Tune, rehearse, learn the gate, and fit every part on `data`.
 
         Args:
             valid: held-out pairs to tune on; None = a tenth of the training pairs is held out.
+            final: what the parts are fitted on last, if not `data`: with the validation pairs, say.
             work: folder for tuned settings and the encoder's epochs, from which the same fit goes on
                 after an interruption; None = nothing is kept.
 
@@ -136,18 +144,33 @@ class Hybrid:
         rehearsal = Rehearsal.plan(inner, valid, self.config.gate, self.seed)
         self._say("rehearsal", 0, 1)
         rehearsed = {name: self._fit_part(name, rehearsal, work) for name in names}
-        self.gate = learn_gate(rehearsal.lesson(rehearsed, self.config.gate), self.config.gate)
+        self.lesson = rehearsal.lesson(rehearsed, self.config.gate)
+        self.gate = learn_gate(self.lesson, self.config.gate)
         _LOG.info("gate: weights %s, bias %s", self.gate.weights[0].round(2), self.gate.bias[0])
         pairs = rehearsal.held_out(rehearsed, self.gate, self.config.calibration)
         self.calibration = Calibration.fit(pairs, self.config.calibration)
         if "encoder" in names:
             numbers = range(1, self.config.ensemble + 1)
             self.members = [self._fit_encoder(rehearsal, work, number) for number in numbers]
-        return self._refit(rehearsed, data)
+        return self._train_on(rehearsed, data if final is None else final, work)
+
+    def retrain(self, data: TrainingData) -> Self:
+        """Train the encoders on from where they are, and fit the linear parts anew; the gate stays."""
+        return self._train_on(self.parts, data, None)
 
     def refresh(self, data: TrainingData) -> Self:
         """Fit the linear parts and encode the graph anew; gate and encoder weights stay."""
         return self._refit(self.parts, data)
+
+    def regate(self, config: GateConfig) -> Self:
+        """Learn the gate again with other settings, from the same rehearsal; the parts stay.
+
+        The chances were calibrated for the gate before, so there are none any more. Raises StateError
+        where the model was loaded: the rehearsal is not saved.
+        """
+        self.gate = learn_gate(fitted(self.lesson, f"{self.name}'s rehearsal"), config)
+        self.calibration = None
+        return self
 
     def restore(self, parts: Mapping[str, Scorer], gate: Gate, data: TrainingData) -> Self:
         """Take fitted parts and a learned gate."""
@@ -160,6 +183,20 @@ class Hybrid:
     def trained_rows(self) -> int:
         """Interactions it was fitted on; 0 before `fit`."""
         return 0 if self._data is None else len(self._data.train)
+
+    def _train_on(self, parts: Mapping[str, Scorer], data: TrainingData, work: Path | None) -> Self:
+        found = dict(parts)
+        if isinstance(encoder := found.get("encoder"), EncoderScorer):
+            found["encoder"] = self._warm(encoder, 0, data, work)
+        self.members = [
+            self._warm(member, number, data, work) for number, member in enumerate(self.members, 1)
+        ]
+        return self._refit(found, data)
+
+    def _warm(
+        self, encoder: EncoderScorer, number: int, data: TrainingData, work: Path | None
+    ) -> EncoderScorer:
+        return self._encoder(f"{_encoder_name(number)}-on", number, work, encoder.state).fit(data)
 
     def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
         fitted_parts: dict[str, Scorer] = {}
@@ -201,16 +238,21 @@ class Hybrid:
     def _fit_encoder(
         self, rehearsal: Rehearsal, work: Path | None, number: int = 0
     ) -> EncoderScorer:
-        """The encoder, or one of the further members of an ensemble, which differ by their seed."""
-        what = f"encoder-{number}" if number else "encoder"
-        encoder = EncoderScorer(
+        """The encoder, or one of the further members of an ensemble."""
+        encoder = self._encoder(_encoder_name(number), number, work)
+        return encoder.fit(rehearsal.data, rehearsal.warm_targets())
+
+    def _encoder(
+        self, what: str, number: int, work: Path | None, initial: EncoderState | None = None
+    ) -> EncoderScorer:
+        """An encoder to be trained; the members of an ensemble differ by their seed."""
+        return EncoderScorer(
             self.config.encoder, self.config.training, seed=self.seed + number * _NEXT_SEED,
-            device=self.device,
+            device=self.device, initial=initial,
             progress=lambda epoch, epochs, _: self._say(f"train {what}", epoch, epochs),
             checkpoints=None if work is None else work / what,
             checkpoint_share=_CHECKPOINT_SHARE, resume=True,
         )  # fmt: skip
-        return encoder.fit(rehearsal.data, rehearsal.warm_targets())
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items) float32; NaN only where no part knows user or item."""
@@ -218,7 +260,7 @@ class Hybrid:
         chosen = check_users(users, data.n_users)
         scores = [part.score(chosen) for part in self.parts.values()]
         gate = fitted(self.gate, self.name)
-        return gate.combine(scores, data.item_degree, data.user_degree[chosen])
+        return gate.combine(scores, data.catalog_degree, data.user_degree[chosen])
 
     def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
         """Chances that pairs of these scores turn out positive, pair by pair, float32 (n,).
@@ -228,7 +270,7 @@ class Hybrid:
         if self.calibration is None:
             return np.full(len(scores), np.nan, np.float32)
         data = fitted(self._data, self.name)
-        kinds = kind_of_pairs(data.item_degree[items], data.user_degree[users])
+        kinds = kind_of_pairs(data.catalog_degree[items], data.user_degree[users])
         return self.calibration.probability(scores, kinds)
 
     def deviation(self, method: str, users: IntArray, items: IntArray) -> FloatArray:
@@ -248,8 +290,8 @@ class Hybrid:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         scores = [part.score(np.array([user])) for part in self.parts.values()]
-        degrees = data.item_degree, data.user_degree[[user]]
-        offset = float(gate.offsets(data.item_degree[[item]], data.user_degree[[user]])[0, 0])
+        degrees = data.catalog_degree, data.user_degree[[user]]
+        offset = float(gate.offsets(data.catalog_degree[[item]], data.user_degree[[user]])[0, 0])
         out = {}
         for name, share in zip(self.parts, gate.shares(scores, *degrees), strict=True):
             out[name] = float(share[0, item])
@@ -331,7 +373,7 @@ class Rehearsal:
 
         return Lesson.build(
             blocks(),
-            data.item_degree,
+            data.catalog_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
         )
 
@@ -355,7 +397,7 @@ class Rehearsal:
 
         def score(block: IntArray) -> FloatArray:
             scores = [part.score(block) for part in parts.values()]
-            return gate.combine(scores, data.item_degree, data.user_degree[block])
+            return gate.combine(scores, data.catalog_degree, data.user_degree[block])
 
         def closed(block: IntArray) -> BoolArray:
             out = (data.positives[block] + data.negatives[block]).toarray() > 0
@@ -363,6 +405,10 @@ class Rehearsal:
 
         truth = self.targets.matrix(data.n_users, data.n_items)
         return held_out_pairs(users, score, data, truth, closed, config, self.seed)
+
+
+def _encoder_name(number: int) -> str:
+    return f"encoder-{number}" if number else "encoder"
 
 
 def _kept_settings(work: Path | None) -> dict[str, object]:

@@ -86,11 +86,13 @@ class KGKernel:
         """Fit the responses and solve for every item's vector."""
         users, response = self._respond(data)
         features = ItemFeatures.of(data)
-        trained = np.flatnonzero(data.item_degree > 0)
-        busiest = np.argsort(-data.item_degree[trained], kind="stable")[: self.config.anchors]
+        # An item with nothing but a few answers has no response of its own yet to regress on.
+        known = data.catalog_degree
+        trained = np.flatnonzero(known > 0)
+        busiest = np.argsort(-known[trained], kind="stable")[: self.config.anchors]
         anchors = trained[np.sort(busiest)]
         system = features.kernel(anchors, anchors)
-        degree = torch.from_numpy(data.item_degree[anchors].astype(np.float32))
+        degree = torch.from_numpy(known[anchors].astype(np.float32))
         system.diagonal().add_(self.config.noise * (1.0 + self.config.rarity / degree))
         factor = torch.linalg.cholesky(system)
         solved = torch.cholesky_solve(torch.from_numpy(response[anchors]), factor)

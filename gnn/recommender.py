@@ -137,11 +137,12 @@ class Recommender:
             # Nothing to rank users' tastes by; what the graph and the texts say is still there.
             self._of_graph = fit_without_interactions(self._data, self.scorer, work=work)
             return self
-        self.scorer.fit(self._data, self._valid, work=work)
+        final = self._data
         if self.config.refit and len(self._valid):
-            joined = self._data.with_train(self._data.train.concat(self._valid))
-            self._data, self._valid = joined, Interactions.empty()
-            self.scorer.refresh(joined)
+            final = self._data.with_train(self._data.train.concat(self._valid))
+        self.scorer.fit(self._data, self._valid, final=final, work=work)
+        if final is not self._data:
+            self._data, self._valid = final, Interactions.empty()
         return self
 
     def _training_data(
@@ -290,13 +291,7 @@ class Recommender:
             if self._data.positives.nnz:
                 self._scorer.fit(self._data, self._valid)
             return self
-        if self.encoder is not None:
-            warm = EncoderScorer(
-                seed=self.seed, device=self.device, initial=self.encoder.state,
-                progress=lambda epoch, epochs, _: self._say("train encoder", epoch, epochs),
-            )  # fmt: skip
-            self._scorer.parts["encoder"] = warm.fit(self.data)
-        self._scorer.refresh(self.data)
+        self._scorer.retrain(self.data)
         return self
 
     def save(self, folder: str | Path, step: int = 0) -> Path:

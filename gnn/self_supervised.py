@@ -28,7 +28,8 @@ from .training import TrainingConfig
 
 _NEAREST = 10
 _HIDDEN = 0.1  # share of the items' attribute edges that training stops by
-_EPOCHS = 20  # of ten steps each: by then the hidden edges no longer gain
+_EPOCHS = 20  # of ten steps each, at most: by then the hidden edges no longer gain
+_FASTER = 2.5  # times the learning rate, since the steps are few
 _DROPOUT = 0.3
 _BLOCK = 512  # edges whose items' similarities to all others are in memory at a time
 _CHECKPOINT_SHARE = 0.05  # of the time
@@ -92,7 +93,11 @@ def _settings(config: HybridConfig, *, texts: bool) -> tuple[EncoderConfig, Trai
     they are completion and, where items have texts, the agreement of two views: without texts that
     one only drives items of equal attributes apart.
     """
-    training = replace(config.training, epochs=min(config.training.epochs, _EPOCHS))
+    training = replace(
+        config.training,
+        epochs=min(config.training.epochs, _EPOCHS),
+        learning_rate=_FASTER * config.training.learning_rate,
+    )
     if not (training.kg_completion or training.view_contrast or training.text_contrast):
         training = replace(training, kg_completion=1.0, view_contrast=float(texts))
     dropout = config.encoder.dropout or _DROPOUT

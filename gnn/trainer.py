@@ -27,6 +27,7 @@ from .view import GraphView
 
 __all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
 
+_WARM_RATE = 0.5  # of the learning rate, where training goes on from an earlier state
 _FOLDS = 4  # parts in which items are hidden to see what their content alone says
 
 
@@ -183,17 +184,21 @@ class EncoderScorer:
     def _training(self, data: TrainingData, view: GraphView) -> Training:
         with seeded(self.seed, "weights", 0, self.device):
             model = GraphEncoder(self.config, view)
+        # A few answers are too little for an id; the content goes on to stand for the item.
+        model.trained_items &= torch.from_numpy(data.catalog_degree > 0).to(self.device)
         if self.initial is not None:
             weights = grown(self.initial.weights, model.state_dict())
             for name in ("trained_items", "trained_users"):
                 weights[name] = weights[name] | model.state_dict()[name]
             model.load_state_dict(weights)
         config = self.training
+        if self.initial is not None:
+            config = replace(config, learning_rate=_WARM_RATE * config.learning_rate)
         sampler = Sampler.build(
             data,
             view,
             rated=config.loss == "mse",
-            batch_size=config.batch_size,
+            batch_size=config.users_per_step(int((data.user_degree > 0).sum())),
             item_dropout=config.item_dropout,
             history_dropout=config.history_dropout,
             user_dropout=config.user_dropout,

@@ -23,6 +23,7 @@ from .view import GraphView
 
 log = logging.getLogger(__name__)
 
+_SMALLEST_BATCH = 16
 _SLOW = 0.1  # share of the learning rate for the encoder's `slow_parameters`
 Tensors = dict[str, Tensor]
 Validate = Callable[[Encoded], float]
@@ -41,7 +42,9 @@ class TrainingConfig:
         patience: looks without a better NDCG@10 after which training stops.
         learning_rate: of Adam, falling to zero along a half cosine.
         weight_decay: decoupled, on all weights.
-        batch_size: users per step.
+        batch_size: users per step, at most.
+        least_steps: steps that an epoch has at least: on small graphs it takes smaller batches, down
+            to 16 users, since what an encoder learns depends on how often its weights move.
         negatives: items a target is ranked against; all trained items where they are no more.
         item_dropout: share of items whose id and interactions are hidden in a step.
         history_dropout: share of a user's pairs that are targets and no input in a step.
@@ -55,13 +58,14 @@ class TrainingConfig:
     """
 
     loss: str = "softmax"
-    epochs: int = field(default=40, metadata={"search": (20, 40, 80)})
-    warm_epochs: int = 10
+    epochs: int = field(default=16, metadata={"search": (8, 16, 32)})
+    warm_epochs: int = 8
     evaluate_every: int = 2
     patience: int = 5
-    learning_rate: float = field(default=0.01, metadata={"search": (0.003, 0.03)})
+    learning_rate: float = field(default=0.004, metadata={"search": (0.001, 0.01)})
     weight_decay: float = field(default=0.0, metadata={"search": (0.0, 0.1)})
     batch_size: int = 1024
+    least_steps: int = 32
     negatives: int = 8192
     item_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.5)})
     history_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.7)})
@@ -86,6 +90,7 @@ class TrainingConfig:
             "evaluate_every",
             "patience",
             "batch_size",
+            "least_steps",
             "negatives",
         ):
             if getattr(self, name) < 1:
@@ -93,6 +98,10 @@ class TrainingConfig:
         for name in ("item_dropout", "history_dropout", "user_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)
+
+    def users_per_step(self, users: int) -> int:
+        """Batch size for so many users with interactions."""
+        return min(self.batch_size, max(_SMALLEST_BATCH, math.ceil(users / self.least_steps)))
 
 
 @dataclass

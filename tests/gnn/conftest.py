@@ -22,7 +22,7 @@ from coldframe.kg.split import Split
 QUICK = RecommenderConfig(
     hybrid=HybridConfig(
         encoder=EncoderConfig(dimensions=16, profile_dimensions=32),
-        training=TrainingConfig(epochs=3, warm_epochs=1),
+        training=TrainingConfig(epochs=3, warm_epochs=1, learning_rate=0.01, least_steps=1),
         tune=False,
     ),
     text=TextConfig(model="tfidf", dimensions=32),

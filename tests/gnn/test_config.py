@@ -160,3 +160,10 @@ def test_toml_is_read_back_as_it_was(values: dict[str, Any]) -> None:
         return {k: v for k, v in pruned.items() if v != {}}
 
     assert tomllib.loads(dumps(values)) == kept(values)
+
+
+@pytest.mark.parametrize(
+    ("users", "size"), [(0, 16), (100, 16), (640, 20), (6040, 189), (10**6, 1024)]
+)
+def test_small_graphs_take_smaller_steps(users: int, size: int) -> None:
+    assert TrainingConfig().users_per_step(users) == size

@@ -27,7 +27,7 @@ LINEAR = ("popularity", "ease", "rp3beta", "itemknn", "als")
 EXACT = ("popularity", "ease", "rp3beta", "itemknn", "kg-knn", "kg-kernel")
 SMALL = HybridConfig(
     encoder=EncoderConfig(dimensions=8, profile_dimensions=4),
-    training=TrainingConfig(epochs=2, batch_size=16, warm_epochs=1),
+    training=TrainingConfig(epochs=2, batch_size=16, warm_epochs=1, learning_rate=0.01),
     tune=False,
 )
 

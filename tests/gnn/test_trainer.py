@@ -64,7 +64,7 @@ def everybody(data: TrainingData) -> np.ndarray:
 @pytest.mark.parametrize("loss, least", [("softmax", 0.8), ("bce", 0.8), ("bpr", 0.65)])
 def test_ranks_planted_cold_items_by_content_and_warm_ones_too(loss: str, least: float) -> None:
     data, valid, test = catalog()
-    training = TrainingConfig(loss=loss, epochs=30, batch_size=16)
+    training = TrainingConfig(loss=loss, epochs=30, batch_size=16, learning_rate=0.01)
     scorer = EncoderScorer(SHAPE, training).fit(data, valid)
     assert isinstance(scorer, Scorer)
     got = scorer.score(everybody(data))
@@ -82,7 +82,7 @@ def test_ranks_planted_cold_items_by_content_and_warm_ones_too(loss: str, least:
 def test_whatever_the_seed_cold_items_are_ranked_far_better_than_by_luck(seed: int) -> None:
     """Popularity knows nothing of cold items: its area is that of luck, 0.5."""
     data, valid, test = catalog(seed)
-    training = TrainingConfig(epochs=20, batch_size=16)
+    training = TrainingConfig(epochs=20, batch_size=16, learning_rate=0.01)
     got = EncoderScorer(SHAPE, training, seed=seed).fit(data, valid).score(everybody(data))
     cold = np.flatnonzero(data.item_degree == 0)
     liked = test.matrix(data.n_users, data.n_items).toarray()[:, cold] > 0
