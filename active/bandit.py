@@ -1,7 +1,7 @@
 """`auto-bandit`: shares the budget among a cautious, a middling and a bold strategy by what probes say.
 
 Every strategy stands for a claim about the beliefs: they tell nothing apart (ask at random), they are
-half as sharp as they say (draw in proportion to the gain), they are right (draw sharply). All three
+half as sharp as they say (draw firmly by the gain), they are right (draw sharply). All three
 claims predict every probe, so this is a bandit with full information: Hedge with learning rate 1
 (Freund and Schapire 1997), whose weights under log loss are the claims' posterior probabilities.
 """
@@ -19,7 +19,7 @@ from .strategies import STRATEGIES, Picks, describe
 
 Array = npt.NDArray[np.float64]
 SLOPES = np.array([0.0, 0.5, 1.0])
-START = np.array([0.02, 0.08, 0.9])  # probabilities of the claims before any probe
+START = np.array([0.02, 0.4, 0.58])  # probabilities of the claims before any probe
 PROBES = 0.05  # of each round's budget
 LEAST = 0.1  # a strategy with a smaller share sits out
 
@@ -34,8 +34,8 @@ def trust(state: AskState) -> Array:
 def arms(state: AskState) -> tuple[str, str, str]:
     """The strategy that each claim calls for; coverage takes part where a graph is known."""
     if state.cover is None:
-        return "random", "gain-proportional", "sharp-gain"
-    return "random", "gain-coverage", "sharp-coverage"
+        return "random", "firm-gain", "sharp-gain"
+    return "random", "firm-coverage", "sharp-coverage"
 
 
 def auto_bandit(state: AskState, budget: float, rng: np.random.Generator) -> Picks:

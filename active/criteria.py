@@ -110,9 +110,9 @@ def gain(block: Block) -> FloatArray:
     return block.reduction(block.top_chance**2)
 
 
-def sharp_gain(block: Block) -> FloatArray:
-    """Square of the drop of variance weighted by pi: drawn in proportion, it wastes fewer questions."""
-    return np.square(block.reduction(block.top_chance))
+def top_gain(block: Block) -> FloatArray:
+    """Expected drop of the targets' variance, weighted by their chance pi to have the item in the top."""
+    return block.reduction(block.top_chance)
 
 
 def fisher(block: Block) -> FloatArray:
@@ -186,7 +186,7 @@ def uniform(block: Block) -> FloatArray:
 
 CRITERIA: dict[str, Criterion] = {
     "gain": gain,
-    "sharp-gain": sharp_gain,
+    "top-gain": top_gain,
     "fisher": fisher,
     "d-optimal": d_optimal,
     "bald": bald,

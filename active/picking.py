@@ -91,15 +91,21 @@ def take_best(
 
 
 def take_in_proportion(
-    basket: Basket, candidates: Candidates, value: FloatArray, rng: np.random.Generator, most: int
+    basket: Basket,
+    candidates: Candidates,
+    value: FloatArray,
+    rng: np.random.Generator,
+    most: int,
+    sharpness: float = 1.0,
 ) -> None:
-    """Draw up to `most` pairs without replacement, chances in proportion to value.
+    """Draw up to `most` pairs without replacement, chances in proportion to value ** sharpness.
 
-    Gumbel-top-k (Kool, van Hoof and Welling 2019): the largest of log(value) + Gumbel noise.
+    Gumbel-top-k (Kool, van Hoof and Welling 2019): the largest of sharpness * log(value) + Gumbel
+    noise.
     """
     noise = rng.gumbel(size=value.shape)
     with np.errstate(divide="ignore"):
-        keys = np.log(value.astype(np.float64)) + noise
+        keys = sharpness * np.log(value.astype(np.float64)) + noise
     _walk(basket, candidates, keys, noise, value, most)
 
 

@@ -26,7 +26,12 @@ Array = npt.NDArray[np.float64]
 LARGEST = 250_000  # candidate pairs looked at; a larger pool is sampled by users
 TOURNAMENT = 8  # random users of whom a greedy strategy takes the best
 COVERAGE_POWER = 0.5
-_PARTS = 4  # steps into which a drawn batch is cut, each seeing the effect of the last
+# Powers of the gain: between a draw in proportion and the best pairs, which are of ever the same users.
+FIRM, SHARP = 3.0, 6.0
+# Steps into which a drawn batch is cut, each seeing the effect of the last: few, or many where the same
+# items are drawn again and again.
+_PARTS = (4, 12)
+_CROWDED = 1 / 8  # questions per item of the pool from which on it is many
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,10 @@ def best_of(criterion: Criterion) -> Strategy:
     return strategy
 
 
-def in_proportion(criterion: Criterion, *, coverage_power: float = 0.0) -> Strategy:
-    """Pairs drawn in proportion to the value, times coverage to a power.
+def in_proportion(
+    criterion: Criterion, *, sharpness: float = 1.0, coverage_power: float = 0.0
+) -> Strategy:
+    """Pairs drawn in proportion to value ** sharpness, times coverage to a power.
 
     The batch is drawn in parts; before each the covariance is shrunk as the answers will shrink it.
     """
@@ -89,18 +96,22 @@ def in_proportion(criterion: Criterion, *, coverage_power: float = 0.0) -> Strat
         counts = state.label_counts.copy()
         mean_cost = _mean_cost(state)
         seen = 0
-        for part in range(_PARTS):
+        crowded = budget / mean_cost >= _CROWDED * len(candidates.items)
+        parts = _PARTS[int(crowded)]
+        for part in range(parts):
             value = worth(
                 evaluate(criterion, state, candidates, covariance), candidates, state.pool
             )
             if coverage_power and state.cover is not None:
                 factor = state.cover.marginal(counts)
-                factor = (factor / max(float(factor.mean()), 1e-12) + 0.01) ** coverage_power
+                factor = (factor / max(float(factor.mean()), 1e-12) + 0.01) ** (
+                    coverage_power / sharpness
+                )
                 value = value * factor[rows][:, None].astype(np.float32)
-            last = part == _PARTS - 1
-            share = max(1, round(basket.left / mean_cost / (_PARTS - part)))
+            last = part == parts - 1
+            share = max(1, round(basket.left / mean_cost / (parts - part)))
             most = state.pool.size if last else share
-            take_in_proportion(basket, candidates, value, rng, most)
+            take_in_proportion(basket, candidates, value, rng, most, sharpness)
             users, items = np.array(basket.users[seen:]), np.array(basket.items[seen:])
             if not len(users) or basket.full or last:
                 break
@@ -211,8 +222,14 @@ STRATEGIES: dict[str, Strategy] = {
     "k-centre": _described(diverse.k_centre),
     "coverage": _described(diverse.coverage_only),
     "gain-proportional": in_proportion(criteria.gain),
-    "sharp-gain": in_proportion(criteria.sharp_gain),
+    "firm-gain": in_proportion(criteria.top_gain, sharpness=FIRM),
+    "sharp-gain": in_proportion(criteria.top_gain, sharpness=SHARP),
     "greedy": greedy(criteria.gain),
     "gain-coverage": in_proportion(criteria.gain, coverage_power=COVERAGE_POWER),
-    "sharp-coverage": in_proportion(criteria.sharp_gain, coverage_power=COVERAGE_POWER),
+    "firm-coverage": in_proportion(
+        criteria.top_gain, sharpness=FIRM, coverage_power=COVERAGE_POWER
+    ),
+    "sharp-coverage": in_proportion(
+        criteria.top_gain, sharpness=SHARP, coverage_power=COVERAGE_POWER
+    ),
 }

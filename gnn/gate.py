@@ -30,7 +30,8 @@ class GateConfig:
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
         max_users: most users the weights are learned from.
-        penalty: on the squared weights' distance from equal weights, against one target pair's loss.
+        penalty: on the squared distance of the weights from equal ones, against the mean loss of a
+            target pair.
     """
 
     cold_cost: float = 0.03
@@ -38,7 +39,7 @@ class GateConfig:
     thinned_share: float = 0.05
     hidden_users: float = 0.03
     max_users: int = 4000
-    penalty: float = 10.0
+    penalty: float = 0.05
 
     def __post_init__(self) -> None:
         require(self.cold_cost >= 0, f"must not be negative, got {self.cold_cost}", "cold_cost")

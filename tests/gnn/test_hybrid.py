@@ -67,7 +67,7 @@ def test_finds_cold_items_far_better_than_popularity_and_luck(judged: Evaluation
     value = {name: judged.value(name, "cold-only", "ndcg@10") for name in judged.models}
     assert value["popularity"] == 0.0
     assert value["hybrid"] > 1.5 * value["random"]
-    assert value["hybrid"] > 0.8 * max(value.values())
+    assert value["hybrid"] > 0.9 * max(value.values())
 
 
 def test_keeps_what_the_best_linear_part_finds(judged: Evaluation) -> None:
@@ -127,19 +127,23 @@ def test_permuting_users_and_items_permutes_scores_of_the_fitted_parts() -> None
 
 @pytest.mark.R(14)
 def test_permuting_users_and_items_barely_changes_what_is_learned_anew() -> None:
-    """Hidden items, SVD signs and first weights are drawn anew, so this holds in outline only."""
+    """Hidden items, SVD signs and first weights are drawn anew, so this holds in outline only.
+
+    How cold items stand against trained ones hangs on the few that were hidden; looked at are the others.
+    """
     data = catalog()
     moved, users, items = permuted(data)
-    first = Hybrid(SMALL).fit(data).score(everybody(data))[np.ix_(users, items)]
-    second = Hybrid(SMALL).fit(moved).score(everybody(data))
-    known = ~np.isnan(first)
+    config = replace(SMALL, training=replace(SMALL.training, epochs=20, warm_epochs=5))
+    first = Hybrid(config).fit(data).score(everybody(data))[np.ix_(users, items)]
+    second = Hybrid(config).fit(moved).score(everybody(data))
+    known, trained = ~np.isnan(first), moved.item_degree > 0
     np.testing.assert_array_equal(known, ~np.isnan(second))
     correlation = [
-        np.corrcoef(a[row], b[row])[0, 1]
+        np.corrcoef(a[row & trained], b[row & trained])[0, 1]
         for a, b, row, degree in zip(first, second, known, moved.user_degree, strict=True)
         if degree > 0
     ]
-    assert np.mean(correlation) > 0.85
+    assert np.mean(correlation) > 0.9
 
 
 def permuted(data: TrainingData) -> tuple[TrainingData, np.ndarray, np.ndarray]:
