@@ -22,7 +22,7 @@ from coldframe.active.auto import find_strategy
 from coldframe.active.simulate import CUTS
 from coldframe.active.world import World, build_world, rank_metrics, rounds
 from coldframe.gnn.data import TrainingData
-from coldframe.gnn.posterior import Answers
+from coldframe.gnn.posterior import Answers, Posterior
 from coldframe.gnn.text import TextConfig, embed_nodes
 from coldframe.gnn.trainer import EncoderScorer
 from coldframe.kg.catalog import Catalog
@@ -91,7 +91,7 @@ def measured(world: World, scorer: EncoderScorer) -> dict[str, float]:
     return {"encoder": rank_metrics(np.nan_to_num(scores, nan=-1e9), world.truth)["ndcg@10"]}
 
 
-def posterior_value(world: World, beliefs: object) -> dict[str, float]:
+def posterior_value(world: World, beliefs: Posterior | None) -> dict[str, float]:
     """The same by the posterior."""
     return {"posterior": world.measure(beliefs or world.posterior)["ndcg@10"]}
 
