@@ -12,7 +12,7 @@ from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.evaluate import Evaluation, evaluate
 from coldframe.gnn.gate import GateConfig
-from coldframe.gnn.hybrid import Hybrid, HybridConfig
+from coldframe.gnn.hybrid import Hybrid, HybridConfig, Rehearsal
 from coldframe.gnn.parts import PARTS, make_part
 from coldframe.gnn.popularity import Popularity, RandomScorer
 from coldframe.gnn.recommender import Recommender
@@ -79,6 +79,38 @@ def test_keeps_what_the_best_linear_part_finds(judged: Evaluation) -> None:
 def test_is_not_below_any_collaborative_part_on_everything(judged: Evaluation) -> None:
     value = {name: judged.value(name, "all", "ndcg@10") for name in judged.models}
     assert value["hybrid"] > max(value[name] for name in LINEAR)
+
+
+def test_what_the_rehearsal_hid_has_vectors_of_its_own_in_the_end() -> None:
+    data = catalog()
+    hidden = Rehearsal.plan(data, data.train.select(slice(0, 20)), SMALL.gate, 0).hidden
+    assert len(hidden)
+    encoder = Hybrid(SMALL).fit(data).parts["encoder"]
+    known = encoder.state.weights["trained_items"].numpy()
+    np.testing.assert_array_equal(known, data.item_degree > 0)
+
+
+def test_what_is_fitted_last_may_be_more_than_what_was_rehearsed_on() -> None:
+    data = catalog()
+    part = data.train.user % 5 > 0
+    inner, valid = data.with_train(data.train.select(part)), data.train.select(~part)
+    first, last = Hybrid(SMALL).fit(inner, valid), Hybrid(SMALL).fit(inner, valid, final=data)
+    np.testing.assert_array_equal(first.gate.weights, last.gate.weights)
+    assert (first.trained_rows, last.trained_rows) == (len(inner.train), len(data.train))
+    assert np.isnan(first.parts["ease"].score(np.array([5]))).all()
+    assert not np.isnan(last.parts["ease"].score(np.array([5]))).all()
+
+
+def test_another_gate_from_the_same_rehearsal() -> None:
+    data = catalog()
+    model = Hybrid(SMALL).fit(data)
+    parts, gate = dict(model.parts), model.gate
+    assert model.regate(replace(SMALL.gate, penalty=1e9)).parts == parts
+    assert np.ptp(model.gate.weights[0, 2]) < np.ptp(gate.weights[0, 2])
+    assert np.isnan(model.chances(np.array([1]), np.array([1]), np.array([0.0]))).all()
+    np.testing.assert_array_equal(model.regate(SMALL.gate).gate.weights, gate.weights)
+    with pytest.raises(StateError, match="rehearsal"):
+        Hybrid(SMALL).restore(parts, gate, data).regate(SMALL.gate)
 
 
 @pytest.mark.R(13)
