@@ -21,7 +21,7 @@ from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
 from .acquire import AskConfig, acquire
-from .answers import DISLIKE, LIKE
+from .answers import DISLIKE, LIKE, RATING, Answer
 from .journal import TellReport
 from .rounds import Rounds
 
@@ -67,13 +67,23 @@ def ask(
     """The questions of the open round, and whether they are new; an open round is not asked anew.
 
     Raises:
-        StateError: the run has no posterior to ask with. See `acquire` for the rest.
+        StateError: the run has no posterior to ask with, or no pair is left. See `acquire` for the rest.
     """
     rounds = rounds_of(run)
     fresh = rounds.current <= run.round
 
     def make(number: int) -> pa.Table:
-        return acquire(run.model, budget, strategy=strategy, seed=seed, round=number, config=config)
+        table = acquire(
+            run.model, budget, strategy=strategy, seed=seed, round=number, config=config,
+            exclude=asked_before(rounds),
+        )  # fmt: skip
+        if not len(table):
+            raise StateError(
+                "there is nothing to ask: every pair is known, was asked, or is over a limit",
+                where="pool",
+                hint="give a larger budget, other users or items, or weights above 0",
+            )
+        return table
 
     table = rounds.ask(make)
     if fresh:
@@ -83,15 +93,35 @@ def ask(
 
 def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
     """Take answers into the journal; see `Journal.tell`."""
+    positive = positive_from(run.catalog.schema)
+
+    def refuse(answer: Answer) -> str | None:
+        if answer.round > run.round + 1:
+            return f"round {answer.round} is yet to come, this is round {run.round + 1}"
+        if answer.answer == RATING and positive is None and answer.rating not in (0.0, 1.0):
+            return f"rating {answer.rating:g}: the schema does not say which ratings are positive"
+        return None
+
     # Answers belong to the round in which they are learned, also those that nobody was asked for.
-    report = rounds_of(run).tell(source, round=run.round + 1)
+    report = rounds_of(run).tell(source, round=run.round + 1, refuse=refuse)
     run.log("told", accepted=report.accepted, rejected=len(report.rejected))
     return report
 
 
+def asked_before(rounds: Rounds) -> set[tuple[str, str]]:
+    """Pairs of all rounds and of the journal: who could not tell once is not asked again."""
+    pairs = {(record.answer.user, record.answer.item) for record in rounds.journal.records()}
+    for number in range(1, rounds.current + 1):
+        table = rounds.questions(number)
+        pairs |= set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
+    return pairs
+
+
 def told(run: Run) -> int:
-    """Labels that the run has learned from so far."""
-    return sum(len(run.labels(number)) for number in range(1, run.round + 1))
+    """Pairs with a label that the run has learned from so far."""
+    rows = [run.labels(number) for number in range(1, run.round + 1)]
+    width = run.catalog.graph.n_items
+    return len({int(code) for one in rows for code in one.user * width + one.item})
 
 
 def learn(run: Run, *, measure: bool = True) -> Learned:
@@ -99,6 +129,8 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
 
     The answers are written to the catalog's store first, as one named graph; then the model is
     retrained and the run moves on in one step. Killed in between, the same call repeats it.
+
+    A round whose answers are all "cannot tell" is closed, and the model stays as it is.
 
     Args:
         measure: evaluate the model afterwards on the run's test pairs, and once before the first
@@ -109,6 +141,8 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     """
     rounds = rounds_of(run)
     fresh = unlearned(run, rounds)
+    if not len(fresh) and rounds.current > run.round and rounds.state().answered:
+        return _close_without_labels(run, rounds)
     if not len(fresh):
         raise StateError(
             "there are no new likes or dislikes to learn from",
@@ -130,6 +164,12 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     total = told(done)
     rounds.close(number, {"labels": total, "rows": measured})
     return Learned(done, len(rows), total, graph_iri, measured)
+
+
+def _close_without_labels(run: Run, rounds: Rounds) -> Learned:
+    done = run.finish_round(run.model, Interactions.empty())
+    rounds.close(rounds.current, {"labels": told(done), "rows": []})
+    return Learned(done, 0, told(done), "", [])
 
 
 def curve(run: Run) -> list[dict[str, Any]]:

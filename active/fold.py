@@ -2,7 +2,7 @@
 
 The rule: of one annotator's answers to an edge the last one counts; of several annotators the
 majority of usable answers (by trust, where trust is given), a tie being "cannot tell"; of several
-rounds the latest that has an answer.
+rounds the latest that came to a like or a dislike, since "cannot tell" takes nothing back.
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ def fold(
             edges[answer.user, answer.item][answer.round][answer.annotator] = record
     rows = []
     for (user, item), rounds in edges.items():
-        latest = max(rounds)
-        rows.append(
-            {"round": latest, "user": user, "item": item}
-            | _verdict(list(rounds[latest].values()), positive, trust or {})
-        )
+        verdicts = {
+            number: _verdict(list(given.values()), positive, trust or {})
+            for number, given in rounds.items()
+        }
+        latest = max(verdicts, key=lambda number: (verdicts[number]["label"] is not None, number))
+        rows.append({"round": latest, "user": user, "item": item} | verdicts[latest])
     return pa.Table.from_pylist(rows, schema=COLUMNS)
 
 

@@ -15,7 +15,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -81,9 +81,15 @@ class Journal:
         self._vocabularies = {"user": users, "item": items}
 
     def tell(
-        self, source: StrPath | pa.Table | Iterable[Mapping[str, Any]], *, round: int
+        self,
+        source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+        *,
+        round: int,
+        refuse: Callable[[Answer], str | None] | None = None,
     ) -> TellReport:
         """Take in a table of answers; good rows are kept whatever the others are.
+
+        `refuse` says what is wrong with an answer that reads well, None if nothing.
 
         An answer that the same annotator gave to the same edge in the same round is never taken in
         twice, so telling a file again changes nothing. A different answer is kept as well; `fold`
@@ -99,6 +105,8 @@ class Journal:
         blank = 0
         for line, row in read_answers(source, round=round):
             resolved = self._resolve(row) if isinstance(row, Answer) else row
+            if refuse is not None and isinstance(resolved, Answer):
+                resolved = refuse(resolved) or resolved
             if resolved is None:
                 blank += 1
             elif isinstance(resolved, str):

@@ -126,13 +126,16 @@ class Rounds:
         source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
         *,
         round: int | None = None,
+        refuse: Callable[[Answer], str | None] | None = None,
     ) -> TellReport:
         """Take in answers, also late ones of earlier rounds and such as nobody asked for.
 
         Args:
             round: for rows that name none; the last round by default.
+            refuse: see `Journal.tell`.
         """
-        return self.journal.tell(source, round=self.current if round is None else round)
+        number = self.current if round is None else round
+        return self.journal.tell(source, round=number, refuse=refuse)
 
     def answers(self, *, positive: float | None = None) -> pa.Table:
         """One verdict per edge over all rounds, see `verdicts`."""

@@ -126,6 +126,13 @@ def warm(
     return _with_negatives(graph, split) if negatives else split
 
 
+def everything(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
+    """No test part: all positives are trained on but `valid_share` per user, for a model to be used."""
+    events = _positives(graph)
+    valid = _per_user(events, np.ones(len(events), bool), valid_share, seed, "valid")
+    return _assemble(graph, "all", seed, events, ~valid, valid, np.zeros(len(events), bool))
+
+
 def item_cold(
     graph: Graph,
     seed: int = 0,
@@ -262,6 +269,7 @@ def kg_coldstart_open(
 
 
 PROTOCOLS: dict[str, Callable[..., Split]] = {
+    "all": everything,
     "fixed": fixed,
     "warm": warm,
     "item-cold": item_cold,

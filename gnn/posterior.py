@@ -177,6 +177,19 @@ class Posterior:
             self, mean=mean, covariance=covariance, answers=answers, offset=offset, scale=scale
         )
 
+    def without(self, users: npt.ArrayLike, items: npt.ArrayLike) -> Posterior:
+        """Beliefs as if nothing had been answered about these pairs."""
+        width = self.n_items
+        gone = np.isin(
+            self.answers.user * width + self.answers.item,
+            np.asarray(users, np.int64) * width + np.asarray(items, np.int64),
+        )
+        start = Posterior.from_prior(
+            self.user_vectors, self.prior_mean, self.prior_covariance, self.cohort
+        )
+        kept = self.answers
+        return start.update(kept.user[~gone], kept.item[~gone], kept.label[~gone])
+
     def _update_cohort(
         self, answers: Answers, mean: Array, covariance: Array
     ) -> tuple[float, float]:

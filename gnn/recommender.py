@@ -14,7 +14,7 @@ import torch
 from ..kg.catalog import Catalog
 from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
-from ..kg.split import Split, hold_out_per_user, rng_for
+from ..kg.split import Split, hold_out_per_user, pair_codes, rng_for
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
 from .calibration import Calibration
@@ -95,8 +95,12 @@ class Recommender:
 
     @property
     def known(self) -> sp.csr_matrix:
-        """Pairs that were trained or tuned on, whatever their label, binary (n_users, n_items)."""
-        return self.data.pairs(self.data.train, self._valid)
+        """Pairs that were trained or tuned on or are rated low, binary (n_users, n_items).
+
+        Of what the catalog knows, only the likes that a split holds out for testing are missing.
+        """
+        events = self.graph.interactions
+        return self.data.pairs(self.data.train, self._valid, events.select(events.label == 0))
 
     @property
     def posterior(self) -> Posterior:
@@ -260,6 +264,8 @@ class Recommender:
     def tell(self, answers: pa.Table | Interactions) -> Self:
         """Take answers in at once: the posterior is updated in closed form, nothing is retrained.
 
+        An answer takes the place of what was told of the same pair before; of several here the last counts.
+
         Args:
             answers: columns user, item (ids), label (1, 0, or null = cannot tell: left out) and, if
                 there, round (default 1); or rows of interactions.
@@ -268,11 +274,17 @@ class Recommender:
             UnknownIdError, DataError: an id or a label is wrong; nothing is taken in then.
         """
         rows = answers if isinstance(answers, Interactions) else self.interactions(answers)
-        data = self.data.with_train(self.data.train.concat(rows))
+        train = self.data.train
+        rows = _last_of_each_pair(rows, self.graph.n_items)
+        again = np.isin(pair_codes(train, self.graph.n_items), pair_codes(rows, self.graph.n_items))
+        again &= train.round > 0
         prior = self._scorer.parts.get("kg-prior")
         if isinstance(prior, KGPrior):
-            prior.restore(prior.posterior.update(rows.user, rows.item, rows.label))
-        self._data = data
+            beliefs = prior.posterior
+            if again.any():
+                beliefs = beliefs.without(train.user[again], train.item[again])
+            prior.restore(beliefs.update(rows.user, rows.item, rows.label))
+        self._data = self.data.with_train(train.select(~again).concat(rows))
         return self
 
     def interactions(self, answers: pa.Table) -> Interactions:
@@ -385,3 +397,10 @@ class Recommender:
         scorer.members = load_members(checkpoint.path, members, data, self.device)
         if "calibration" in checkpoint.groups:
             scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])
+
+
+def _last_of_each_pair(rows: Interactions, n_items: int) -> Interactions:
+    """The rows without those that a later one of the same pair corrects."""
+    codes = pair_codes(rows, n_items)[::-1]
+    _, first = np.unique(codes, return_index=True)
+    return rows.select(np.sort(len(rows) - 1 - first))

@@ -222,6 +222,15 @@ def test_check_finds_a_test_pair_among_the_edges(forward: bool) -> None:
 
 def test_every_protocol_is_covered_here() -> None:
     assert set(PROTOCOLS) == {
-        "fixed", "warm", "item-cold", "user-cold", "cold-split-column", "thinned",
+        "all", "fixed", "warm", "item-cold", "user-cold", "cold-split-column", "thinned",
         "kg-coldstart-open",
     }  # fmt: skip
+
+
+def test_all_holds_nothing_out_for_testing() -> None:
+    graph = make_graph()
+    split = make_split(graph, "all", valid_share=0.2)
+    assert not len(split.test)
+    assert len(split.valid)
+    liked = graph.interactions.select(graph.interactions.label == 1)
+    assert pairs(split.train) | pairs(split.valid) == pairs(liked)

@@ -1,0 +1,136 @@
+"""Answers that correct earlier ones, say nothing, or cannot be read; rounds that lead nowhere."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.active.acquire import AskConfig
+from coldframe.active.cycle import ask, learn, rounds_of, tell, told
+from coldframe.datasets.generated import generate_catalog
+from coldframe.datasets.splits import make_split
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.posterior import Posterior
+from coldframe.gnn.recommender import Recommender
+from coldframe.gnn.runs import Run
+from coldframe.gnn.text import TextConfig
+from coldframe.kg.catalog import Catalog
+from coldframe.kg.errors import StateError
+
+CONFIG = RecommenderConfig(
+    hybrid=HybridConfig(parts=("popularity", "kg-prior"), tune=False), text=TextConfig(model="none")
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("corrections")
+    made = generate_catalog(base / "data", size="tiny")
+    catalog, _ = Catalog.ingest(list(made.inputs), made.schema, base / "catalog")
+    split = make_split(catalog.graph, "default")
+    Run.create(base / "run", catalog, split, Recommender(CONFIG, device="cpu").fit(catalog, split))
+    return base
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Run:
+    for name in ("catalog", "run"):
+        shutil.copytree(trained / name, tmp_path / name)
+    return Run.open(tmp_path / "run", device="cpu")
+
+
+def say(run: Run, answer: object, **more: object) -> object:
+    """An answer of user 3 about the first cold item."""
+    graph = run.catalog.graph
+    item = graph.items.vocabulary[int(run.split.cold_items[0])]
+    return tell(run, [{"user": graph.users.vocabulary[3], "item": item, "answer": answer, **more}])
+
+
+def test_a_changed_answer_takes_the_place_of_the_first(run: Run) -> None:
+    item = int(run.split.cold_items[0])
+    say(run, "dislike")
+    run = learn(run, measure=False).run
+    say(run, "like")
+    run = learn(run, measure=False).run
+    data, beliefs = run.model.data, run.model.posterior
+    assert (data.positives[3, item], data.negatives[3, item]) == (1, 0)
+    assert beliefs.answers.label.tolist() == [1.0]
+    assert told(run) == 1
+
+
+def test_a_later_cannot_tell_takes_nothing_back(run: Run) -> None:
+    say(run, "like")
+    run = learn(run, measure=False).run
+    say(run, "cannot tell")
+    assert rounds_of(run).answers()["label"].to_pylist() == [1]
+    with pytest.raises(StateError, match="no new likes"):
+        learn(run, measure=False)
+
+
+def test_a_round_of_nothing_but_cannot_tell_is_closed_and_not_asked_again(run: Run) -> None:
+    before = run.model.scorer.score(np.arange(5))
+    questions, _ = ask(run, 6, strategy="random")
+    tell(run, [row | {"answer": "cannot tell"} for row in questions.to_pylist()])
+    done = learn(run, measure=False)
+    assert (done.labels, done.told, done.graph_iri, done.run.round) == (0, 0, "", 1)
+    np.testing.assert_array_equal(done.run.model.scorer.score(np.arange(5)), before)
+    again, fresh = ask(done.run, 6, strategy="random")
+    assert fresh
+    pairs = [
+        set(zip(t["user"].to_pylist(), t["item"].to_pylist(), strict=True))
+        for t in (questions, again)
+    ]
+    assert not pairs[0] & pairs[1]
+
+
+def test_a_round_without_questions_is_not_opened(run: Run) -> None:
+    with pytest.raises(StateError, match="nothing to ask"):
+        ask(run, 0.5)
+    user = run.catalog.graph.users.vocabulary[0]
+    ask(run, 1, config=AskConfig(users=[user]))
+    assert rounds_of(run).current == 1
+
+
+def test_answers_of_rounds_to_come_are_refused_by_line(run: Run) -> None:
+    report = say(run, "like", round=99)
+    assert report.accepted == 0
+    assert "yet to come" in report.rejected[0][1]
+
+
+def test_ratings_that_no_threshold_reads_are_refused_by_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldframe.active.cycle.positive_from", lambda _: None)
+    report = say(run, 9)
+    assert report.accepted == 0
+    assert "rating 9" in report.rejected[0][1]
+    assert say(run, 1).accepted == 1
+    assert learn(run, measure=False).labels == 1
+
+
+def test_what_is_known_to_be_disliked_is_neither_offered_nor_asked(run: Run) -> None:
+    events = run.catalog.graph.interactions
+    low = events.select(events.label == 0)
+    assert len(low)
+    known = run.model.known
+    assert (np.asarray(known[low.user, low.item]) > 0).all()
+    test = run.split.test
+    open_ = np.asarray(known[test.user, test.item]).ravel() == 0
+    assert open_.mean() > 0.9
+
+
+def test_beliefs_without_some_answers_are_those_before_them() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.column_stack([np.ones(8), rng.normal(size=(8, 2))])
+    start = Posterior.from_prior(
+        vectors, rng.normal(size=(4, 3)), np.eye(3), np.array([False, False, True, True])
+    )
+    first = start.update([0, 1, 2], [2, 0, 3], [1.0, 0.0, 1.0])
+    back = first.update([5, 6], [3, 0], [0.0, 1.0]).without([5, 6], [3, 0])
+    np.testing.assert_allclose(back.mean, first.mean, atol=1e-6)
+    np.testing.assert_allclose(back.covariance, first.covariance, atol=1e-6)
+    np.testing.assert_array_equal(first.without([0, 1, 2], [2, 0, 3]).mean, start.mean)
