@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from ..kg.catalog import Catalog
 from ..kg.errors import DataError, ResourceError
-from ..kg.split import Split
+from ..kg.split import Split, rng_for
 from .config import RecommenderConfig
 from .evaluate import evaluate
 from .recommender import Recommender
@@ -105,16 +105,23 @@ def search(
     )
     study = optuna.create_study(
         storage=storage, study_name=f"{catalog.content_hash[:16]}-{split.name}-{seed}",
-        direction="maximize", load_if_exists=True, sampler=optuna.samplers.TPESampler(seed=seed),
+        direction="maximize", load_if_exists=True,
     )  # fmt: skip
     while (done := len(_finished(study))) < trials:
         if progress is not None:
             progress(f"trial {done + 1}", done, trials)
+        # A sampler of its own for every trial: started again, a search would else draw the same anew.
+        study.sampler = optuna.samplers.TPESampler(seed=trial_seed(seed, done))
         study.optimize(objective, n_trials=1)
     rows = [{**trial.params, "value": trial.value} for trial in _finished(study)]
     rows.sort(key=lambda row: -row["value"])
     best = study.best_trial
     return Found(with_settings(start, best.params), float(best.value), tuple(rows))
+
+
+def trial_seed(seed: int, done: int) -> int:
+    """Of the sampler of the trial after so many finished ones, whether or not it was interrupted."""
+    return int(rng_for(seed, f"trial {done}").integers(2**31))
 
 
 def _finished(study: Any) -> list[Any]:

@@ -192,12 +192,13 @@ def _decompressed(name: str, file: IO[bytes]) -> Any:
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
     if suffix == ".bz2":
-        return bz2.BZ2File(file)
+        return _Streams(file, bz2.BZ2Decompressor)
     if suffix == ".xz":
-        return _Xz(file)
+        make = partial(lzma.LZMADecompressor, memlimit=_WINDOW)
+        return _Streams(file, make, padding=b"\0")
     if suffix == ".zst":
         unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        return unpacker.stream_reader(file, read_across_frames=True, closefd=False)
+        return _Streams(file, unpacker.decompressobj, 1 << 11, bounded=False)
     return _Borrowed(file)
 
 
@@ -214,16 +215,32 @@ class _Borrowed:
         pass
 
 
-class _Xz:
-    """xz with a cap on memory, which the standard library's file class does not offer."""
+class _Streams:
+    """Compressed streams one after the other, each of which must be whole.
 
-    _INPUT = 1 << 16
+    The libraries' own file classes take a cut for an end (zstandard), leave out what follows a damaged
+    stream (bz2), or have no cap on memory (lzma).
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._unpacker = lzma.LZMADecompressor(memlimit=_WINDOW)
+    Args:
+        make: a decompressor of one stream. step: compressed bytes fed at a time. padding: bytes that
+            may stand between streams. bounded: whether it takes a limit for its output; without one
+            a step is small, since it may grow by a factor of thousands.
+    """
 
-    def __enter__(self) -> _Xz:
+    def __init__(
+        self,
+        file: IO[bytes],
+        make: Callable[[], Any],
+        step: int = 1 << 16,
+        *,
+        padding: bytes = b"",
+        bounded: bool = True,
+    ) -> None:
+        self._file, self._make, self._step = file, make, step
+        self._padding, self._bounded = padding, bounded
+        self._unpacker, self._ready = make(), b""
+
+    def __enter__(self) -> _Streams:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -231,20 +248,22 @@ class _Xz:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; b"" is the end."""
-        while True:
+        while not self._ready:
             packed = b""
             if self._unpacker.eof:
-                packed = self._unpacker.unused_data or self._file.read(self._INPUT)
-                packed = packed.lstrip(b"\0")  # padding between streams
+                packed = self._unpacker.unused_data or self._file.read(self._step)
+                packed = packed.lstrip(self._padding) if self._padding else packed
                 if not packed:
                     return b""
-                self._unpacker = lzma.LZMADecompressor(memlimit=_WINDOW)
-            elif self._unpacker.needs_input:
-                packed = self._file.read(self._INPUT)
+                self._unpacker = self._make()
+            elif not self._bounded or self._unpacker.needs_input:
+                packed = self._file.read(self._step)
                 if not packed:
                     raise EOFError("the compressed stream ends too early")
-            if data := self._unpacker.decompress(packed, size):
-                return data
+            limit = (size,) if self._bounded else ()
+            self._ready = self._unpacker.decompress(packed, *limit)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
 
 
 def _members(path: Path, syntax: str | None, limits: Limits) -> list[Input]:

@@ -13,10 +13,13 @@ from typing import Any
 
 import pyoxigraph as ox
 
+from . import sandbox
+from .archives import SUFFIXES as FILE_SYNTAX
 from .core_checks import check_core, source_of_node
 from .core_shapes import core_shapes
 from .errors import ParseError, ResourceError, SchemaError
 from .files import StrPath, naming
+from .guarded import Limits, RefusedError
 from .problems import Problem
 from .quads import Quads
 from .report import Findings
@@ -57,11 +60,15 @@ def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list
 
 def read_shapes(path: StrPath) -> list[ox.Quad]:
     """The statements of a shapes file, without any that would run code or fetch."""
+    rdf_format(path)
+    syntax = FILE_SYNTAX[Path(path).suffix.lower()]
     try:
-        with naming(path, "read"):
-            triples = list(ox.parse(Path(path).read_bytes(), format=rdf_format(path)))
-    except SyntaxError as error:
-        raise ParseError(str(error.msg), where=f"{path}:{error.lineno}:{error.offset}") from None
+        with naming(path, "read"), Path(path).open("rb") as stream:
+            text = b"".join(sandbox.nquads(stream, syntax, Limits()))
+    except RefusedError as refused:
+        place = f":{refused.line}:{refused.column}" if refused.line else ""
+        raise ParseError(refused.message, where=f"{path}{place}", hint=refused.hint) from None
+    triples = list(ox.parse(text, format=ox.RdfFormat.N_QUADS))
     for triple in triples:
         for term in (triple.predicate, triple.object):
             if isinstance(term, ox.NamedNode) and term.value in _ACTIVE:

@@ -256,3 +256,24 @@ def test_progress_and_limits_on_statements(tmp_path: Path) -> None:
 def test_windows_line_ends(quads: Quads) -> None:
     data = in_syntax("nt").replace(b"\n", b"\r\n")
     assert read_quads(data, syntax="nt").content_hash == quads.content_hash
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
+@pytest.mark.parametrize("harm", ["cut", "second stream damaged"])
+def test_what_is_packed_must_be_whole(tmp_path: Path, suffix: str, harm: str) -> None:
+    """Also where the part that can be unpacked ends with a line."""
+    pack = {
+        "gz": gzip.compress,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+        "zst": zstandard.ZstdCompressor().compress,
+    }[suffix]
+    text = b"".join(b"<http://a/%d> <http://a/p> <http://a/o> .\n" % k for k in range(30_000))
+    if harm == "cut":
+        packed = pack(text)[:-9]
+    else:
+        packed = pack(text) + b"!" * 12 + pack(text)
+    path = tmp_path / f"data.nt.{suffix}"
+    path.write_bytes(packed)
+    with pytest.raises(ParseError):
+        read_quads(path)

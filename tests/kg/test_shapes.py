@@ -161,3 +161,11 @@ def test_a_number_bomb_is_not_evaluated(tmp_path: Path) -> None:
     )
     found = check_shapes(data, shapes(tmp_path), engine="pyshacl")
     assert any(each.property.endswith("price") for each in found)
+
+
+@pytest.mark.R(9)
+def test_shapes_that_would_crash_a_parser_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.ttl"
+    path.write_text("<<( <a:s> <a:p> " * 100_000)
+    with pytest.raises(ParseError):
+        check_shapes(quads(tmp_path, ""), path)
