@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..gnn.statistics import paired_t
+from ..kg.cache import graph_hash
 from ..kg.errors import UsageError
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
@@ -91,27 +94,23 @@ def simulate(
         "saved_at_least": whether any of these is only a lower bound, "reaches_popularity": {metric:
         labels with which it has popularity's value at the largest budget, or null}}}, "reference":
         random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
-        against random, paired by seed, with 95 % t intervals.
+        against random, paired by seed, with 95 % t intervals; low and high are None with one seed.
 
     Raises:
         UsageError: a wrong configuration. DataError: no item can be made cold.
     """
     config = config or SimulationConfig()
     names = list(dict.fromkeys(("random", *config.strategies)))
-    results: dict[int, dict[str, Any]] = {}
-    waiting = []
-    for seed in config.seeds:
-        found = _stored(folder, graph, config, names, seed)
-        if found is None:
-            waiting.append(seed)
-        else:
-            results[seed] = found
+    places = {} if folder is None else _places(folder, graph, config, names)
+    results = _stored(places)
+    waiting = [seed for seed in config.seeds if seed not in results]
     done = len(results)
     if progress and done:
         progress(done, len(config.seeds), f"{done} seeds were played before")
     for seed, outcome in _outcomes(graph, config, names, waiting, workers):
         results[seed] = outcome
-        _store(folder, graph, config, names, seed, outcome)
+        if seed in places:
+            write_json(places[seed], outcome)
         done += 1
         if progress:
             progress(done, len(config.seeds), f"seed {seed}")
@@ -179,6 +178,9 @@ def summarise(
             metric: _labels_saved(
                 np.mean(curve[metric], axis=0), budgets, labels, reference[metric]
             )
+            if name != "random"
+            # Its longer curve is another draw: read from it, random would not be its own equal.
+            else ({str(b): 1.0 for b in budgets}, {str(b): False for b in budgets})
             for metric in metrics
         }
         strategies[name] = {
@@ -239,14 +241,7 @@ def verdict(result: dict[str, Any]) -> list[str]:
         if name == "random":
             continue
         gain = own["aulc_gain"]["ndcg@10"]
-        if gain["low"] > 0:
-            head = f"{name} beats random"
-        elif gain["high"] < 0:
-            head = f"{name} LOSES to random"
-        else:
-            head = f"{name} is not told apart from random"
-        text = f"{head} (area under NDCG@10 {100 * gain['mean']:+.1f} %, 95 % interval "
-        text += f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        text = f"{name} {_against_random(gain)}"
         for other in ("popularity", "predicted-popularity", "score-proportional"):
             if other in found and other != name:
                 better = gain["mean"] > found[other]["aulc_gain"]["ndcg@10"]["mean"]
@@ -256,6 +251,21 @@ def verdict(result: dict[str, Any]) -> list[str]:
             text += f"; as good with {reached:,.1f} as popularity with {result['budgets'][-1]:,}"
         sentences.append(text + ".")
     return sentences
+
+
+def _against_random(gain: dict[str, float | None]) -> str:
+    """What a gain says about random, with its interval where there is one."""
+    mean, low, high = gain["mean"], gain["low"], gain["high"]
+    size = f"area under NDCG@10 {100 * (mean or 0.0):+.1f} %"
+    if low is None or high is None:
+        return f"cannot be told apart from random: one seed gives no interval ({size})"
+    if low > 0:
+        head = "beats random"
+    elif high < 0:
+        head = "LOSES to random"
+    else:
+        head = "is not told apart from random"
+    return f"{head} ({size}, 95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def area(values: Sequence[float], budgets: Sequence[int]) -> float:
@@ -268,13 +278,16 @@ def area(values: Sequence[float], budgets: Sequence[int]) -> float:
 
 def _aulc_gain(
     curves: list[list[float]], random: list[list[float]], budgets: list[int]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
+    """The relative gain of the area with its interval, whose ends are None with one seed."""
     base = np.array([area(curve, budgets) for curve in random])
     own = np.array([area(curve, budgets) for curve in curves])
     gap = paired_t(own, base)
     scale = max(float(base.mean()), 1e-12)
-    bounded = [float(np.clip(v / scale, -1e6, 1e6)) for v in (gap.mean, gap.low, gap.high)]
-    return dict(zip(("mean", "low", "high"), bounded, strict=True))
+    mean, low, high = (float(np.clip(v / scale, -1e6, 1e6)) for v in (gap.mean, gap.low, gap.high))
+    if gap.n == 1:
+        return {"mean": mean, "low": None, "high": None}
+    return {"mean": mean, "low": low, "high": high}
 
 
 def _labels_saved(
@@ -326,35 +339,18 @@ def _outcomes(
             raise
 
 
-def _place(
-    folder: StrPath, graph: Graph, config: SimulationConfig, names: list[str], seed: int
-) -> Any:
+def _places(
+    folder: StrPath, graph: Graph, config: SimulationConfig, names: list[str]
+) -> dict[int, Path]:
+    """Where each finished seed is kept; what its outcome depends on is in the file's name."""
     policies = [sha256_file(name.removeprefix(OWN)) for name in names if name.startswith(OWN)]
-    told = [config.protocol, names, policies, sorted(config.budgets), config.at_least, graph.name]
-    told += [METRICS, ALL, graph.users.vocabulary.content_hash, graph.items.vocabulary.content_hash]
+    told = [config.protocol, names, policies, sorted(config.budgets), config.at_least]
+    told += [METRICS, ALL, graph.name, graph_hash(graph), __version__]
     key = sha256_bytes(repr(told).encode())[:16]
-    return safe_join(folder, f"seed-{seed}-{key}.json")
+    return {seed: safe_join(folder, f"seed-{seed}-{key}.json") for seed in config.seeds}
 
 
-def _stored(
-    folder: StrPath | None, graph: Graph, config: SimulationConfig, names: list[str], seed: int
-) -> dict[str, Any] | None:
-    if folder is None:
-        return None
-    path = _place(folder, graph, config, names, seed)
-    if not path.exists():
-        return None
-    found = read_json(path)
-    return found if isinstance(found, dict) else None
-
-
-def _store(
-    folder: StrPath | None,
-    graph: Graph,
-    config: SimulationConfig,
-    names: list[str],
-    seed: int,
-    outcome: dict[str, Any],
-) -> None:
-    if folder is not None:
-        write_json(_place(folder, graph, config, names, seed), outcome)
+def _stored(places: dict[int, Path]) -> dict[int, dict[str, Any]]:
+    """The outcomes that were kept, by seed."""
+    found = {seed: read_json(path) for seed, path in places.items() if path.exists()}
+    return {seed: outcome for seed, outcome in found.items() if isinstance(outcome, dict)}

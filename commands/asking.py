@@ -71,6 +71,7 @@ def acquire(
     output = Output(as_json)
     if out is not None:
         table_suffix(out)
+    _check_asked(budget, total, strategy)
     opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
     size = _batch(opened, budget, total)
     config = AskConfig(
@@ -196,14 +197,26 @@ def retrain(
     output.result(told, lambda shown: _show_learned(shown, told))
 
 
+def _check_asked(budget: float | None, total: int | None, strategy: str) -> None:
+    """Refuse a wrong size or strategy, also where an open round would make no use of them."""
+    from math import isfinite
+
+    from ..active.auto import find_strategy
+    from ..kg.errors import UsageError
+
+    if (budget is None) == (total is None):
+        raise UsageError("give either --budget or --total", where="coldframe acquire")
+    if budget is not None and not (budget > 0 and isfinite(budget)):
+        raise UsageError(f"budget is {budget:g}, expected a number above 0", where="--budget")
+    find_strategy(strategy)
+
+
 def _batch(run: Run, budget: float | None, total: int | None) -> float:
     """The size of the next round, by --budget or by --total."""
     from ..active.cycle import rounds_of
     from ..active.stopping import next_batch, questions_asked
-    from ..kg.errors import StateError, UsageError
+    from ..kg.errors import StateError
 
-    if (budget is None) == (total is None):
-        raise UsageError("give either --budget or --total", where="coldframe acquire")
     if budget is not None:
         return budget
     rounds = rounds_of(run)

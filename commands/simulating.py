@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,11 @@ def loop(
         str, typer.Option(help="kg-coldstart-open, kg-coldstart-open-80, rated-only or user-cold.")
     ] = "kg-coldstart-open",
     strategies: Annotated[
-        str | None, typer.Option(help="Names, with commas; random is always among them.")
+        str | None,
+        typer.Option(
+            help="Names, with commas; beside them random, popularity and, for items, "
+            "score-proportional."
+        ),
     ] = None,
     budgets: Annotated[
         str | None,
@@ -45,7 +50,7 @@ def loop(
     output = Output(as_json)
     config = SimulationConfig(
         protocol=protocol,
-        strategies=tuple(listed(strategies or "")),
+        strategies=beside(protocol, listed(strategies or "")),
         budgets=numbers(budgets, "--budgets") if budgets else (),
         seeds=numbers(seeds, "--seeds"),
         at_least=at_least,
@@ -63,6 +68,17 @@ def loop(
         )
     save_loop(result, folder)
     output.result(result, lambda shown: show_loop(shown, result, folder))
+
+
+def beside(protocol: str, named: Sequence[str]) -> tuple[str, ...]:
+    """The named strategies after the simple ones that each has to beat; none named = none.
+
+    A gain over random alone flatters: drawing by popularity or by score is as easy, and often enough.
+    """
+    from ..active.simulate import USER_COLD
+
+    simple = ("popularity",) if protocol == USER_COLD else ("popularity", "score-proportional")
+    return tuple(dict.fromkeys((*simple, *named))) if named else ()
 
 
 def save_loop(result: dict[str, Any], folder: Path) -> None:
@@ -97,13 +113,15 @@ def loop_rows(result: dict[str, Any], metric: str = "ndcg@10") -> list[dict[str,
             row[f"{metric} at {budget:,}"] = sum(values[place] for values in curve) / len(curve)
         if ALL in found["curve"]:
             row["all items"] = sum(values[-1] for values in found["curve"][ALL]) / len(curve)
-        gain = found["aulc_gain"][metric]
-        row["against random"] = (
-            f"{gain['mean']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}]"
-            if name != "random"
-            else ""
-        )
+        row["against random"] = "" if name == "random" else _gain(found["aulc_gain"][metric])
         saved = found["labels_saved"].get(str(result["budgets"][-1]))
         row["labels saved"] = "" if saved is None or name == "random" else f"{saved:.1f}x"
         rows.append(row)
     return rows
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    """A gain and its interval, which one seed does not give."""
+    if gain["low"] is None or gain["high"] is None:
+        return f"{gain['mean']:+.1%} (one seed)"
+    return f"{gain['mean']:+.1%} [{gain['low']:+.1%}, {gain['high']:+.1%}]"

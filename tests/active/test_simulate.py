@@ -1,6 +1,7 @@
 """Simulated rounds: the JSON is whole, resumable and repeatable, and asking well pays on planted data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import scipy.sparse as sp
 
 from coldframe.active.simulate import SimulationConfig, area, simulate, summarise
 from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
+from coldframe.commands.simulating import loop_rows
 from coldframe.kg.errors import UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
+from coldframe.report.sections import Facts, render
 
 CONFIG = SimulationConfig(
     strategies=("score-proportional", "auto"), budgets=(60, 120), seeds=(0, 1), at_least=5
@@ -52,6 +55,21 @@ def test_the_result_has_all_parts_and_is_json(graph, tmp_path):
     again = simulate(graph, CONFIG, folder=tmp_path, progress=lambda *told: seen.append(told))
     assert again == result
     assert len(seen) == 3
+
+
+def test_kept_seeds_are_those_of_the_same_graph_and_version(graph, tmp_path, monkeypatch):
+    """Other interactions, other edges or another version of ours: everything is played again."""
+    config = SimulationConfig(strategies=("popularity",), budgets=(60,), seeds=(0,), at_least=5)
+    played = simulate(graph, config, folder=tmp_path)
+    events = graph.interactions
+    turned = replace(events, item=(events.item + 1) % graph.n_items)
+    edges = {kind: EdgeSet(old.index[:, :-9]) for kind, old in graph.edges.items()}
+    for other in (graph.with_interactions(turned), replace(graph, edges=edges)):
+        assert simulate(other, config, folder=tmp_path) == simulate(other, config) != played
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setattr("coldframe.active.simulate.__version__", "0.0.0")
+    simulate(graph, config, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_parallel_processes_give_the_same(graph):
@@ -104,8 +122,9 @@ def test_the_metric_over_all_items_is_that_of_the_full_ranking(graph):
     assert world.measure(world.posterior)["all-ndcg@10"] == pytest.approx(np.mean(values))
 
 
-def test_labels_saved_reads_randoms_curve():
-    outcome = {
+@pytest.fixture
+def outcome() -> dict:
+    return {
         "curves": {
             "random": {"ndcg@10": [0.1], "recall@20": [0.1]},
             "auto": {"ndcg@10": [0.3], "recall@20": [0.9]},
@@ -118,12 +137,30 @@ def test_labels_saved_reads_randoms_curve():
             "recall@20": [0.1, 0.2, 0.3],
         },
     }
+
+
+def test_labels_saved_reads_randoms_curve(outcome):
     config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0,))
     result = summarise(config, ["random", "auto"], [outcome])
-    auto = result["strategies"]["auto"]
+    auto, random = result["strategies"]["auto"], result["strategies"]["random"]
+    assert random["labels_saved"] == random["labels_saved_by"]["recall@20"] == {"100": 1.0}
+    assert random["saved_at_least"]["recall@20"] == {"100": False}
     assert auto["labels_saved"]["100"] == pytest.approx(2 * np.sqrt(2))
     assert auto["labels_saved_by"]["recall@20"]["100"] == 4.0
     assert auto["saved_at_least"] == {"ndcg@10": {"100": False}, "recall@20": {"100": True}}
+
+
+def test_one_seed_gives_no_interval_and_every_reader_says_so(outcome):
+    config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0,))
+    result = summarise(config, ["random", "auto"], [outcome])
+    gain = result["strategies"]["auto"]["aulc_gain"]["ndcg@10"]
+    assert gain == {"mean": pytest.approx(2.0), "low": None, "high": None}
+    assert "one seed gives no interval" in result["verdict"][0]
+    assert loop_rows(result)[1]["against random"] == "+200.0% (one seed)"
+    assert "one seed" not in loop_rows(result)[0]["against random"]
+    document = render(Facts(title="one seed", loop=result))
+    assert "1000000" not in document
+    assert "+1e" not in json.dumps(result, allow_nan=False)
 
 
 def test_area_is_over_the_logarithm():

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coldframe import cli
+from coldframe.commands.simulating import beside
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
 
 RUNNER = CliRunner()
@@ -101,6 +102,13 @@ def test_interviews_are_simulated_by_the_loop(base, tmp_path):
     assert run(*words, "--strategies", "auto", code=2)["error"]["kind"] == "usage"
 
 
+def test_the_loop_sets_simple_strategies_beside_the_named():
+    assert beside("user-cold", ["interview"]) == ("popularity", "interview")
+    cold = ("popularity", "score-proportional", "auto")
+    assert beside("rated-only", ["auto", "popularity"]) == cold
+    assert beside("rated-only", []) == ()
+
+
 def test_a_wrong_interview_is_refused(base, tmp_path):
     answers = tmp_path / "answers.csv"
     words = ("interview", base / "run", "--answers", answers)
@@ -124,6 +132,8 @@ def test_rounds_of_growing_size_until_a_rule_says_stop(base, made, tmp_path):
     asked = run(*words)["questions"]
     assert len(asked) == 30  # the first of growing rounds has room for all
     assert len(run(*words)["questions"]) == 30  # open: the same again
+    for wrong in ("--budget 0", "--budget -3", "--budget nan", "--budget 5 --strategy rndom"):
+        assert run("acquire", folder, *wrong.split(), code=2)["error"]["kind"] == "usage"
     lines = [f"{row['user']},{row['item']},like" for row in asked]
     answers.write_text("\n".join(["user,item,answer", *lines]))
     run("label", folder, answers)
