@@ -36,7 +36,6 @@ CONSTRAINTS = frozenset(
         "minLength",
         "maxLength",
         "pattern",
-        "flags",
         "in",
         "hasValue",
     ]
@@ -52,6 +51,7 @@ _WORDS = frozenset(
         "order",
         "group",
         "deactivated",
+        "flags",
     ]
 )
 
@@ -99,7 +99,8 @@ def core_shapes(triples: Iterable[ox.Quad], source: str) -> list[CoreShape]:
             raise SchemaError("shapes are not made of triple terms", where=source)
         nodes[str(triple.subject)] = triple.subject
         about[str(triple.subject)][triple.predicate.value].append(triple.object)
-    shapes = []
+    shapes: list[CoreShape] = []
+    known = False
     for name, values in sorted(about.items()):
         targets = [(kind, term.value) for kind in _TARGETS for term in values.get(SH + kind, ())]
         is_class = any(_is(term, SH + "NodeShape") for term in values.get(RDF_TYPE, ()))
@@ -109,11 +110,27 @@ def core_shapes(triples: Iterable[ox.Quad], source: str) -> list[CoreShape]:
         ):
             targets.append(("targetClass", nodes[name].value))
         if targets:
-            parts = [values, *(about[str(term)] for term in values.get(SH + "property", ()))]
-            shapes += [_shape(tuple(targets), part, about, source) for part in parts]
-    if not shapes:
+            inner = [about[str(term)] for term in values.get(SH + "property", ())]
+            if any(SH + "property" in part for part in inner):
+                raise SchemaError(
+                    "a property shape within a property shape is not known to the engine 'core'",
+                    where=source,
+                    hint="name the inner one's target, or take the engine 'pyshacl'",
+                )
+            parts = [part for part in (values, *inner) if not _switched_off(part)]
+            if not _switched_off(values):
+                shapes += [_shape(tuple(targets), part, about, source) for part in parts]
+            known = True
+    if not known:
         raise SchemaError("no shape with a target", where=source)
     return [shape for shape in shapes if shape.constraints]
+
+
+def _switched_off(values: Mapping[str, list[Term]]) -> bool:
+    return any(
+        str(getattr(term, "value", "")) in ("true", "1")
+        for term in values.get(SH + "deactivated", ())
+    )
 
 
 def _shape(

@@ -169,3 +169,25 @@ def test_shapes_that_would_crash_a_parser_are_refused(tmp_path: Path) -> None:
     path.write_text("<<( <a:s> <a:p> " * 100_000)
     with pytest.raises(ParseError):
         check_shapes(quads(tmp_path, ""), path)
+
+
+@pytest.mark.parametrize("engine", ["pyshacl", "core"])
+def test_flags_and_what_is_switched_off(tmp_path: Path, engine: str) -> None:
+    data = quads(tmp_path, 'ex:a a ex:T ; ex:p "abc" . ex:b a ex:T ; ex:p "xyz" .')
+    shapes = tmp_path / "shapes.ttl"
+    pattern = 'sh:property [ sh:path ex:p ; sh:pattern "^A" ; sh:flags "i" ]'
+    off = "sh:property [ sh:path ex:q ; sh:minCount 1 ; sh:deactivated true ]"
+    shapes.write_text(f"{PREFIXES} ex:S sh:targetClass ex:T ; {pattern} ; {off} .")
+    assert [found.iri for found in check_shapes(data, shapes, engine=engine)] == [
+        "https://example.org/b"
+    ]
+    shapes.write_text(f"{PREFIXES} ex:S sh:targetClass ex:T ; sh:deactivated true ; {pattern} .")
+    assert not check_shapes(data, shapes, engine=engine)
+
+
+def test_shapes_within_property_shapes_are_never_passed_over(tmp_path: Path) -> None:
+    inner = "sh:property [ sh:path ex:p ; sh:property [ sh:path ex:q ; sh:minCount 1 ] ]"
+    shapes = tmp_path / "shapes.ttl"
+    shapes.write_text(f"{PREFIXES} ex:S sh:targetClass ex:T ; {inner} .")
+    with pytest.raises(SchemaError, match="within a property shape"):
+        check_shapes(quads(tmp_path, "ex:a a ex:T ."), shapes, engine="core")
