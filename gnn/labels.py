@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..kg.errors import DataError
 from ..kg.graph import Graph, Interactions
+from ..kg.split import pair_codes
 
 
 def labelled_rows(
@@ -37,3 +40,18 @@ def labelled_rows(
         round=rows["round"].to_numpy() if "round" in names else 1,
         split_names=split_names,
     )
+
+
+def corrections(
+    train: Interactions, rows: Interactions, n_items: int
+) -> tuple[Interactions, npt.NDArray[np.bool_]]:
+    """Which answers count: the last about each pair of `rows`, and what was told before of the others.
+
+    Returns:
+        the rows that count, and a mask of the rows of `train` that they take the place of. Of the
+        catalog's own interactions (round 0) none is.
+    """
+    codes = pair_codes(rows, n_items)
+    _, last = np.unique(codes[::-1], return_index=True)
+    rows = rows.select(np.sort(len(rows) - 1 - last))
+    return rows, np.isin(pair_codes(train, n_items), codes) & (train.round > 0)

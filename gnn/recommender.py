@@ -14,7 +14,7 @@ import torch
 from ..kg.catalog import Catalog
 from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
-from ..kg.split import Split, hold_out_per_user, pair_codes, rng_for
+from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
 from .calibration import Calibration
@@ -26,7 +26,7 @@ from .encoder_state import vocabularies_of
 from .explanation import Explanation, explain
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
-from .labels import labelled_rows
+from .labels import corrections, labelled_rows
 from .neighbours import similar_items
 from .part_state import (
     catalog_of,
@@ -275,16 +275,14 @@ class Recommender:
         """
         rows = answers if isinstance(answers, Interactions) else self.interactions(answers)
         train = self.data.train
-        rows = _last_of_each_pair(rows, self.graph.n_items)
-        again = np.isin(pair_codes(train, self.graph.n_items), pair_codes(rows, self.graph.n_items))
-        again &= train.round > 0
+        rows, corrected = corrections(train, rows, self.graph.n_items)
         prior = self._scorer.parts.get("kg-prior")
         if isinstance(prior, KGPrior):
             beliefs = prior.posterior
-            if again.any():
-                beliefs = beliefs.without(train.user[again], train.item[again])
+            if corrected.any():
+                beliefs = beliefs.without(train.user[corrected], train.item[corrected])
             prior.restore(beliefs.update(rows.user, rows.item, rows.label))
-        self._data = self.data.with_train(train.select(~again).concat(rows))
+        self._data = self.data.with_train(train.select(~corrected).concat(rows))
         return self
 
     def interactions(self, answers: pa.Table) -> Interactions:
@@ -397,10 +395,3 @@ class Recommender:
         scorer.members = load_members(checkpoint.path, members, data, self.device)
         if "calibration" in checkpoint.groups:
             scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])
-
-
-def _last_of_each_pair(rows: Interactions, n_items: int) -> Interactions:
-    """The rows without those that a later one of the same pair corrects."""
-    codes = pair_codes(rows, n_items)[::-1]
-    _, first = np.unique(codes, return_index=True)
-    return rows.select(np.sort(len(rows) - 1 - first))

@@ -38,6 +38,7 @@ from ..kg.graph import Interactions
 from ..kg.split import Split
 from ..kg.table_files import seal, unseal
 from .checkpoint import checkpoint_name
+from .labels import corrections
 from .plain import to_plain
 from .recommender import Progress, Recommender
 from .toml_text import dumps
@@ -189,7 +190,8 @@ class Run:
         if self.about["refit"]:
             train, valid = train.concat(valid), Interactions.empty()
         for number in range(1, self.round + 1):
-            train = train.concat(self.labels(number))
+            rows, corrected = corrections(train, self.labels(number), self.catalog.graph.n_items)
+            train = train.select(~corrected).concat(rows)
         # Not the latest: a round that was cut off may have left a newer one.
         return Recommender.load(
             safe_join(self.path / "checkpoints", checkpoint_name(self.round)),
