@@ -46,6 +46,8 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
             return tuple(_typed(get_args(hint)[0], one, where) for one in value)
         raise UsageError(f"got {value!r}, expected a list", where=where)
     if hint is float and type(value) is int:
+        if abs(value) > 10**300:  # whole numbers in TOML have no bound
+            raise UsageError(f"got {value.bit_length()} bits, expected a usual number", where=where)
         return float(value)
     if hint in _WORDS and type(value) is not hint:
         raise UsageError(f"got {value!r}, expected {_WORDS[hint]}", where=where)

@@ -62,6 +62,9 @@ def parse_schema(text: str, source: str) -> Schema:
     return _Parser(source, top).schema(text)
 
 
+_LARGEST = 1e300  # of a threshold; whole numbers in TOML have no bound
+
+
 class _Parser(Values):
     """Walks the TOML tree from the top."""
 
@@ -222,6 +225,8 @@ class _Parser(Values):
             raise self.fail(f"{key}.positive", f"expected a number, got {value!r}")
         if "rating" not in table:
             raise self.fail(f"{key}.positive", "a threshold needs the role `rating`")
+        if not abs(value) < _LARGEST:
+            raise self.fail(f"{key}.positive", "expected a number of usual size")
         return float(value)
 
     def table_map(self, name: str, table: dict[str, Any]) -> TableMap:

@@ -132,13 +132,16 @@ def seal(table: pa.Table) -> pa.Table:
 
 
 def unseal(table: pa.Table, path: StrPath) -> pa.Table:
-    """A sealed table as it was; one that was never sealed as it is.
+    """A sealed table as it was.
 
     Raises:
-        IntegrityError: the content is not what was sealed.
+        IntegrityError: the content is not what was sealed, or the seal is gone.
     """
     kept = dict(table.schema.metadata or {})
-    if kept.pop(_SEAL, None) not in (None, _content(table)):
+    found = kept.pop(_SEAL, None)
+    if found is None:
+        raise IntegrityError("its seal is missing", where=str(path))
+    if found != _content(table):
         raise IntegrityError("its content was changed", where=str(path))
     return table.replace_schema_metadata(kept or None)
 

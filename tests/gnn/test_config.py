@@ -92,6 +92,7 @@ def test_an_unknown_key_names_itself_and_the_nearest(
         ({"hybrid": {"parts": ["ease", 4]}}, "hybrid.parts", "text"),
         ({"hybrid": {"training": {"epochs": "many"}}}, "hybrid.training.epochs", "a whole number"),
         ({"hybrid": {"training": {"epochs": 2.5}}}, "hybrid.training.epochs", "a whole number"),
+        ({"hybrid": {"training": {"clip": 10**400}}}, "hybrid.training.clip", "a usual number"),
         ({"hybrid": {"training": {"epochs": True}}}, "hybrid.training.epochs", "a whole number"),
         ({"hybrid": {"gate": {"cold_cost": "1"}}}, "hybrid.gate.cold_cost", "a number"),
         ({"refit": 1}, "refit", "true or false"),

@@ -89,6 +89,12 @@ def test_a_schema_survives_pickling_and_names_its_text() -> None:
             "",
         ),
         ('rating = "ex:stars"', "positive = 4", "events.rating.positive", ""),
+        (
+            'rating = "ex:stars"',
+            f'rating = "ex:stars"\npositive = 1{"0" * 400}',
+            "events.rating.positive",
+            "",
+        ),
         ('"ex:item/{}"', '"ex:item/"', "nodes.item.iri", ""),
         ('id = "id"\n', "", "tables.items.id", ""),
         ('columns.price = "price"', 'columns.prise = "price"', "tables.items.columns", "price"),
