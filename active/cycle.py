@@ -21,7 +21,8 @@ from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
 from .acquire import AskConfig, acquire
-from .answers import DISLIKE, LIKE, RATING, Answer
+from .answers import DISLIKE, LIKE, Answer
+from .fold import label_of
 from .journal import TellReport
 from .rounds import Rounds
 
@@ -98,8 +99,10 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
     def refuse(answer: Answer) -> str | None:
         if answer.round > run.round + 1:
             return f"round {answer.round} is yet to come, this is round {run.round + 1}"
-        if answer.answer == RATING and positive is None and answer.rating not in (0.0, 1.0):
-            return f"rating {answer.rating:g}: the schema does not say which ratings are positive"
+        try:
+            label_of(answer, positive)
+        except DataError as error:
+            return str(error)
         return None
 
     # Answers belong to the round in which they are learned, also those that nobody was asked for.

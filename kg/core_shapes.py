@@ -117,10 +117,13 @@ def core_shapes(triples: Iterable[ox.Quad], source: str) -> list[CoreShape]:
                     where=source,
                     hint="name the inner one's target, or take the engine 'pyshacl'",
                 )
-            parts = [part for part in (values, *inner) if not _switched_off(part)]
-            if not _switched_off(values):
-                shapes += [_shape(tuple(targets), part, about, source) for part in parts]
             known = True
+            parts = () if _switched_off(values) else (values, *inner)
+            shapes += [
+                _shape(tuple(targets), part, about, source)
+                for part in parts
+                if not _switched_off(part)
+            ]
     if not known:
         raise SchemaError("no shape with a target", where=source)
     return [shape for shape in shapes if shape.constraints]
