@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from seeds import seeds_of  # type: ignore[import-not-found]  # beside this script
 
 
 def main() -> None:
@@ -128,15 +129,6 @@ def randomised(graph: Any, seed: int = 0) -> Any:
     texts = {name: tuple(column[k] for k in order) for name, column in items.texts.items()}
     nodes[graph.item_type] = replace(items, texts=texts, categories={})
     return replace(graph, nodes=nodes, edges=edges)
-
-
-def seeds_of(text: str) -> list[int]:
-    """[0, 1, 2, 7] of "0-2,7"."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        seeds += range(int(first), int(last or first) + 1)
-    return seeds
 
 
 if __name__ == "__main__":

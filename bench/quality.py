@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
+from seeds import seeds_of  # type: ignore[import-not-found]  # beside this script
 
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.ablation import AblationConfig
@@ -67,7 +68,7 @@ def main() -> None:
     catalog = Catalog.open(given.catalog)
     values: Values = defaultdict(list)
     seconds = []
-    for seed in _numbers(given.seeds):
+    for seed in seeds_of(given.seeds):
         split = make_split(catalog.graph, given.protocol, seed)
         for variant in given.variants.split(","):
             start = time.perf_counter()
@@ -80,7 +81,7 @@ def main() -> None:
     result = {
         "catalog": catalog.name,
         "protocol": split.name,
-        "seeds": _numbers(given.seeds),
+        "seeds": seeds_of(given.seeds),
         "refit": given.refit,
         "fit_seconds": round(float(np.mean(seconds)), 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
@@ -158,15 +159,6 @@ def _interval(found: Sequence[float]) -> dict[str, float]:
         return {"mean": round(mean, 4)}
     half = float(student.ppf(0.975, len(found) - 1) * np.std(found, ddof=1) / math.sqrt(len(found)))
     return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4)}
-
-
-def _numbers(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    return (
-        list(range(int(first), int(last or first) + 1))
-        if "," not in text
-        else [int(word) for word in text.split(",")]
-    )
 
 
 if __name__ == "__main__":

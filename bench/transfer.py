@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 
 import numpy as np
+from seeds import seeds_of  # type: ignore[import-not-found]  # beside this script
 
 from coldframe.active.auto import find_strategy
 from coldframe.active.simulate import CUTS
@@ -43,13 +44,12 @@ def main() -> None:
     catalog = Catalog.open(given.catalog)
     graph = catalog.graph
     text = embed_nodes(graph, TextConfig(), cache=None, device="cpu")
-    low, _, high = given.seeds.partition("-")
     plans = {
         given.strategy: [int(n) for n in given.chosen.split(",")],
         "random": [int(n) for n in given.random.split(",")],
     }
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for seed in range(int(low), int(high or low) + 1):
+    for seed in seeds_of(given.seeds):
         start = time.perf_counter()
         world = build_world(graph, "kg-coldstart-open", seed)
         data = TrainingData(graph, world.case.split.train, text)
