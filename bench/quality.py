@@ -137,6 +137,7 @@ def _measure_at(
 def _add(
     values: Values, models: dict[str, Any], model: Recommender, split: Split, seed: int
 ) -> None:
+    """Evaluate on the test part and append every metric."""
     found = evaluate(models, model.data, split, seed=seed)
     for one in models:
         for segment in found.segment_names:

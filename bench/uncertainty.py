@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+from seeds import seeds_of  # type: ignore[import-not-found]  # beside this script
 
 from coldframe.datasets.generated import generate_catalog
 from coldframe.datasets.splits import make_split
@@ -47,8 +48,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     given = parser.parse_args()
-    first, _, last = given.seeds.partition("-")
-    found = [one(seed, given) for seed in range(int(first), int(last or first) + 1)]
+    found = [one(seed, given) for seed in seeds_of(given.seeds)]
     rows = {
         segment: {
             method: {name: summary([run[segment][method][name] for run in found]) for name in names}
