@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -12,24 +12,22 @@ import numpy as np
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
-from ..kg.split import hold_out_items, hold_out_per_user, rng_for
+from ..kg.split import hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
-from .calibration import Calibration, CalibrationConfig, HeldOut, held_out_pairs, kind_of_pairs
+from .calibration import Calibration, CalibrationConfig, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
-from .gate import RARE, Gate, GateConfig
+from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
-from .lesson import Block, Lesson
+from .lesson import Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, make_part
-from .scorer_base import BoolArray, Scorer, check_users, fitted, standardise
+from .rehearsal import Rehearsal
+from .scorer_base import Scorer, check_users, fitted
 from .trainer import EncoderConfig, EncoderScorer, EncoderState, TrainingConfig
 from .uncertainty import DropoutConfig, deviation
 
 _LOG = logging.getLogger(__name__)
-
-# Entries of (parts, users, items) looked at at a time while the gate's lesson is made: 100 MB.
-_BLOCK_ENTRIES = 25_000_000
 
 # Share of the encoder's training that may go into writing checkpoints to resume from.
 _CHECKPOINT_SHARE = 0.05
@@ -302,111 +300,6 @@ class Hybrid:
             self.progress(what, done, of)
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """A cold start in play: `data` lacks what `targets` holds.
-
-    Attributes:
-        data: the training data less the hidden items, the thinned items' rest, the hidden users.
-        targets: what was taken away, with the validation pairs.
-        users: hidden users, sorted.
-        hidden, thinned: items of which all, or all but a few pairs are targets.
-    """
-
-    data: TrainingData
-    targets: Interactions
-    users: IntArray
-    seed: int
-    hidden: IntArray
-    thinned: IntArray
-
-    @classmethod
-    def plan(
-        cls, data: TrainingData, valid: Interactions, config: GateConfig, seed: int
-    ) -> Rehearsal:
-        """Draw what is hidden."""
-        rng = rng_for(seed, "gate rehearsal")
-        n_items = data.n_items
-        # What is drawn depends on which rows there are, not on their order.
-        train = data.train.select(np.lexsort((data.train.label, data.train.item, data.train.user)))
-        share = config.hidden_share + config.thinned_share
-        drawn = hold_out_items(train, n_items, share, rng, at_least=RARE)
-        rng.shuffle(drawn)
-        cut = round(len(drawn) * config.hidden_share / share) if share else 0
-        hidden, thinned = drawn[:cut], drawn[cut:]
-        keep = rng.integers(1, RARE, n_items)
-        shuffled = rng.permutation(len(train))
-        order = shuffled[np.argsort(train.item[shuffled], kind="stable")]
-        start = np.searchsorted(train.item[order], train.item[order], side="left")
-        rank = np.empty(len(train), np.int64)
-        rank[order] = np.arange(len(train)) - start
-        known = np.flatnonzero(data.user_degree > 0)
-        users = np.sort(rng.choice(known, round(config.hidden_users * len(known)), replace=False))
-        gone = np.isin(train.item, hidden) | np.isin(train.user, users)
-        gone |= np.isin(train.item, thinned) & (rank >= keep[train.item])
-        stays = ~np.isin(valid.item, hidden)
-        targets = train.select(gone & (train.label == 1)).concat(
-            valid.select((valid.label == 1) & stays)
-        )
-        return cls(data.with_train(train.select(~gone)), targets, users, seed, hidden, thinned)
-
-    def warm_targets(self) -> Interactions:
-        """Targets of known users on trained items: what the encoder's training stops by."""
-        trained = self.data.item_degree[self.targets.item] >= RARE
-        return self.targets.select(trained & (self.data.user_degree[self.targets.user] > 0))
-
-    def lesson(self, parts: Mapping[str, Scorer], config: GateConfig) -> Lesson:
-        """What a sample of users should find, among what the parts rank high for them."""
-        data = self.data
-        truth = self.targets.matrix(data.n_users, data.n_items)
-        wanted = np.flatnonzero(np.diff(truth.indptr) > 0)
-        users = _sample(wanted, self.users, config.max_users, rng_for(self.seed, "gate users"))
-        count = max(1, len(users) * len(parts) * data.n_items // _BLOCK_ENTRIES)
-
-        def blocks() -> Iterator[Block]:
-            for chosen in np.array_split(users, count):
-                z = np.empty((len(parts), len(chosen), data.n_items), np.float32)
-                for position, part in enumerate(parts.values()):
-                    z[position] = standardise(part.score(chosen))
-                known = (data.positives[chosen] + data.negatives[chosen]).toarray() > 0
-                yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
-
-        return Lesson.build(
-            blocks(),
-            data.catalog_degree,
-            wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
-        )
-
-    def held_out(
-        self, parts: Mapping[str, Scorer], gate: Gate, config: CalibrationConfig
-    ) -> HeldOut:
-        """Pairs of a sample of users at the rates at which they would be met.
-
-        Not of items without any pair to find, nor, for known users, of thinned items, of which far
-        more is to be found than of items that are rare by themselves.
-        """
-        data = self.data
-        known = np.flatnonzero(data.user_degree > 0)
-        everybody = np.union1d(known, self.users)
-        rng = rng_for(self.seed, "calibration users")
-        users = _sample(everybody, self.users, config.max_users, rng)
-        shut = data.item_degree == 0
-        shut[self.hidden] = False
-        thinned = np.zeros(data.n_items, bool)
-        thinned[self.thinned] = True
-
-        def score(block: IntArray) -> FloatArray:
-            scores = [part.score(block) for part in parts.values()]
-            return gate.combine(scores, data.catalog_degree, data.user_degree[block])
-
-        def closed(block: IntArray) -> BoolArray:
-            out = (data.positives[block] + data.negatives[block]).toarray() > 0
-            return np.asarray(out | shut | (thinned & (data.user_degree[block] > 0)[:, None]))
-
-        truth = self.targets.matrix(data.n_users, data.n_items)
-        return held_out_pairs(users, score, data, truth, closed, config, self.seed)
-
-
 def _encoder_name(number: int) -> str:
     return f"encoder-{number}" if number else "encoder"
 
@@ -415,12 +308,3 @@ def _kept_settings(work: Path | None) -> dict[str, object]:
     """What an interrupted fit had tuned already."""
     path = None if work is None else latest(work / "settings")
     return {} if path is None else settings_in(load_checkpoint(path).meta["settings"])
-
-
-def _sample(wanted: IntArray, hidden: IntArray, most: int, rng: np.random.Generator) -> IntArray:
-    """At most `most` of the users wanted, a fifth of them hidden ones where there are so many."""
-    new = np.intersect1d(wanted, hidden)
-    old = np.setdiff1d(wanted, hidden)
-    new = rng.choice(new, min(len(new), most // 5), replace=False)
-    old = rng.choice(old, min(len(old), most - len(new)), replace=False)
-    return np.sort(np.concatenate([old, new]))

@@ -12,10 +12,11 @@ from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.evaluate import Evaluation, evaluate
 from coldframe.gnn.gate import GateConfig
-from coldframe.gnn.hybrid import Hybrid, HybridConfig, Rehearsal
+from coldframe.gnn.hybrid import Hybrid, HybridConfig
 from coldframe.gnn.parts import PARTS, make_part
 from coldframe.gnn.popularity import Popularity, RandomScorer
 from coldframe.gnn.recommender import Recommender
+from coldframe.gnn.rehearsal import Rehearsal
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.errors import StateError, UnknownIdError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
