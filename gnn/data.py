@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.graph import FloatArray, Graph, Interactions
@@ -85,6 +86,13 @@ class TrainingData:
         told = np.bincount(liked.item[liked.round > 0], minlength=self.n_items)
         count = np.bincount(own.item, minlength=self.n_items)
         return np.where(told >= _TELLING, self.item_degree, count)
+
+    @cached_property
+    def told(self) -> npt.NDArray[np.bool_]:
+        """Items, cold by `catalog_degree`, about which something was told in a round, (n_items,)."""
+        answered = np.bincount(self.train.item[self.train.round > 0], minlength=self.n_items) > 0
+        own = (self.train.label == 1) & (self.train.round == 0)
+        return np.asarray(own.any() & answered & (self.catalog_degree == 0))
 
     @cached_property
     def user_degree(self) -> IntArray:

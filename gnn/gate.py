@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .scorer_base import require, standardise
+from .scorer_base import BoolArray, require, standardise
 
-KINDS = ("cold", "rare", "common", "new-user")
+KINDS = ("cold", "rare", "common", "new-user", "told")
 RARE = 5  # items with fewer trained interactions than this, and at least one, are rare
+_NEW_USER, _TOLD = KINDS.index("new-user"), KINDS.index("told")
 
 Kind = npt.NDArray[np.int8]
 
@@ -34,7 +35,7 @@ class GateConfig:
             target pair.
     """
 
-    cold_cost: float = 0.03
+    cold_cost: float = 0.05
     hidden_share: float = 0.1
     thinned_share: float = 0.05
     hidden_users: float = 0.03
@@ -56,53 +57,69 @@ class Gate:
     the item), k the kind of the pair (`KINDS`), and d the logarithms of the degrees.
 
     Attributes:
-        weights: w, v and q, float32 (3, 4, P).
-        bias: b and c, float32 (2, 4); c of new users, who all have the same d_u, is not used.
+        weights: w, v and q, float32 (3, 5, P).
+        bias: b and c, float32 (2, 5); c of new users, who all have the same d_u, is not used.
     """
 
     weights: FloatArray
     bias: FloatArray
 
     def combine(
-        self, scores: Sequence[FloatArray], item_degree: IntArray, user_degree: IntArray
+        self,
+        scores: Sequence[FloatArray],
+        item_degree: IntArray,
+        user_degree: IntArray,
+        told: BoolArray | None = None,
     ) -> FloatArray:
         """Scores (b, n_items) of the parts' scores, each (b, n_items); NaN where no part knows.
 
         Args:
             item_degree: (n_items,) trained interactions; user_degree: (b,).
+            told: (n_items,) items that are known by answers alone; None = there are none.
         """
         known = np.zeros(scores[0].shape, bool)
         out = np.zeros(scores[0].shape, np.float32)
-        for raw, share in zip(scores, self.shares(scores, item_degree, user_degree), strict=True):
+        shares = self.shares(scores, item_degree, user_degree, told)
+        for raw, share in zip(scores, shares, strict=True):
             known |= ~np.isnan(raw)
             out += share
-        out += self.offsets(item_degree, user_degree)
+        out += self.offsets(item_degree, user_degree, told)
         out[~known] = np.nan
         return out
 
-    def offsets(self, item_degree: IntArray, user_degree: IntArray) -> FloatArray:
+    def offsets(
+        self, item_degree: IntArray, user_degree: IntArray, told: BoolArray | None = None
+    ) -> FloatArray:
         """b + c d_u of every pair, (b, n_items)."""
-        kind, (b, c) = kind_of(item_degree), self.bias
+        kind, (b, c) = kind_of(item_degree, told), self.bias
         old = b[kind][None, :] + scaled(user_degree)[:, None] * c[kind][None, :]
-        return np.asarray(np.where((user_degree == 0)[:, None], b[3], old), np.float32)
+        return np.asarray(np.where((user_degree == 0)[:, None], b[_NEW_USER], old), np.float32)
 
     def shares(
-        self, scores: Sequence[FloatArray], item_degree: IntArray, user_degree: IntArray
+        self,
+        scores: Sequence[FloatArray],
+        item_degree: IntArray,
+        user_degree: IntArray,
+        told: BoolArray | None = None,
     ) -> Iterator[FloatArray]:
         """What each part adds, (b, n_items), one part in memory at a time; arguments as `combine`."""
-        kind, d_item, d_user = kind_of(item_degree), scaled(item_degree), scaled(user_degree)
+        kind = kind_of(item_degree, told)
+        d_item, d_user = scaled(item_degree), scaled(user_degree)
         new_user = user_degree == 0
         w, v, q = self.weights
         for part, raw in enumerate(scores):
             factor = (w[kind, part] + v[kind, part] * d_item)[None, :]
             factor = factor + d_user[:, None] * q[kind, part][None, :]
-            factor[new_user] = w[3, part] + v[3, part] * d_item
+            factor[new_user] = w[_NEW_USER, part] + v[_NEW_USER, part] * d_item
             yield np.nan_to_num(standardise(raw)) * factor
 
 
-def kind_of(item_degree: IntArray) -> Kind:
-    """0 = cold, 1 = rare, 2 = common, by trained interactions."""
-    return ((item_degree > 0).astype(np.int8) + (item_degree >= RARE)).astype(np.int8)
+def kind_of(item_degree: IntArray, told: BoolArray | None = None) -> Kind:
+    """Positions in `KINDS`: told, or else cold, rare or common by trained interactions."""
+    kind = ((item_degree > 0).astype(np.int8) + (item_degree >= RARE)).astype(np.int8)
+    if told is not None:
+        kind[told] = _TOLD
+    return kind
 
 
 def scaled(degree: IntArray) -> FloatArray:

@@ -25,6 +25,8 @@ _SCALES = (0.7, 1.0, 1.4)  # of the cold items' scores, against those of common 
 _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
 _JUDGES = 2000  # users by whom the kinds are set against each other
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
+_PLAYED = 0.3  # of the common items, those that play items known by answers alone
+_COLD, _COMMON, _TOLD = (KINDS.index(name) for name in ("cold", "common", "told"))
 
 
 def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
@@ -40,7 +42,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     weights = np.zeros((3, len(KINDS), n_parts), np.float32)
     weights[0] = 1.0 / n_parts
     lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
-    for kind, (name, found) in enumerate(zip(KINDS, lists, strict=True)):
+    for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
@@ -48,7 +50,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0
-    return _merge(lesson, Gate(weights, np.zeros((2, len(KINDS)), np.float32)), config)
+    gate = _merge(lesson, Gate(weights, np.zeros((2, len(KINDS)), np.float32)), config)
+    return _with_told(gate, lesson)
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,42 @@ def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, 
         best = max(best, middle)
         low, high = (middle[3], high) if middle[0] else (low, middle[3])
     return best
+
+
+def _with_told(gate: Gate, lesson: Lesson) -> Gate:
+    """How items stand of which only answers are known: as common ones by their posterior alone.
+
+    The rehearsal has no such items. A random part of the common ones takes their place: these are scored
+    by slope and intercept over the posterior's z among the others with the gate's own scores, and the
+    two numbers are those by which what was hidden is likeliest. Without a posterior, or too little to
+    learn from, they stand as cold items do.
+    """
+    weights, bias = gate.weights.copy(), gate.bias.copy()
+    weights[:, _TOLD], bias[:, _TOLD] = weights[:, _COLD], bias[:, _COLD]
+    common = lesson.common.rows(np.flatnonzero(lesson.common.truth.any(axis=1)))
+    if lesson.answering is None or len(common) < _ENOUGH:
+        return Gate(weights, bias)
+    task = _Task.build(common, lesson.item_degree, user_degrees=True)
+    played = np.random.default_rng(0).random(len(lesson.item_degree)) < _PLAYED
+    told = torch.from_numpy(played[common.item])
+    score = torch.from_numpy(task.scores(gate.weights[:, _COMMON]) + gate.bias[0, _COMMON])
+    z, target = torch.from_numpy(task.z[lesson.answering]), torch.from_numpy(task.truth).float()
+    masked = torch.from_numpy(task.masked)
+    line = torch.tensor([1.0, 0.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([line], max_iter=30, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        logits = torch.where(told, line[0] * z + line[1], score).masked_fill(masked, -1e9)
+        value = -(logits.log_softmax(1) * target).sum() / target.sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    weights[:, _TOLD], bias[:, _TOLD] = 0.0, 0.0
+    slope, intercept = line.detach().tolist()
+    weights[0, _TOLD, lesson.answering], bias[0, _TOLD] = max(slope, 0.0), intercept
+    return Gate(weights, bias)
 
 
 def _ranked(shelves: Sequence[_Shelf]) -> tuple[FloatArray, FloatArray]:

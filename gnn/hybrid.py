@@ -111,6 +111,7 @@ class Hybrid:
         self.members: list[EncoderScorer] = []
         self.lesson: Lesson | None = None
         self._data: TrainingData | None = None
+        self._told = np.zeros(0, bool)
 
     def fit(
         self,
@@ -173,8 +174,14 @@ class Hybrid:
     def restore(self, parts: Mapping[str, Scorer], gate: Gate, data: TrainingData) -> Self:
         """Take fitted parts and a learned gate."""
         self.parts, self.gate, self._data = dict(parts), gate, data
+        self._told = data.told
         self.serves_cold_items = any(part.serves_cold_items for part in parts.values())
         self.serves_cold_users = any(part.serves_cold_users for part in parts.values())
+        return self
+
+    def hear(self, data: TrainingData) -> Self:
+        """Let cold items that answers were told of since the fit stand by these; nothing is fitted."""
+        self._told = data.told & (fitted(self._data, self.name).catalog_degree == 0)
         return self
 
     @property
@@ -258,7 +265,7 @@ class Hybrid:
         chosen = check_users(users, data.n_users)
         scores = [part.score(chosen) for part in self.parts.values()]
         gate = fitted(self.gate, self.name)
-        return gate.combine(scores, data.catalog_degree, data.user_degree[chosen])
+        return gate.combine(scores, data.catalog_degree, data.user_degree[chosen], self._told)
 
     def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
         """Chances that pairs of these scores turn out positive, pair by pair, float32 (n,).
@@ -268,7 +275,8 @@ class Hybrid:
         if self.calibration is None:
             return np.full(len(scores), np.nan, np.float32)
         data = fitted(self._data, self.name)
-        kinds = kind_of_pairs(data.catalog_degree[items], data.user_degree[users])
+        degrees = data.catalog_degree[items], data.user_degree[users]
+        kinds = kind_of_pairs(*degrees, self._told[items])
         return self.calibration.probability(scores, kinds)
 
     def deviation(self, method: str, users: IntArray, items: IntArray) -> FloatArray:
@@ -288,12 +296,11 @@ class Hybrid:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         scores = [part.score(np.array([user])) for part in self.parts.values()]
-        degrees = data.catalog_degree, data.user_degree[[user]]
-        offset = float(gate.offsets(data.catalog_degree[[item]], data.user_degree[[user]])[0, 0])
+        known = data.catalog_degree, data.user_degree[[user]], self._told
         out = {}
-        for name, share in zip(self.parts, gate.shares(scores, *degrees), strict=True):
+        for name, share in zip(self.parts, gate.shares(scores, *known), strict=True):
             out[name] = float(share[0, item])
-        return {**out, "offset": offset}
+        return {**out, "offset": float(gate.offsets(*known)[0, item])}
 
     def _say(self, what: str, done: int, of: int) -> None:
         if self.progress is not None:

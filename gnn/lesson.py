@@ -109,6 +109,7 @@ class Lesson:
         item_degree: (n_items,) in the rehearsal.
         cold_share, rare_share: of the catalog's items, those without interactions (or those hidden
             if more), and those with few.
+        answering: position of the part that takes single answers in; None = there is none.
     """
 
     hidden: Shortlist
@@ -119,6 +120,7 @@ class Lesson:
     item_degree: IntArray
     cold_share: float
     rare_share: float
+    answering: int | None = None
 
     @classmethod
     def build(
@@ -126,6 +128,7 @@ class Lesson:
         blocks: Iterable[Block],
         item_degree: IntArray,
         wanted: BoolArray,
+        answering: int | None = None,
     ) -> Self:
         """Cut the blocks down as they come; `wanted` (n_items,) = something of the item is hidden."""
         kinds = kind_of(item_degree)
@@ -152,6 +155,7 @@ class Lesson:
             item_degree=item_degree,
             cold_share=float(max(groups["hidden"].sum(), groups["cold"].sum())) / n_items,
             rare_share=float(groups["rare"].sum()) / n_items,
+            answering=answering,
         )
 
 

@@ -283,6 +283,8 @@ class Recommender:
                 beliefs = beliefs.without(train.user[corrected], train.item[corrected])
             prior.restore(beliefs.update(rows.user, rows.item, rows.label))
         self._data = self.data.with_train(train.select(~corrected).concat(rows))
+        if self._scorer.parts:
+            self._scorer.hear(self._data)
         return self
 
     def interactions(self, answers: pa.Table) -> Interactions:
@@ -390,7 +392,7 @@ class Recommender:
         parts = {
             name: restored(name, scorer.settings, checkpoint, data, self.device) for name in names
         }
-        scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data)
+        scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data).hear(self.data)
         members = checkpoint.meta["recommender"].get("members", 0)
         scorer.members = load_members(checkpoint.path, members, data, self.device)
         if "calibration" in checkpoint.groups:

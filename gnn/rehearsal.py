@@ -13,6 +13,7 @@ from ..kg.vocabulary import IntArray
 from .calibration import CalibrationConfig, HeldOut, held_out_pairs
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig
+from .kg_prior import KGPrior
 from .lesson import Block, Lesson
 from .scorer_base import BoolArray, Scorer, standardise
 
@@ -93,6 +94,7 @@ class Rehearsal:
             blocks(),
             data.catalog_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
+            answering=list(parts).index(KGPrior.name) if KGPrior.name in parts else None,
         )
 
     def held_out(

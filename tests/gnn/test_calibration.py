@@ -46,7 +46,7 @@ def test_a_wrong_score_is_put_right_on_pairs_not_seen(isotonic_from: int) -> Non
     fresh = planted(20_000, seed=1)
     after = error(fresh, calibration.probability(fresh.score, fresh.kind))
     assert after < 0.02 < 0.06 < error(fresh, expit(fresh.score))
-    for kind in range(len(KINDS)):
+    for kind in np.unique(fresh.kind):
         own = fresh.only(fresh.kind == kind)
         assert error(own, calibration.probability(own.score, own.kind)) < 0.03
 
@@ -70,11 +70,12 @@ def test_kinds_with_few_positives_share_the_curve_of_their_kin() -> None:
     pairs = planted(8000, seed=3)
     few = pairs.only((pairs.kind != 1) | (np.cumsum((pairs.kind == 1) & pairs.label) <= 3))
     calibration = Calibration.fit(few, CalibrationConfig(isotonic_from=10**9))
-    cold, rare, common, new = calibration.curves
+    cold, rare, common, new, told = calibration.curves
     kin = Curve.fit(few.only(np.isin(few.kind, (1, 2))), isotonic=False)
     assert (rare.slope, rare.intercept) == (kin.slope, kin.intercept)
     assert common.slope != rare.slope
     assert cold.intercept > new.intercept  # each of these has its own
+    assert (told.slope, told.intercept) == (kin.slope, kin.intercept)  # no rehearsal has any
 
 
 def test_nothing_is_learned_without_a_positive_or_without_another_pair() -> None:
@@ -105,10 +106,11 @@ def test_weights_undo_the_drawing() -> None:
 
 
 def test_kinds_of_pairs() -> None:
-    kinds = kind_of_pairs(np.array([0, 1, 4, 5]), np.array([[3], [0]]))
+    degree, told = np.array([0, 1, 4, 5, 0]), np.arange(5) == 4
+    kinds = kind_of_pairs(degree, np.array([[3], [0]]), told)
     assert [[KINDS[k] for k in row] for row in kinds] == [
-        ["cold", "rare", "rare", "common"],
-        ["new-user"] * 4,
+        ["cold", "rare", "rare", "common", "told"],
+        ["new-user"] * 5,
     ]
 
 
@@ -124,7 +126,7 @@ def test_chances_of_the_model_are_right_on_the_test_part(
     assert len(found["bins"]) == 10
     pairs = sum(one["pairs"] for one in found["bins"])
     assert pairs == pytest.approx(found["pairs"], abs=10)
-    line = (Curve(1.0, 0.0, np.zeros(0), np.zeros(0)),) * 4
+    line = (Curve(1.0, 0.0, np.zeros(0), np.zeros(0)),) * len(KINDS)
     raw = assess(scorer.score, Calibration(line), planted_model.data, planted_split)
     assert raw["ece"] > 5 * found["ece"]
     again = assess(scorer.score, scorer.calibration, planted_model.data, planted_split)

@@ -32,9 +32,9 @@ class Planted:
             self.z[:, users], self.truth[users], self.known[users], self.user_degree[users]
         )
 
-    def lesson(self, *blocks: Block) -> Lesson:
+    def lesson(self, *blocks: Block, answering: int | None = None) -> Lesson:
         wanted = self.truth.any(axis=0)
-        return Lesson.build(blocks or [self.block()], self.item_degree, wanted)
+        return Lesson.build(blocks or [self.block()], self.item_degree, wanted, answering)
 
 
 def planted(seed: int = 0, signal: float = 2.5) -> Planted:
@@ -186,11 +186,11 @@ def test_penalty_pulls_to_equal_weights() -> None:
     # How the kinds stand against each other is not penalised: cold weights have a scale of their own.
     assert weights[0, 0, 0] == 0.0  # silent on cold items
     np.testing.assert_allclose(weights[0, 0, 1], weights[0, 0, 2], rtol=1e-3)
-    np.testing.assert_allclose(weights[0, 1:], 1 / 3, atol=1e-3)
+    np.testing.assert_allclose(weights[0, 1:4], 1 / 3, atol=1e-3)
     np.testing.assert_allclose(weights[1:], 0.0, atol=1e-3)
     loose = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1.0)).weights
     tight = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=300.0)).weights
-    assert np.abs(tight[0, 1:] - 1 / 3).sum() < np.abs(loose[0, 1:] - 1 / 3).sum()
+    assert np.abs(tight[0, 1:4] - 1 / 3).sum() < np.abs(loose[0, 1:4] - 1 / 3).sum()
 
 
 def test_too_little_to_learn_from_leaves_equal_weights() -> None:
@@ -198,8 +198,30 @@ def test_too_little_to_learn_from_leaves_equal_weights() -> None:
     gate = learn_gate(lesson.lesson(lesson.block(slice(10))), GateConfig())
     assert gate.weights[0, 0, 0] == 0.0  # silent on cold items
     np.testing.assert_allclose(gate.weights[0, 0, 1:], 1 / 3)
-    np.testing.assert_allclose(gate.weights[0, 1:], 1 / 3)
+    np.testing.assert_allclose(gate.weights[0, 1:4], 1 / 3)
+    np.testing.assert_array_equal(gate.weights[:, 4], gate.weights[:, 0])  # told ones as cold ones
     np.testing.assert_array_equal(gate.weights[1:], 0.0)
+
+
+def test_a_told_item_stands_where_a_common_one_of_the_same_posterior_does() -> None:
+    """Of cold items that part 0 finds as it finds common ones: those told of are found, others kept down."""
+    lesson = planted()
+    lesson.z[0][:, COLD] = lesson.z[0][:, COMMON[:20]]
+    lesson.truth[:, COLD] = lesson.truth[:, COMMON[:20]]
+    gate = learn_gate(lesson.lesson(answering=0), GateConfig(cold_cost=0.0))
+    assert gate.weights[0, 4, 0] > 0.3
+    assert not gate.weights[0, 4, 1:].any()
+    users = old_users(lesson)
+    told = np.zeros(N_ITEMS, bool)
+    told[COLD[:10]] = True
+    known = lesson.item_degree, lesson.user_degree[users], told
+    scores = gate.combine(list(lesson.z[:, users]), *known)
+    seen = lesson.truth[users], lesson.known[users]
+    twins, left = COMMON[:10], COLD[10:]
+    assert ndcg(scores, *seen, COLD[:10]) > 0.6 * ndcg(scores, *seen, twins)
+    assert ndcg(scores, *seen, COLD[:10]) > 1.5 * ndcg(scores, *seen, left)
+    share = sum(gate.shares(list(lesson.z[:, users]), *known)) + gate.offsets(*known)
+    np.testing.assert_allclose(share, scores, atol=1e-5)
 
 
 def test_known_pairs_do_not_compete() -> None:

@@ -203,6 +203,28 @@ def test_a_told_answer_moves_the_score_before_any_retraining(
     assert model.scores([(user, item) for user in users[40:]]).mean() > before.mean()
 
 
+@pytest.mark.parametrize("retrained", [False, True])
+def test_answers_lift_a_liked_cold_item_among_trained_ones(
+    loaded: Callable[[], Recommender], planted_split: Split, retrained: bool
+) -> None:
+    model = loaded()
+    cold = planted_split.cold_items
+    users = np.arange(20, 100)
+    item = int(cold[0])
+
+    def place() -> float:
+        """Mean rank of the item among all; what is known counts for no user of these."""
+        scores = model.scorer.score(users)
+        return float((scores > scores[:, [item]]).sum(axis=1).mean())
+
+    before = place()
+    told = np.arange(15)
+    model.tell(Interactions.build(told, np.full(15, item), round=1))
+    if retrained:
+        model.retrain()
+    assert place() < 0.5 * before
+
+
 def test_null_labels_teach_nothing(loaded: Callable[[], Recommender]) -> None:
     model = loaded()
     user, item = user_ids(model.graph)[0], item_ids(model.graph)[0]
