@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..kg.errors import DataError
+from .acquiring import acquire
 from .console import Output
 from .interviewing import interview
-from .options import Device, Json, RunFolder, Seed, Weight
+from .options import Device, Json, RunFolder
 from .simulating import loop
 
 if TYPE_CHECKING:
@@ -27,75 +28,6 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     for command in (acquire, label, retrain, interview, loop):
         app.command()(command)
-
-
-def acquire(
-    run: RunFolder,
-    budget: Annotated[
-        float | None, typer.Option("--budget", "-b", help="How many questions.")
-    ] = None,
-    total: Annotated[
-        int | None,
-        typer.Option(min=1, help="In place of --budget: rounds of growing size, so many in all."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help=".csv, .tsv, .jsonl or .parquet file.")
-    ] = None,
-    strategy: Annotated[str, typer.Option(help="How questions are picked; auto decides.")] = "auto",
-    users: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Only these users may be asked."),
-    ] = None,
-    items: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Only about these items."),
-    ] = None,
-    user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
-    item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
-    weight: Weight = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Pick the user-item pairs whose answers teach most; they make the run's next round.
-
-    As long as a round is open (nothing learned from it yet), its questions are given again.
-    """
-    from ..active.acquire import AskConfig
-    from ..active.cycle import ask
-    from ..gnn.runs import Run
-    from ..kg.files import write_table
-    from ..kg.locks import FolderLock
-    from .serving import read_ids
-
-    output = Output(as_json)
-    if out is not None:
-        table_suffix(out)
-    _check_asked(budget, total, strategy)
-    opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
-    size = _batch(opened, budget, total)
-    config = AskConfig(
-        users=None if users is None else read_ids(users, "user"),
-        items=None if items is None else read_ids(items, "item"),
-        user_cap=user_cap,
-        item_cap=item_cap,
-        item_weight=weights_of(opened, weight),
-    )
-    with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
-        opened = Run.open(run, device=device, progress=bar.stage)
-        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config)
-    number = int(table["round"][0].as_py()) if len(table) else 0
-    if not fresh:
-        output.note(f"round {number} is open: these are its questions; retrain closes it")
-    if out is None:
-        rows = table.to_pylist()
-        output.result({"round": number, "questions": rows}, lambda shown: shown.table(rows))
-        return
-    write_table(out, table)
-    told = {"path": str(out), "round": number, "questions": len(table), "new": fresh}
-    output.result(
-        told, lambda shown: shown.say(f"round {number}: {len(table):,} questions in {out}")
-    )
 
 
 def label(
@@ -195,40 +127,6 @@ def retrain(
         "stop": stop_reason(found.run, rules),
     }
     output.result(told, lambda shown: _show_learned(shown, told))
-
-
-def _check_asked(budget: float | None, total: int | None, strategy: str) -> None:
-    """Refuse a wrong size or strategy, also where an open round would make no use of them."""
-    from math import isfinite
-
-    from ..active.auto import find_strategy
-    from ..kg.errors import UsageError
-
-    if (budget is None) == (total is None):
-        raise UsageError("give either --budget or --total", where="coldframe acquire")
-    if budget is not None and not (budget > 0 and isfinite(budget)):
-        raise UsageError(f"budget is {budget:g}, expected a number above 0", where="--budget")
-    find_strategy(strategy)
-
-
-def _batch(run: Run, budget: float | None, total: int | None) -> float:
-    """The size of the next round, by --budget or by --total."""
-    from ..active.cycle import rounds_of
-    from ..active.stopping import next_batch, questions_asked
-    from ..kg.errors import StateError
-
-    if budget is not None:
-        return budget
-    rounds = rounds_of(run)
-    current = rounds.current
-    if current and not rounds.state(current).closed:
-        return 1.0  # the open round's questions are given again, whatever the size
-    size = next_batch(total or 0, questions_asked(rounds))
-    if not size:
-        raise StateError(
-            f"all {total:,} questions are asked", where=str(run.path), hint="raise --total to go on"
-        )
-    return float(size)
 
 
 def _stop_rules(total: int | None, target: str | None, plateau: float | None) -> StopConfig:
