@@ -23,6 +23,7 @@ from ..kg.schema import Schema
 from .acquire import AskConfig, acquire
 from .answers import DISLIKE, LIKE, Answer
 from .fold import label_of
+from .history import answer_chance, asked_before
 from .journal import TellReport
 from .rounds import Rounds
 
@@ -76,7 +77,7 @@ def ask(
     def make(number: int) -> pa.Table:
         table = acquire(
             run.model, budget, strategy=strategy, seed=seed, round=number, config=config,
-            exclude=asked_before(rounds),
+            exclude=asked_before(rounds), chance=answer_chance(rounds, run.catalog.graph),
         )  # fmt: skip
         if not len(table):
             raise StateError(
@@ -109,15 +110,6 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
     report = rounds_of(run).tell(source, round=run.round + 1, refuse=refuse)
     run.log("told", accepted=report.accepted, rejected=len(report.rejected))
     return report
-
-
-def asked_before(rounds: Rounds) -> set[tuple[str, str]]:
-    """Pairs of all rounds and of the journal: who could not tell once is not asked again."""
-    pairs = {(record.answer.user, record.answer.item) for record in rounds.journal.records()}
-    for number in range(1, rounds.current + 1):
-        table = rounds.questions(number)
-        pairs |= set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
-    return pairs
 
 
 def told(run: Run) -> int:

@@ -1,0 +1,40 @@
+"""What a run's own questions and answers say: which pairs were asked, and who answers usefully."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kg.graph import Graph
+from .answers import CANNOT_TELL, SKIP
+from .pool import AnswerChance
+from .rounds import Rounds
+
+
+def asked_before(rounds: Rounds) -> set[tuple[str, str]]:
+    """Pairs of all rounds and of the journal: who could not tell once is not asked again."""
+    pairs = {(record.answer.user, record.answer.item) for record in rounds.journal.records()}
+    for number in range(1, rounds.current + 1):
+        table = rounds.questions(number)
+        pairs |= set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
+    return pairs
+
+
+def answer_chance(rounds: Rounds, graph: Graph) -> AnswerChance:
+    """The chance of a useful answer by what was answered so far; certain without any answer.
+
+    An edge counts once: as told where anybody gave a like, a dislike or a rating, else as one that
+    nobody could tell. What is not answered yet counts for nothing: it may still come.
+    """
+    told: dict[tuple[str, str], bool] = {}
+    for record in rounds.journal.records():
+        answer = record.answer
+        useful = answer.answer not in (CANNOT_TELL, SKIP)
+        edge = answer.user, answer.item
+        told[edge] = told.get(edge, False) or useful
+    users = np.array([graph.users.vocabulary.find(user) for user, _ in told], np.int64)
+    items = np.array([graph.items.vocabulary.find(item) for _, item in told], np.int64)
+    here = (users >= 0) & (items >= 0)
+    usefully = np.fromiter(told.values(), bool, len(told))
+    return AnswerChance.from_history(
+        users[here], items[here], usefully[here], graph.n_users, graph.n_items
+    )
