@@ -4,44 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from ..gnn.posterior import Posterior
 from ..gnn.profiles import item_profile
 from ..kg.errors import UsageError
 from ..kg.graph import Graph
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
 from .auto import find_strategy
+from .beliefs import Askable as Askable
+from .beliefs import View as View
+from .beliefs import beliefs_of, played_without_beliefs
 from .pool import AnswerChance, Pool
 from .state import AskState
 from .strategies import Picks
 
 TARGETS = 512
-
-
-class Askable(Protocol):
-    """What `acquire` needs of a model; a recommender has it, and so has `View`."""
-
-    @property
-    def posterior(self) -> Posterior: ...
-    @property
-    def graph(self) -> Graph: ...
-    @property
-    def known(self) -> sp.csr_matrix: ...
-
-
-@dataclass(frozen=True)
-class View:
-    """The least that can be asked with: beliefs, graph, and the known pairs (n_users, n_items)."""
-
-    posterior: Posterior
-    graph: Graph
-    known: sp.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,8 @@ def acquire(
     """The edges to ask about within `budget`, best first.
 
     Args:
-        model: anything with `posterior`, `graph` and `known`.
+        model: anything with `posterior`, `graph` and `known`. A recommender that has learned from no
+            interaction yet is asked with by the graph's coverage.
         budget: number of questions where each costs 1, else the cost they may sum up to.
         strategy: a name that `find_strategy` knows.
         seed, round: the picks depend on both, and on nothing else but the model and the pool.
@@ -93,10 +75,15 @@ def acquire(
 
     Raises:
         UsageError: budget not above 0, or an unknown strategy. UnknownIdError: an unknown id.
+        DataError: the catalog has no users.
     """
     if not budget > 0 or not np.isfinite(budget):
         raise UsageError(f"budget is {budget}, expected a number above 0", where="budget")
-    state = ask_state(model, budget, config or AskConfig(), seed, exclude, chance)
+    find_strategy(strategy)
+    beliefs = beliefs_of(model)
+    state = ask_state(beliefs, budget, config or AskConfig(), seed, exclude, chance)
+    if isinstance(beliefs, View) and beliefs.flat:
+        strategy = played_without_beliefs(strategy, state)
     rng = rng_for(seed, f"acquire, round {round}")
     picks = find_strategy(strategy)(state, budget, rng)
     return picks_table(picks, model.graph, round)

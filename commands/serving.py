@@ -212,6 +212,9 @@ def _show_first(out: Output, rows: list[dict[str, Any]]) -> None:
 
 
 def _show_reasons(out: Output, found: Explanation) -> None:
+    if not found.parts:
+        _show_item(out, found)
+        return
     out.say(f"{found.title} ({found.item}) for {found.user}: score {found.score:.4f}")
     shares = [{"part": name, "adds": share} for name, share in found.parts.items()]
     out.table(sorted(shares, key=lambda row: -abs(row["adds"])))
@@ -221,3 +224,16 @@ def _show_reasons(out: Output, found: Explanation) -> None:
         out.say(f"  reads like {near.title} ({near.similarity:.2f}), which the user liked")
     if not found.paths and not found.texts:
         out.say("  no path of two hops and no text joins it to what the user liked")
+
+
+def _show_item(out: Output, found: Explanation) -> None:
+    """What is known of an item where nothing was learned from interactions yet."""
+    out.say(
+        f"{found.title} ({found.item}): no score for {found.user} yet, as nothing was learned from "
+        "interactions; the catalog says"
+    )
+    for relation, title in found.attributes:
+        out.say(f"  {relation}: {title}")
+    for near in found.similar:
+        out.say(f"  like {near.title} ({near.similarity:.2f})")
+    out.say("next: ask with `coldframe acquire`, or train on interactions")

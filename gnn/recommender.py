@@ -259,7 +259,7 @@ class Recommender:
     def explain(self, user: str, item: str, k: int = 5) -> Explanation:
         """Why this score: the parts' shares, the k best paths and the nearest texts."""
         (u,), (i,) = self._indices([(user, item)])
-        return explain(self._scorer, self.data, int(u), int(i), k)
+        return explain(self._scorer, self.data, int(u), int(i), k, self.encoder)
 
     def tell(self, answers: pa.Table | Interactions) -> Self:
         """Take answers in at once: the posterior is updated in closed form, nothing is retrained.
