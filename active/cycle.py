@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ..gnn.evaluate import evaluate
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError
-from ..kg.files import StrPath, write_table
+from ..kg.files import StrPath
 from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
@@ -25,10 +23,8 @@ from .answers import DISLIKE, LIKE, Answer
 from .fold import label_of
 from .history import answer_chance, asked_before
 from .journal import TellReport
+from .measure import at_once, measured_rows, retrained
 from .rounds import Rounds
-
-METRICS = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
-PER_USER = "per-user.parquet"  # metrics by test user, in the split's order and without names
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,7 @@ class Learned:
         run: as it stands now. labels: likes and dislikes learned. told: all labels so far.
         graph_iri: the round's named graph in the catalog's store.
         rows: our rows of evaluation; empty where the run has nothing to test on.
+        compared: rows of evaluation on the validation pairs, see `compare`.
     """
 
     run: Run
@@ -46,6 +43,7 @@ class Learned:
     told: int
     graph_iri: str
     rows: list[dict[str, Any]]
+    compared: list[dict[str, Any]] = field(default_factory=list)
 
 
 def rounds_of(run: Run) -> Rounds:
@@ -129,7 +127,8 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
 
     Args:
         measure: evaluate the model afterwards on the run's test pairs, and once before the first
-            round, so that the rounds can be compared.
+            round, so that the rounds can be compared; and what retraining adds to the posterior, on
+            the validation pairs.
 
     Raises:
         StateError: there are no answers that the model has not learned from.
@@ -154,11 +153,14 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     rows = model.interactions(
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
-    done = run.finish_round(model.tell(rows).retrain(), rows)
+    model.tell(rows)
+    compared = at_once(model, run.split) if measure else []
+    done = run.finish_round(model.retrain(), rows)
     measured = measured_rows(done, model, done.round_folder(number)) if measure else []
+    compared += retrained(model, run.split) if compared else []
     total = told(done)
-    rounds.close(number, {"labels": total, "rows": measured})
-    return Learned(done, len(rows), total, graph_iri, measured)
+    rounds.close(number, {"labels": total, "rows": measured, "compared": compared})
+    return Learned(done, len(rows), total, graph_iri, measured, compared)
 
 
 def _close_without_labels(run: Run, rounds: Rounds) -> Learned:
@@ -181,25 +183,6 @@ def curve(run: Run) -> list[dict[str, Any]]:
         if found and found.get("rows"):
             out.append({"round": number, **found})
     return out
-
-
-def measured_rows(run: Run, model: Recommender, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Our rows of evaluation on the test pairs; none where there is nothing to test on.
-
-    Args:
-        folder: a round's, where each test user's values are kept as `PER_USER`.
-    """
-    if model.scorer is None or not model.scorer.parts:
-        return []
-    try:
-        found = evaluate({"coldframe": model.scorer}, model.data, run.split)
-    except DataError:
-        return []
-    if folder is not None:
-        values = {name: found.per_user("coldframe", "all", name) for name in METRICS}
-        write_table(folder / PER_USER, pa.table(values))
-    segments = ("all", "hot", "warm", "cold", "cold-only")
-    return [row for row in found.rows(METRICS) if row["segment"] in segments]
 
 
 def positive_from(schema: Schema) -> float | None:

@@ -38,8 +38,8 @@ from ..kg.scan import Scan, scan
 from ..kg.split import Split
 from ..kg.table_files import seal
 from ..kg.vocabulary import IntArray, Vocabulary
-from .cycle import PER_USER
 from .journal import Journal, is_about, standing
+from .measure import PER_USER
 from .replay import graph_again, labels_left
 from .rounds import Rounds
 

@@ -17,7 +17,6 @@ from ..kg.provenance import recorded_rounds, rollback_round
 from .cycle import (
     Learned,
     learn,
-    measured_rows,
     positive_from,
     record_labels,
     rounds_of,
@@ -26,6 +25,7 @@ from .cycle import (
 )
 from .cycle import told as labels_told
 from .journal import ROLLED_BACK, Record, standing
+from .measure import measured_rows
 
 
 @dataclass(frozen=True)

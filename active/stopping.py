@@ -10,7 +10,8 @@ from ..gnn.runs import Run
 from ..gnn.statistics import Difference, paired_t
 from ..kg.errors import UsageError, nearest
 from ..kg.files import read_table
-from .cycle import METRICS, PER_USER, curve, rounds_of
+from .cycle import curve, rounds_of
+from .measure import METRICS, PER_USER
 from .rounds import Rounds, batch_sizes
 
 

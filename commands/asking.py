@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
+SHOWN_METRICS = ("ndcg@10", "recall@10", "recall@20")
 SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
@@ -87,7 +88,11 @@ def label(
 def retrain(
     run: RunFolder,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Evaluate on the test pairs as well.")
+        bool,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Evaluate on the test pairs, and on the validation pairs what retraining adds.",
+        ),
     ] = True,
     total: Annotated[
         int | None, typer.Option(min=1, help="Stop when so many questions were asked in all.")
@@ -124,6 +129,7 @@ def retrain(
         "labels_in_all": found.told,
         "graph": found.graph_iri,
         "rows": found.rows,
+        "compared": found.compared,
         "stop": stop_reason(found.run, rules),
     }
     output.result(told, lambda shown: _show_learned(shown, told))
@@ -216,6 +222,10 @@ def _show_learned(out: Output, told: dict[str, Any]) -> None:
         f"round {told['round']}: learned {told['labels']:,} labels, "
         f"{told['labels_in_all']:,} in all; graph {told['graph']}"
     )
-    out.table(told["rows"], ("segment", "users", "ndcg@10", "recall@10", "recall@20"))
+    if told["rows"]:
+        out.table(told["rows"], ("segment", "users", *SHOWN_METRICS), title="test pairs")
+    if told["compared"]:
+        title = "validation pairs: the posterior at once, the model with it, and retrained"
+        out.table(told["compared"], ("model", "segment", "users", *SHOWN_METRICS), title=title)
     if told["stop"]:
         out.say(f"stop asking: {told['stop']}")

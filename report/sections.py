@@ -33,7 +33,8 @@ class Facts:
         counts: what the catalog holds: nodes by type, edges by relation, interactions.
         rows: rows of `evaluate --json`.
         calibration: "calibration" of `evaluate --json`; empty where there is none.
-        rounds: per round: "round", "labels" told until then, "rows" of evaluation.
+        rounds: per round: "round", "labels" told until then, "rows" of evaluation, and "compared":
+            rows on the validation pairs at once and after retraining.
         loop: what `loop --json` prints; empty where no simulation was run.
         coverage: what -> share between 0 and 1 of it that an interaction or label informs.
         schema_svg: drawing of the schema graph with counts.
@@ -56,6 +57,7 @@ class Facts:
 
 
 METRIC = "ndcg@10"
+ROWS = ("rows", "compared")  # of a round, shown apart
 EVALUATED = ("model", "segment", "users", "ndcg@10", "recall@10", "recall@20", "mrr@10")
 
 
@@ -125,9 +127,16 @@ def _rounds(facts: Facts) -> Section:
     if len(facts.rounds) < 2:
         return None
     svg = plots.to_svg(plots.round_curves(facts.rounds, METRIC), "rounds")
-    listed = [{k: v for k, v in row.items() if k != "rows"} for row in facts.rounds]
+    listed = [{k: v for k, v in row.items() if k not in ROWS} for row in facts.rounds]
+    compared = facts.rounds[-1].get("compared") or ()
+    words = (
+        "The last round on the validation pairs: ranked by the posterior, which takes answers in at "
+        "once; by the model with it, before the other parts learned; and after retraining."
+    )
+    names = [name for name in EVALUATED if any(name in row for row in compared)]
+    after = [tag("p", words), table(compared, names)] if compared else []
     return "Rounds of questions", join(
-        [drawing(svg, f"{METRIC} after each round, by segment."), table(listed)]
+        [drawing(svg, f"{METRIC} after each round, by segment."), table(listed), *after]
     )
 
 

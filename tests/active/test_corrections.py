@@ -10,9 +10,11 @@ import pytest
 
 from coldframe.active.acquire import AskConfig
 from coldframe.active.cycle import ask, learn, rounds_of, tell, told
+from coldframe.active.measure import AT_ONCE, POSTERIOR, RETRAINED
 from coldframe.datasets.generated import generate_catalog
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.evaluate import evaluate
 from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.posterior import Posterior
 from coldframe.gnn.recommender import Recommender
@@ -139,3 +141,22 @@ def test_beliefs_without_some_answers_are_those_before_them() -> None:
     np.testing.assert_allclose(back.mean, first.mean, atol=1e-6)
     np.testing.assert_allclose(back.covariance, first.covariance, atol=1e-6)
     np.testing.assert_array_equal(first.without([0, 1, 2], [2, 0, 3]).mean, start.mean)
+
+
+def test_a_round_is_measured_at_once_and_retrained_on_validation_pairs(run: Run) -> None:
+    questions, _ = ask(run, 60, strategy="random")
+    tell(run, [row | {"answer": "like"} for row in questions.to_pylist()])
+    at_once = Run.open(run.path, device="cpu").model
+    at_once.tell(rounds_of(run).answers())
+    expected = evaluate(
+        {"x": at_once.scorer.parts["kg-prior"]}, at_once.data, run.split, part="valid"
+    )
+    done = learn(run)
+    found = {(row["model"], row["segment"]): row for row in done.compared}
+    assert {model for model, _ in found} == {POSTERIOR, AT_ONCE, RETRAINED}
+    want = expected.value("x", "all", "ndcg@10")
+    assert found[POSTERIOR, "all"]["ndcg@10"] == pytest.approx(want, abs=1e-6)
+    again = evaluate({"x": done.run.model.scorer}, done.run.model.data, run.split, part="valid")
+    want = again.value("x", "all", "ndcg@10")
+    assert found[RETRAINED, "all"]["ndcg@10"] == pytest.approx(want, abs=1e-6)
+    assert rounds_of(done.run).metrics(1)["compared"] == done.compared

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from coldframe.active.cycle import METRICS, PER_USER
+from coldframe.active.measure import METRICS, PER_USER
 from coldframe.active.rounds import Rounds, batch_sizes
 from coldframe.active.stopping import StopConfig, next_batch, questions_asked, stop_reason
 from coldframe.kg.errors import UsageError
