@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,7 @@ from ..kg.errors import UsageError
 from ..kg.graph import Graph
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
-from .auto import find_strategy
+from .auto import find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
@@ -23,6 +25,8 @@ from .state import AskState
 from .strategies import Picks
 
 TARGETS = 512
+PLAN = b"coldframe.plan"  # key of a table's metadata
+Costs = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class AskConfig:
     user_cost: Mapping[str, float] | None = None
     item_cost: Mapping[str, float] | None = None
     item_weight: Mapping[str, float] | None = None
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether questions cost anything but 1."""
+        return bool(self.user_cost or self.item_cost)
 
 
 def acquire(
@@ -70,8 +79,9 @@ def acquire(
         chance: how likely an answer is; certain by default.
 
     Returns:
-        columns round, user, item (IRIs), utility, gain, coverage, answer_chance; fewer rows than
-        the budget where pool or caps are exhausted.
+        columns round, user, item (IRIs), utility, gain, coverage, answer_chance, and cost where costs
+        are given; fewer rows than the budget where pool or caps are exhausted. `plan_of` reads from
+        its metadata what was played.
 
     Raises:
         UsageError: budget not above 0, or an unknown strategy. UnknownIdError: an unknown id.
@@ -80,13 +90,22 @@ def acquire(
     if not budget > 0 or not np.isfinite(budget):
         raise UsageError(f"budget is {budget}, expected a number above 0", where="budget")
     find_strategy(strategy)
-    beliefs = beliefs_of(model)
-    state = ask_state(beliefs, budget, config or AskConfig(), seed, exclude, chance)
-    if isinstance(beliefs, View) and beliefs.flat:
+    beliefs, config = beliefs_of(model), config or AskConfig()
+    state = ask_state(beliefs, budget, config, seed, exclude, chance)
+    named, flat = strategy, isinstance(beliefs, View) and beliefs.flat
+    if flat:
         strategy = played_without_beliefs(strategy, state)
     rng = rng_for(seed, f"acquire, round {round}")
     picks = find_strategy(strategy)(state, budget, rng)
-    return picks_table(picks, model.graph, round)
+    played = replace(plan(strategy, state, budget), strategy=named)
+    table = picks_table(picks, model.graph, round, state.pool if config.has_costs else None)
+    return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
+
+
+def plan_of(table: pa.Table) -> dict[str, Any] | None:
+    """What was played for these questions (`Plan.as_dict`); None where the table does not say."""
+    found = (table.schema.metadata or {}).get(PLAN)
+    return None if found is None else dict(json.loads(found))
 
 
 def ask_state(
@@ -102,19 +121,23 @@ def ask_state(
     panel = _chosen(graph, "user", config.users)
     answers = posterior.answers
     asked_user = np.bincount(answers.user, minlength=graph.n_users)
-    share = 3.0 * (budget + len(answers)) / max(len(panel), 1)
+    items = _chosen(graph, "item", config.items)
+    user_cost = _values(graph, "user", config.user_cost)
+    item_cost = _values(graph, "item", config.item_cost)
+    questions = budget / (_mean(user_cost, panel) * _mean(item_cost, items))
+    share = 3.0 * (questions + len(answers)) / max(len(panel), 1)
     pool = Pool.build(
         _with_pairs(model.known, graph, exclude),
         users=panel,
-        items=_chosen(graph, "item", config.items),
+        items=items,
         user_keys=graph.users.vocabulary,
         item_keys=graph.items.vocabulary,
         user_cap=config.user_cap or max(10, int(np.ceil(share))),
         item_cap=config.item_cap,
         asked_user=asked_user,
         asked_item=np.bincount(answers.item, minlength=graph.n_items),
-        user_cost=_values(graph, "user", config.user_cost),
-        item_cost=_values(graph, "item", config.item_cost),
+        user_cost=user_cost,
+        item_cost=item_cost,
         item_weight=_values(graph, "item", config.item_weight),
         chance=chance,
     )
@@ -129,9 +152,10 @@ def ask_state(
     )
 
 
-def picks_table(picks: Picks, graph: Graph, round: int) -> pa.Table:
-    """Picks with IRIs, one row per question."""
+def picks_table(picks: Picks, graph: Graph, round: int, costs: Pool | None = None) -> pa.Table:
+    """Picks with IRIs, one row per question; with what each costs in a pool, if one is given."""
     users, items = graph.users.vocabulary, graph.items.vocabulary
+    cost = {} if costs is None else {"cost": costs.cost(picks.user, picks.item)}
     return pa.table(
         {
             "round": pa.array(np.full(len(picks), round, np.int64)),
@@ -141,6 +165,7 @@ def picks_table(picks: Picks, graph: Graph, round: int) -> pa.Table:
             "gain": picks.gain,
             "coverage": picks.coverage,
             "answer_chance": picks.answer_chance,
+            **cost,
         }
     )
 
@@ -162,9 +187,11 @@ def _targets(graph: Graph, names: Iterable[str] | None, seed: int) -> IntArray:
     return rng_for(seed, "target users").choice(ordered, TARGETS, replace=False)
 
 
-def _values(
-    graph: Graph, kind: str, values: Mapping[str, float] | None
-) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+def _mean(values: Costs | None, chosen: IntArray) -> float:
+    return 1.0 if values is None or not len(chosen) else float(values[chosen].mean())
+
+
+def _values(graph: Graph, kind: str, values: Mapping[str, float] | None) -> Costs | None:
     if not values:
         return None
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary

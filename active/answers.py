@@ -25,6 +25,8 @@ _WORDS = {
     **dict.fromkeys(("skip", "skipped"), SKIP),
 }
 _REQUIRED = ("user", "item", "answer")
+# Columns of a table of questions, which the journal does not repeat.
+_OWN = {*_REQUIRED, "round", "annotator", "utility", "gain", "coverage", "answer_chance", "cost"}
 _LONGEST = 2_000  # characters of one cell
 
 
@@ -159,8 +161,7 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
             f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
             "nor a number"
         )
-    others = {"user", "item", "answer", "round", "annotator", "utility", "gain", "coverage"}
-    extra = {str(k): v for k, v in row.items() if k not in others and v not in (None, "")}
+    extra = {str(k): v for k, v in row.items() if k not in _OWN and v not in (None, "")}
     return Answer(number, user, item, kind, rating, _text(row.get("annotator")), extra)
 
 

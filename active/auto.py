@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from ..kg.errors import UsageError, nearest
-from .bandit import auto_bandit
-from .policy import Policy, learned
+from .bandit import arms, auto_bandit, shares, trust
+from .policy import ARMS, Policy, learned, shipped
+from .state import AskState
 from .strategies import STRATEGIES, Strategy
 
 OWN = "learned:"  # before the path of a policy's file
 
 # `auto` is the bandit: on six fresh seeds of ml-1m it is ahead of the learned policy and of every single
 # strategy (area of NDCG@10 over random +15.0 % against +7.1 % and +13.2 %).
+BANDITS = ("auto", "auto-bandit")
 ADAPTIVE: dict[str, Strategy] = {
     "auto": auto_bandit,
     "auto-bandit": auto_bandit,
@@ -31,3 +36,47 @@ def find_strategy(name: str) -> Strategy:
     if name not in known:
         raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, known))
     return known[name]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A strategy that another one plays: how far it is trusted, and its share of the budget."""
+
+    name: str
+    trust: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is behind a round's questions.
+
+    Attributes:
+        strategy: the name that was given. plays: the strategy that it comes to.
+        arms: what that one chooses among; empty where it is none of `ADAPTIVE`.
+    """
+
+    strategy: str
+    plays: str
+    arms: tuple[Arm, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        listed = [{"arm": one.name, "trust": one.trust, "share": one.share} for one in self.arms]
+        return {"strategy": self.strategy, "plays": self.plays, "arms": listed}
+
+
+def plan(name: str, state: AskState, budget: float) -> Plan:
+    """What a strategy will play in this state: of a bandit the probabilities of its arms' claims, of a
+    policy the arms' chances, of which the likeliest plays."""
+    if name in BANDITS:
+        weights = trust(state)
+        rows = zip(arms(state), weights.tolist(), shares(weights).tolist(), strict=True)
+        return Plan(name, "auto-bandit", tuple(Arm(*row) for row in rows))
+    if name == "learned" or name.startswith(OWN):
+        policy = shipped() if name == "learned" else Policy.load(name.removeprefix(OWN))
+        chances = policy.chances(state, budget)
+        best = int(chances.argmax())
+        rows = ((arm, float(chances[k]), float(k == best)) for k, arm in enumerate(ARMS))
+        return Plan(name, ARMS[best], tuple(Arm(*row) for row in rows))
+    return Plan(name, name)

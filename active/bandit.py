@@ -38,14 +38,19 @@ def arms(state: AskState) -> tuple[str, str, str]:
     return "random", "firm-coverage", "sharp-coverage"
 
 
+def shares(weights: Array) -> Array:
+    """Shares of the budget by the claims' probabilities: a small one sits out, (3,)."""
+    kept = np.where(weights < LEAST, 0.0, weights)
+    return np.asarray(kept / kept.sum())
+
+
 def auto_bandit(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
     """Probes, then each strategy its share, from cautious to bold; what is left at random.
 
     The picks stand in the opposite order, the boldest first; each utility is in its strategy's unit.
     """
-    share = trust(state)
-    share = np.where(share < LEAST, 0.0, share)
-    due = np.cumsum(share / share.sum())
+    share = shares(trust(state))
+    due = np.cumsum(share)
     names = arms(state)
     parts = [describe(state, draw_probes(state, PROBES * budget, rng))]
     pool = replace(state.pool.after(parts[0].user, parts[0].item), sparing=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from .fold import label_of
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
+from .panel import within_panel
 from .rounds import Rounds
 
 
@@ -66,10 +67,14 @@ def ask(
 ) -> tuple[pa.Table, bool]:
     """The questions of the open round, and whether they are new; an open round is not asked anew.
 
+    Where the run has a panel (`fix_panel`), nobody else is asked.
+
     Raises:
         StateError: the run has no posterior to ask with, or no pair is left. See `acquire` for the rest.
     """
-    rounds = rounds_of(run)
+    rounds, config = rounds_of(run), config or AskConfig()
+    among = within_panel(run.path, config.users, run.catalog.graph.users.vocabulary)
+    config = replace(config, users=among)
     fresh = rounds.current <= run.round
 
     def make(number: int) -> pa.Table:

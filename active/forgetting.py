@@ -40,6 +40,7 @@ from ..kg.table_files import seal
 from ..kg.vocabulary import IntArray, Vocabulary
 from .journal import Journal, is_about, standing
 from .measure import PER_USER
+from .panel import forget_from_panel
 from .replay import graph_again, labels_left
 from .rounds import Rounds
 
@@ -79,6 +80,7 @@ def forget(run: Run, user: str) -> Forgotten:
     records = plan["records"]
     Journal(run.journal_path).forget(names)
     Rounds(run.path).forget_gold(names)
+    forget_from_panel(run.path, names)
     _change_run(run, plan, names)
     place = Path(plan["catalog"])
     catalog = Catalog.open(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from .console import Output
 from .options import Device, Json, RunFolder, Seed, Weight
+from .serving import read_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 def acquire(
     run: RunFolder,
     budget: Annotated[
-        float | None, typer.Option("--budget", "-b", help="How many questions.")
+        float | None,
+        typer.Option(
+            "--budget", "-b", help="How many questions; with --costs, what they may cost."
+        ),
     ] = None,
     total: Annotated[
         int | None,
@@ -32,14 +37,38 @@ def acquire(
     strategy: Annotated[str, typer.Option(help="How questions are picked; auto decides.")] = "auto",
     users: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Only these users may be asked."),
+        typer.Option(exists=True, dir_okay=False, help="Only these users may be asked this time."),
+    ] = None,
+    panel: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Only these users may be asked, now and in every later round of the run.",
+        ),
     ] = None,
     items: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Only about these items."),
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The users for whom rankings shall become right; a sample of all.",
+        ),
+    ] = None,
     user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
     item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="A table of user or item, and cost; a question costs the product, 1 if unsaid.",
+        ),
+    ] = None,
     weight: Weight = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -50,6 +79,7 @@ def acquire(
     As long as a round is open (nothing learned from it yet), its questions are given again.
     """
     from ..active.cycle import ask
+    from ..active.panel import fix_panel
     from ..gnn.runs import Run
     from ..kg.locks import FolderLock
     from .asking import table_suffix
@@ -57,12 +87,17 @@ def acquire(
     output = Output(as_json)
     if out is not None:
         table_suffix(out)
-    _check_asked(budget, total, strategy)
+    _check_asked(budget, total, strategy, costs)
     opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
     size = _batch(opened, budget, total)
-    config = _limits(opened, users, items, user_cap, item_cap, weight)
+    config = replace(
+        _limits(opened, users, items, targets, costs, weight), user_cap=user_cap, item_cap=item_cap
+    )
+    fixed = None if panel is None else read_ids(panel, "user")
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
+        if fixed is not None:
+            fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
         table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config)
     _give(output, table, fresh, out)
 
@@ -71,48 +106,70 @@ def _limits(
     run: Run,
     users: Path | None,
     items: Path | None,
-    user_cap: int | None,
-    item_cap: int | None,
+    targets: Path | None,
+    costs: Path | None,
     weight: list[str] | None,
 ) -> AskConfig:
-    """The pairs that may be asked, by the flags."""
+    """The pairs that may be asked and what they cost, by the files and rules of the flags."""
     from ..active.acquire import AskConfig
+    from ..active.costs import Costs, read_costs
     from .asking import weights_of
-    from .serving import read_ids
 
+    cost = Costs() if costs is None else read_costs(costs)
     return AskConfig(
         users=None if users is None else read_ids(users, "user"),
         items=None if items is None else read_ids(items, "item"),
-        user_cap=user_cap,
-        item_cap=item_cap,
+        targets=None if targets is None else read_ids(targets, "user"),
+        user_cost=cost.user,
+        item_cost=cost.item,
         item_weight=weights_of(run, weight),
     )
 
 
 def _give(output: Output, table: pa.Table, fresh: bool, out: Path | None) -> None:
-    """The questions to a file or on standard output."""
+    """The questions to a file or on standard output, and what was played for them."""
+    from ..active.acquire import plan_of
     from ..kg.files import write_table
 
     number = int(table["round"][0].as_py()) if len(table) else 0
     if not fresh:
         output.note(f"round {number} is open: these are its questions; retrain closes it")
+    told: dict[str, Any] = {"round": number, "new": fresh, "plan": plan_of(table)}
+    if "cost" in table.column_names:
+        told["cost"] = sum(table["cost"].to_pylist())
     if out is None:
-        rows = table.to_pylist()
-        output.result({"round": number, "questions": rows}, lambda shown: shown.table(rows))
-        return
-    write_table(out, table)
-    told: dict[str, Any] = {
-        "path": str(out),
-        "round": number,
-        "questions": len(table),
-        "new": fresh,
-    }
-    output.result(
-        told, lambda shown: shown.say(f"round {number}: {len(table):,} questions in {out}")
-    )
+        told["questions"] = table.to_pylist()
+    else:
+        # The file is for those who answer: what was played is the asker's business.
+        write_table(out, table.replace_schema_metadata(None))
+        told |= {"path": str(out), "questions": len(table)}
+    output.result(told, lambda shown: _show_asked(shown, told))
 
 
-def _check_asked(budget: float | None, total: int | None, strategy: str) -> None:
+def _show_asked(out: Output, told: dict[str, Any]) -> None:
+    if "path" not in told:
+        out.table(told["questions"])
+    else:
+        out.say(f"round {told['round']}: {told['questions']:,} questions in {told['path']}")
+    if "cost" in told:
+        out.say(f"they cost {told['cost']:,.6g}")
+    if told["plan"]:
+        out.say(_played(told["plan"]))
+
+
+def _played(plan: dict[str, Any]) -> str:
+    """A sentence on what a strategy came to."""
+    if not plan["arms"]:
+        same = plan["plays"] == plan["strategy"]
+        return f"picked by {plan['plays']}" + ("" if same else f", as {plan['strategy']} decided")
+    arms = [f"{one['arm']} {one['share']:.0%}" for one in plan["arms"] if one["share"]]
+    trusts = ", ".join(f"{one['arm']} {one['trust']:.2f}" for one in plan["arms"])
+    return f"{plan['strategy']} plays {', '.join(arms)}; trust: {trusts}"
+
+
+def _check_asked(
+    budget: float | None, total: int | None, strategy: str, costs: Path | None
+) -> None:
     """Refuse a wrong size or strategy, also where an open round would make no use of them."""
     from math import isfinite
 
@@ -121,6 +178,10 @@ def _check_asked(budget: float | None, total: int | None, strategy: str) -> None
 
     if (budget is None) == (total is None):
         raise UsageError("give either --budget or --total", where="coldframe acquire")
+    if total is not None and costs is not None:
+        raise UsageError(
+            "--total counts questions, not costs", where="--costs", hint="use --budget"
+        )
     if budget is not None and not (budget > 0 and isfinite(budget)):
         raise UsageError(f"budget is {budget:g}, expected a number above 0", where="--budget")
     find_strategy(strategy)

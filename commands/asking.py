@@ -225,7 +225,7 @@ def _show_learned(out: Output, told: dict[str, Any]) -> None:
     if told["rows"]:
         out.table(told["rows"], ("segment", "users", *SHOWN_METRICS), title="test pairs")
     if told["compared"]:
-        title = "validation pairs: the posterior at once, the model with it, and retrained"
+        title = "validation pairs: at once, and retrained"
         out.table(told["compared"], ("model", "segment", "users", *SHOWN_METRICS), title=title)
     if told["stop"]:
         out.say(f"stop asking: {told['stop']}")

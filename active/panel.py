@@ -1,0 +1,72 @@
+"""The panel of a run: the only users who may be asked, fixed once, so that rounds can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from ..kg.errors import IntegrityError, StateError, UsageError
+from ..kg.files import read_json, write_json
+from ..kg.vocabulary import Vocabulary
+
+PANEL = "panel.json"
+
+
+def panel_of(folder: Path) -> list[str] | None:
+    """IRIs of the panel of a run's folder, sorted; None where none was fixed.
+
+    Raises:
+        IntegrityError: its file is not readable.
+    """
+    path = folder / PANEL
+    if not path.exists():
+        return None
+    found = read_json(path)
+    users = found.get("users") if isinstance(found, dict) else None
+    if not isinstance(users, list):
+        raise IntegrityError("not readable", where=str(path), hint="restore it from a copy")
+    return [str(user) for user in users]
+
+
+def fix_panel(folder: Path, users: Iterable[str], known: Vocabulary) -> None:
+    """Fix the panel of a run; the same one again changes nothing.
+
+    Raises:
+        UnknownIdError: a user that the catalog does not have. StateError: another panel is fixed.
+    """
+    iris = sorted({known[int(index)] for index in known.indices(users, kind="user")})
+    before = panel_of(folder)
+    if before is not None and before != iris:
+        raise StateError(
+            f"the run has another panel, of {len(before):,} users, fixed",
+            where=str(folder / PANEL),
+            hint="leave --panel out to keep it; --users asks a part of it",
+        )
+    if before is None:
+        write_json(folder / PANEL, {"users": iris})
+
+
+def within_panel(
+    folder: Path, users: Iterable[str] | None, known: Vocabulary
+) -> Iterable[str] | None:
+    """Who may be asked: of the panel, if there is one, those among `users`; None = everybody.
+
+    Raises:
+        UsageError: one of `users` is not in the panel. UnknownIdError: as `fix_panel`.
+    """
+    panel = panel_of(folder)
+    if panel is None or users is None:
+        return users if panel is None else panel
+    iris = [known[int(index)] for index in known.indices(users, kind="user")]
+    if outside := sorted(set(iris) - set(panel)):
+        raise UsageError(
+            f"{len(outside):,} users are not in the run's panel, as {outside[0]}", where="--users"
+        )
+    return iris
+
+
+def forget_from_panel(folder: Path, names: Collection[str]) -> None:
+    """Take these users out of the panel."""
+    panel = panel_of(folder)
+    if panel is not None and set(panel) & set(names):
+        write_json(folder / PANEL, {"users": [user for user in panel if user not in names]})

@@ -1,0 +1,136 @@
+"""What `acquire` is told of whom to ask and at what price, and what it tells of its strategy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from coldframe import cli
+from coldframe.active.costs import read_costs
+from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
+from coldframe.kg.errors import DataError
+
+RUNNER = CliRunner()
+
+
+def run(*words: object, code: int = 0) -> dict:
+    """The JSON object of a command that must end so."""
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> tuple[Path, GeneratedCatalog]:
+    folder = tmp_path_factory.mktemp("limits")
+    made = generate_catalog(folder / "data", size="tiny")
+    run("ingest", *made.inputs, "--schema", made.schema, "--out", folder / "catalog")
+    parts = '["popularity", "kg-prior"]'
+    words = ("--text", "none", "--set", f"hybrid.parts={parts}")
+    run("train", folder / "catalog", "--out", folder / "run", *words)
+    return folder, made
+
+
+@pytest.fixture
+def folder(base, tmp_path) -> Path:
+    """A copy of the trained run."""
+    for name in ("catalog", "run"):
+        shutil.copytree(base[0] / name, tmp_path / name)
+    return tmp_path / "run"
+
+
+def close(folder: Path, questions: list[dict]) -> None:
+    lines = [f"{one['round']},{one['user']},{one['item']},like" for one in questions]
+    answers = folder.parent / "answers.csv"
+    answers.write_text("\n".join(["round,user,item,answer", *lines]))
+    run("label", folder, answers)
+    run("retrain", folder, "--no-measure")
+
+
+def test_auto_says_what_it_plays_and_how_far_it_trusts_its_arms(folder, tmp_path):
+    words = ("acquire", folder, "--budget", "40")
+    plan = run(*words)["plan"]
+    assert (plan["strategy"], plan["plays"]) == ("auto", "auto-bandit")
+    arms = {one["arm"]: one for one in plan["arms"]}
+    assert set(arms) == {"random", "firm-coverage", "sharp-coverage"}
+    assert sum(one["trust"] for one in arms.values()) == pytest.approx(1)
+    assert sum(one["share"] for one in arms.values()) == pytest.approx(1)
+    assert arms["random"]["share"] == 0 < arms["random"]["trust"]  # too small a share sits out
+    out = tmp_path / "questions.csv"
+    again = run(*words, "--out", out)
+    assert (again["plan"], again["new"]) == (plan, False)
+    done = RUNNER.invoke(cli.app, list(map(str, words)))
+    assert "auto plays firm-coverage" in done.output
+    assert "trust: random 0.02" in done.output
+
+
+@pytest.mark.parametrize("name", ["learned", "entropy"])
+def test_other_strategies_say_what_they_come_to(folder, name):
+    plan = run("acquire", folder, "--budget", "10", "--strategy", name)["plan"]
+    played = {one["arm"]: one["share"] for one in plan["arms"]}
+    assert plan["strategy"] == name
+    assert (played[plan["plays"]] == 1) if name == "learned" else (plan["plays"] == name)
+
+
+def test_a_panel_is_fixed_for_all_rounds(folder, base, tmp_path):
+    panel = base[1].panel.read_text().split()[:6]
+    few, others = tmp_path / "panel.txt", tmp_path / "others.txt"
+    few.write_text("\n".join(panel))
+    others.write_text("\n".join(base[1].panel.read_text().split()[3:9]))
+    first = run("acquire", folder, "--budget", "12", "--panel", few)["questions"]
+    assert {one["user"] for one in first} <= set(panel)
+    close(folder, first)
+    assert run("acquire", folder, "--budget", "9", "--panel", others, code=4)["error"]["hint"]
+    outside = run("acquire", folder, "--budget", "9", "--users", others, code=2)["error"]
+    assert outside["where"] == "--users"
+    second = run("acquire", folder, "--budget", "12")["questions"]
+    assert {one["user"] for one in second} <= set(panel)
+    assert run("forget", folder, "--user", panel[0])["hits"] == []
+    assert panel[0] not in (folder / "panel.json").read_text()
+
+
+def test_the_budget_counts_costs(folder, base, tmp_path):
+    users = base[1].panel.read_text().split()
+    costs = tmp_path / "costs.csv"
+    panel = ("--users", base[1].panel, "--costs", costs)
+    costs.write_text("user,cost\nnobody,4\n")
+    assert run("acquire", folder, "--budget", "40", *panel, code=3)["error"]["kind"] == "unknown-id"
+    costs.write_text("user,cost\n" + "".join(f"{user},4\n" for user in users))
+    found = run("acquire", folder, "--budget", "40", *panel)
+    assert len(found["questions"]) == 10
+    assert found["cost"] == 40
+    assert {one["cost"] for one in found["questions"]} == {4.0}
+    assert run("acquire", folder, "--total", "40", *panel, code=2)["error"]["where"] == "--costs"
+
+
+def test_rankings_are_got_right_for_the_targets(folder, base, tmp_path):
+    targets = tmp_path / "targets.txt"
+    words = ("--strategy", "d-optimal", "--seed", "3")
+    targets.write_text("\n".join(base[1].panel.read_text().split()[:2]))
+    own = run("acquire", folder, "--budget", "20", "--targets", targets, *words)["questions"]
+    shutil.rmtree(folder / "rounds")
+    usual = run("acquire", folder, "--budget", "20", *words)["questions"]
+    assert sum(one["gain"] for one in own) < sum(one["gain"] for one in usual) / 5
+
+
+def test_tables_of_costs_are_checked_by_line(tmp_path):
+    path = tmp_path / "costs.csv"
+    path.write_text("user,item,cost\n007,,2\n,A,0.5\n")
+    found = read_costs(path)
+    assert (found.user, found.item) == ({"007": 2.0}, {"A": 0.5})
+    for text, where in (
+        ("user,price\na,1\n", ""),
+        ("cost\n1\n", ""),
+        ("user,item,cost\na,b,1\n", ":2"),
+        ("user,cost\na,1\na,2\n", ":3"),
+        ("user,cost\na,0\n", ":2"),
+        ("user,cost\na,much\n", ":2"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError) as caught:
+            read_costs(path)
+        assert caught.value.where == f"{path}{where}"
