@@ -38,7 +38,7 @@ class Answer:
         round: the round it belongs to. user, item: as written in the table.
         answer: like | dislike | rating | cannot tell | skip. rating: the number, NaN if none.
         annotator: who answered; the user herself where it is empty.
-        extra: further columns, kept as they came.
+        extra: further columns, kept as they came; "time" says when it was given.
     """
 
     round: int
@@ -48,6 +48,11 @@ class Answer:
     rating: float = math.nan
     annotator: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> str:
+        """When it was given, as the table's column `time` says; "" where it says nothing."""
+        return str(self.extra.get("time", ""))
 
 
 # Line number, and the answer, or why there is none; None where the answer was left blank.
@@ -61,7 +66,7 @@ def read_answers(
 
     Args:
         source: a CSV, TSV, JSONL or Parquet file, an Arrow table, or rows as mappings.
-        round: for rows that name none.
+        round: for rows that name none; below 0 where the caller is to put another in its place.
 
     Returns:
         (line, answer or reason or None); lines count from 1, a header being line 1.
@@ -153,7 +158,7 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
         if len(value) > _LONGEST:
             return f"{name} is longer than {_LONGEST} characters"
     number = _integer(row.get("round"), round)
-    if number is None or number < 0:
+    if number is None:
         return f"round {row.get('round')!r} is not a whole number of at least 0"
     kind, rating = _verdict(row.get("answer"))
     if not kind:
@@ -183,7 +188,7 @@ def _integer(value: Any, default: int) -> int | None:
         return default
     try:
         number = float(value)
-        return int(number) if number == int(number) else None
+        return int(number) if number == int(number) and number >= 0 else None
     except (TypeError, ValueError, OverflowError):
         return None
 

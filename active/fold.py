@@ -1,6 +1,7 @@
 """From a journal's records to one verdict per edge: which answer counts when several were given.
 
-The rule: of one annotator's answers to an edge the last one counts; of several annotators the
+The rule: of one annotator's answers to an edge in a round the last one counts: the one given last,
+where both say when (column `time`), else the one told last; of several annotators the
 majority of usable answers (by trust, where trust is given), a tie being "cannot tell"; of several
 rounds the latest that came to a like or a dislike, since "cannot tell" takes nothing back.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -58,7 +60,10 @@ def fold(
     for record in records:
         if trust is None or trust.get(record.answer.annotator, 1.0) > 0:
             answer = record.answer
-            edges[answer.user, answer.item][answer.round][answer.annotator] = record
+            given = edges[answer.user, answer.item][answer.round]
+            before = given.get(answer.annotator)
+            if before is None or not _older(answer, before.answer):
+                given[answer.annotator] = record
     rows = []
     for (user, item), rounds in edges.items():
         verdicts = {
@@ -80,6 +85,26 @@ def label_of(answer: Answer, positive: float | None) -> int | None:
             )
         return int(answer.rating >= (0.5 if positive is None else positive))
     return {LIKE: 1, DISLIKE: 0}.get(answer.answer)
+
+
+def _older(answer: Answer, other: Answer) -> bool:
+    """Whether both say when they were given, and this one earlier."""
+    one, two = _moment(answer.given), _moment(other.given)
+    return one is not None and two is not None and one < two
+
+
+def _moment(text: str) -> float | None:
+    """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither."""
+    try:
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _verdict(

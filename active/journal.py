@@ -17,7 +17,7 @@ import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from ..kg.files import StrPath, append_record, atomic_write, plain, sha256_bytes
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
+from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
 
 _log = logging.getLogger(__name__)
 _FIRST = "0" * 64
@@ -38,27 +39,20 @@ ROLLED_BACK, FORGOTTEN = "rolled back", "forgotten"
 
 
 @dataclass(frozen=True)
-class Record:
-    """One line of the journal: an answer, its number from 1, and when it was taken in (ISO, UTC)."""
-
-    seq: int
-    answer: Answer
-    time: str
-
-
-@dataclass(frozen=True)
 class TellReport:
     """What became of the rows of one table.
 
     Attributes:
         accepted: appended. repeated: stood in the journal already. blank: left unanswered.
-        rejected: (line, reason) of the others.
+        rejected: (line, reason) of the others. outdated: how many of the repeated ones say what the
+            annotator has changed since; the change stays.
     """
 
     accepted: int
     repeated: int
     blank: int
     rejected: tuple[tuple[int, str], ...] = field(default=())
+    outdated: int = 0
 
 
 class Journal:
@@ -91,10 +85,13 @@ class Journal:
 
         `refuse` says what is wrong with an answer that reads well, None if nothing.
 
-        An answer that the same annotator gave to the same edge in the same round is never taken in
-        twice, so telling a file again changes nothing. A different answer is kept as well; `fold`
+        Telling a table again changes nothing, in the same round or in a later one; `repeats` says which
+        answers count as told before. All others are kept, also where they change an earlier one; `fold`
         says which counts. When this returns, the accepted answers are on disk; when it raises, tell
         the table again.
+
+        Args:
+            round: of the answers that name none, and in which all of them are noted to be told.
 
         Raises:
             ParseError, DataError: the file as a whole is unusable. IntegrityError: the journal is
@@ -103,24 +100,27 @@ class Journal:
         rejected: list[tuple[int, str]] = []
         wanted: list[Answer] = []
         blank = 0
-        for line, row in read_answers(source, round=round):
+        for line, row in read_answers(source, round=UNSTATED):
             resolved = self._resolve(row) if isinstance(row, Answer) else row
             if refuse is not None and isinstance(resolved, Answer):
-                resolved = refuse(resolved) or resolved
+                resolved = refuse(in_round(resolved, round)) or resolved
             if resolved is None:
                 blank += 1
             elif isinstance(resolved, str):
                 rejected.append((line, resolved))
             else:
                 wanted.append(resolved)
+        batch = batch_of(wanted)
+        wanted = [in_round(answer, round) for answer in wanted]
         with self._writing():
             stored = list(self._verified())
-            seen = {_key(record.answer) for record, _ in stored}
-            distinct = {_key(answer): answer for answer in wanted}
-            fresh = [answer for key, answer in distinct.items() if key not in seen]
+            again = repeats([record for record, _ in stored], wanted, batch)
+            told = zip(wanted, again, strict=True)
+            fresh = [answer for answer, kind in told if kind is Repeat.NEW]
             last, before = (stored[-1][0].seq, stored[-1][1]) if stored else (0, _FIRST)
-            self._append(fresh, last, before)
-        return TellReport(len(fresh), len(wanted) - len(fresh), blank, tuple(rejected))
+            self._append(fresh, last, before, told=round, batch=batch)
+        old = len(wanted) - len(fresh)
+        return TellReport(len(fresh), old, blank, tuple(rejected), again.count(Repeat.OUTDATED))
 
     def records(self) -> list[Record]:
         """The answers that count, in order: neither notes nor what was rolled back.
@@ -180,10 +180,10 @@ class Journal:
         # Without a head the journal is believed as it is: a kill between the files leaves a sound one.
         self.head_path.unlink(missing_ok=True)
         note = Answer(0, "", "", FORGOTTEN, extra={"records": gone})
-        entries = [(record.answer, record.time) for record in records]
+        entries = [*records, Record(0, note, _now())] if gone else records
         lines, before = [], _FIRST
-        for seq, (answer, time) in enumerate([*entries, (note, _now())] if gone else entries, 1):
-            lines.append(_line(seq, before, answer, time))
+        for seq, record in enumerate(entries, 1):
+            lines.append(_line(replace(record, seq=seq), before))
             before = sha256_bytes(lines[-1])
         if lines:
             atomic_write(self.path, b"".join(line + b"\n" for line in lines))
@@ -209,7 +209,8 @@ class Journal:
                 raise self._damaged(number, f"the record does not follow record {seq}")
             seq, before = seq + 1, sha256_bytes(line.rstrip(b"\n"))
             hashes[seq] = before
-            yield Record(seq, answer, str(body["time"])), before
+            told, batch = int(body.get("told", -1)), str(body.get("batch", ""))
+            yield Record(seq, answer, str(body["time"]), told, batch), before
         head = self._head()
         if hashes.get(head[0]) != head[1]:
             raise self._damaged(0, f"record {head[0]} was acknowledged and is missing or changed")
@@ -247,24 +248,18 @@ class Journal:
             if index < 0:
                 return f"unknown {kind} {names[kind][:80]!r}"
             names[kind] = vocabulary[index]
-        return Answer(
-            answer.round,
-            names["user"],
-            names["item"],
-            answer.answer,
-            answer.rating,
-            answer.annotator,
-            answer.extra,
-        )
+        return replace(answer, user=names["user"], item=names["item"])
 
-    def _append(self, answers: list[Answer], seq: int, before: str) -> None:
+    def _append(
+        self, answers: list[Answer], seq: int, before: str, *, told: int = -1, batch: str = ""
+    ) -> None:
         if not answers:
             return
         time = _now()
         lines = []
         for answer in answers:
             seq += 1
-            lines.append(_line(seq, before, answer, time))
+            lines.append(_line(Record(seq, answer, time, told, batch), before))
             before = sha256_bytes(lines[-1])
         append_record(self.path, lines)
         atomic_write(self.head_path, json.dumps({"seq": seq, "hash": before}))
@@ -311,22 +306,20 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _key(answer: Answer) -> tuple[int, str, str, str, str, str]:
-    rating = "" if math.isnan(answer.rating) else repr(answer.rating)
-    return (answer.round, answer.user, answer.item, answer.annotator, answer.answer, rating)
-
-
-def _line(seq: int, before: str, answer: Answer, time: str) -> bytes:
+def _line(record: Record, before: str) -> bytes:
+    answer = record.answer
     body: dict[str, Any] = {
-        "seq": seq,
+        "seq": record.seq,
         "prev": before,
         "round": answer.round,
         "user": answer.user,
         "item": answer.item,
         "answer": answer.answer,
         "annotator": answer.annotator,
-        "time": time,
+        "time": record.time,
     }
+    if record.batch:
+        body |= {"told": record.told, "batch": record.batch}
     if not math.isnan(answer.rating):
         body["rating"] = answer.rating
     if answer.extra:

@@ -115,22 +115,27 @@ def agreement(records: Iterable[Record], *, positive: float | None = None) -> Ag
 
 
 def within_quota(records: Iterable[Record], config: QualityConfig) -> list[Record]:
-    """The records within each annotator's quota of its round, the first ones of each.
+    """The records within each annotator's quota of a round's answers, the first ones of each.
 
-    One annotator may give at most `quota` of a round's answers, but always one. Users who answer for
-    themselves have no quota.
+    One annotator may give at most `quota` of the answers taken in during a round, but always one;
+    which round the answers themselves name makes no difference. A user who answers for herself,
+    without an annotator's name, is an annotator of her own.
     """
     listed = list(records)
     if config.quota >= 1:
         return listed
-    size = Counter(record.answer.round for record in listed)
-    taken: Counter[tuple[int, str]] = Counter()
+    size = Counter(map(_taken_in, listed))
+    taken: Counter[tuple[int, str, str]] = Counter()
     kept = []
     for record in listed:
-        key = record.answer.round, record.answer.annotator
-        if not record.answer.annotator or taken[key] < max(
-            1, int(config.quota * size[record.answer.round])
-        ):
+        answer, number = record.answer, _taken_in(record)
+        key = number, answer.annotator, "" if answer.annotator else answer.user
+        if taken[key] < max(1, int(config.quota * size[number])):
             taken[key] += 1
             kept.append(record)
     return kept
+
+
+def _taken_in(record: Record) -> int:
+    """The round in which a record was taken in; of old journals that did not note it, the named one."""
+    return record.told if record.told >= 0 else record.answer.round

@@ -76,6 +76,7 @@ def label(
     told = {
         "accepted": found.accepted,
         "repeated": found.repeated,
+        "outdated": found.outdated,
         "blank": found.blank,
         "rejected": [{"line": line, "reason": reason} for line, reason in found.rejected],
         "agreement": _agreement(rounds, positive),
@@ -198,6 +199,11 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
         f"{told['accepted']:,} answers taken in, {told['repeated']:,} known before, "
         f"{told['blank']:,} left blank, {len(told['rejected']):,} rejected"
     )
+    if told["outdated"]:
+        out.say(
+            f"{told['outdated']:,} of those known before were changed since and stay changed; a column "
+            "time makes them count again"
+        )
     agreement = told["agreement"]
     if agreement["edges"]:
         alpha = "-" if agreement["alpha"] is None else f"{agreement['alpha']:.2f}"

@@ -1,6 +1,7 @@
 """The journal: idempotent telling, bad rows named, and a fold with a stated rule."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 
 from coldframe.active.fold import fold
 from coldframe.active.journal import Journal
+from coldframe.active.repeats import Repeat, repeats
 from coldframe.kg.errors import DataError, ParseError, ResourceError
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -167,3 +169,61 @@ def test_ratings_become_labels_by_the_threshold(journal):
 def test_an_empty_journal_folds_to_no_rows(journal):
     assert fold(journal.records()).num_rows == 0
     assert journal.tell([], round=1).accepted == 0
+
+
+def test_going_back_to_the_first_answer_counts(journal):
+    journal.tell([row("0", "0", "like")], round=1)
+    journal.tell([row("0", "0", "dislike")], round=1)
+    back = [row("0", "0", "like"), row("1", "1", "like")]
+    assert journal.tell(back, round=1).accepted == 2
+    assert verdicts(journal)[0, 0] == 1
+    again = journal.tell(back, round=1)
+    assert (again.accepted, again.repeated, again.outdated) == (0, 2, 0)
+
+
+def test_a_table_told_again_changes_nothing_and_says_what_was_changed_since(journal):
+    first = [row("0", "0", "like"), row("1", "0", "like")]
+    journal.tell(first, round=1)
+    journal.tell([row("0", "0", "dislike")], round=1)
+    for number in (1, 2):  # also when it names no round and another one has begun
+        again = journal.tell(reversed(first), round=number)
+        assert (again.accepted, again.repeated, again.outdated) == (0, 2, 1)
+    assert verdicts(journal) == {(0, 0): 0, (1, 0): 1}
+
+
+def test_a_table_with_changes_of_mind_ends_as_it_ends(journal):
+    rows = [row("0", "0", word) for word in ("like", "dislike", "like")]
+    assert journal.tell(rows, round=1).accepted == 3
+    assert journal.tell(rows, round=1).repeated == 3
+    assert verdicts(journal) == {(0, 0): 1}
+
+
+@pytest.mark.parametrize(
+    "times", [("2026-01-01", "2026-01-02T10:00", "2026-01-03T00:00:00+02:00"), (10, 20.5, "30")]
+)
+def test_the_time_of_an_answer_tells_a_change_from_a_repeat(journal, times):
+    told = [
+        row("0", "0", word, time=time)
+        for word, time in zip(("like", "dislike", "like"), times, strict=True)
+    ]
+    for one in told:
+        assert journal.tell([one], round=1).accepted == 1
+    assert verdicts(journal) == {(0, 0): 1}
+    assert journal.tell([*told, row("1", "1", "like", time=times[0])], round=1).accepted == 1
+    assert verdicts(journal) == {(0, 0): 1, (1, 1): 1}
+
+
+def test_what_was_given_earlier_and_told_late_does_not_count(journal):
+    journal.tell([row("0", "0", "like", time="2026-02-01")], round=1)
+    journal.tell([row("0", "0", "dislike", time="2026-01-01")], round=1)
+    assert verdicts(journal) == {(0, 0): 1}
+    journal.tell([row("0", "0", "dislike", time="some day")], round=1)  # no time that can be read
+    assert verdicts(journal) == {(0, 0): 0}
+
+
+def test_a_journal_that_noted_no_tables_is_not_told_twice(journal):
+    journal.tell([row("0", "0", "like")], round=1)
+    journal.tell([row("0", "0", "dislike")], round=1)
+    bare = [replace(record, batch="", told=-1) for record in journal.records()]
+    found = repeats(bare, [bare[0].answer], "another table")
+    assert found == [Repeat.OUTDATED]

@@ -61,6 +61,21 @@ def test_a_quota_keeps_one_annotator_from_flooding_a_round(tmp_path):
     assert len(kept) == 30
 
 
+def test_a_quota_counts_the_round_in_which_answers_came_whatever_round_they_name(tmp_path):
+    rows = [answer(str(k), "i", 1, "flood") | {"round": k % 4} for k in range(80)]
+    rows += [answer(str(k), "i", 0, f"a{k}") for k in range(20)]
+    kept = within_quota(told(tmp_path, rows), QualityConfig(quota=0.1))
+    assert sum(r.answer.annotator == "flood" for r in kept) == 10
+
+
+def test_a_user_who_answers_for_herself_has_a_quota_of_her_own(tmp_path):
+    rows = [answer("flood", str(k), 1, "") for k in range(80)]
+    rows += [answer(str(k), "i", 0, "") for k in range(20)]
+    kept = within_quota(told(tmp_path, rows), QualityConfig(quota=0.1))
+    assert sum(r.answer.user == "flood" for r in kept) == 10
+    assert len(kept) == 30
+
+
 def test_krippendorffs_alpha_on_a_worked_example(tmp_path):
     """Krippendorff 2004, 11.3: two observers, ten units, four disagreements: alpha = 0.095."""
     first, second = "0100000000", "1110010010"
