@@ -170,6 +170,20 @@ def picks_table(picks: Picks, graph: Graph, round: int, costs: Pool | None = Non
     )
 
 
+def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) -> list[float]:
+    """What asking about each pair (user, item) of IRIs costs."""
+    users, items = graph.users.vocabulary, graph.items.vocabulary
+    own, of_item = (
+        _values(graph, kind, costs)
+        for kind, costs in (("user", config.user_cost), ("item", config.item_cost))
+    )
+    return [
+        (1.0 if own is None else float(own[users.find(user)]))
+        * (1.0 if of_item is None else float(of_item[items.find(item)]))
+        for user, item in pairs
+    ]
+
+
 def _chosen(graph: Graph, kind: str, names: Iterable[str] | None) -> IntArray:
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
     if names is None:

@@ -13,14 +13,16 @@ import pyarrow as pa
 
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
-from ..kg.errors import DataError, StateError
+from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath
 from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
-from .acquire import AskConfig, acquire
+from ..kg.split import rng_for
+from .acquire import AskConfig, acquire, costs_of
 from .answers import DISLIKE, LIKE, Answer
 from .fold import label_of
+from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
@@ -64,13 +66,18 @@ def ask(
     strategy: str = "auto",
     seed: int = 0,
     config: AskConfig | None = None,
+    gold: int = 0,
 ) -> tuple[pa.Table, bool]:
     """The questions of the open round, and whether they are new; an open round is not asked anew.
 
     Where the run has a panel (`fix_panel`), nobody else is asked.
 
+    Args:
+        gold: how many of the questions, within the budget, have an answer that is known; see `gold`.
+
     Raises:
-        StateError: the run has no posterior to ask with, or no pair is left. See `acquire` for the rest.
+        StateError: the run has no posterior to ask with, or no pair is left. UsageError: too few
+            answers are known, or they cost the whole budget. See `acquire` for the rest.
     """
     rounds, config = rounds_of(run), config or AskConfig()
     among = within_panel(run.path, config.users, run.catalog.graph.users.vocabulary)
@@ -78,9 +85,17 @@ def ask(
     fresh = rounds.current <= run.round
 
     def make(number: int) -> pa.Table:
+        before, graph = asked_before(rounds), run.catalog.graph
+        rng = rng_for(seed, f"gold, round {number}")
+        known = draw_gold(run.model, gold, rng, users=among, exclude=before) if gold else []
+        price = costs_of(graph, config, [(one.user, one.item) for one in known])
+        if known and sum(price) >= budget:
+            raise UsageError(
+                f"the gold questions cost {sum(price):g} of a budget of {budget:g}", where="--gold"
+            )
         table = acquire(
-            run.model, budget, strategy=strategy, seed=seed, round=number, config=config,
-            exclude=asked_before(rounds), chance=answer_chance(rounds, run.catalog.graph),
+            run.model, budget - sum(price), strategy=strategy, seed=seed, round=number,
+            config=config, exclude=before, chance=answer_chance(rounds, graph),
         )  # fmt: skip
         if not len(table):
             raise StateError(
@@ -88,7 +103,9 @@ def ask(
                 where="pool",
                 hint="give a larger budget, other users or items, or weights above 0",
             )
-        return table
+        if known:
+            rounds.ask_gold(known)
+        return mixed(table, known, price, rng)
 
     table = rounds.ask(make)
     if fresh:

@@ -23,13 +23,17 @@ def answer_chance(rounds: Rounds, graph: Graph) -> AnswerChance:
     """The chance of a useful answer by what was answered so far; certain without any answer.
 
     An edge counts once: as told where anybody gave a like, a dislike or a rating, else as one that
-    nobody could tell. What is not answered yet counts for nothing: it may still come.
+    nobody could tell. What is not answered yet counts for nothing: it may still come. Gold questions
+    do neither: they are about what the user knows.
     """
     told: dict[tuple[str, str], bool] = {}
+    gold = rounds.asked_gold()
     for record in rounds.journal.records():
         answer = record.answer
         useful = answer.answer not in (CANNOT_TELL, SKIP)
         edge = answer.user, answer.item
+        if edge in gold:
+            continue
         told[edge] = told.get(edge, False) or useful
     users = np.array([graph.users.vocabulary.find(user) for user, _ in told], np.int64)
     items = np.array([graph.items.vocabulary.find(item) for _, item in told], np.int64)

@@ -72,6 +72,28 @@ def trust(
     }
 
 
+def gold_scores(
+    records: Iterable[Record],
+    gold: Mapping[tuple[str, str], int],
+    *,
+    positive: float | None = None,
+) -> dict[str, tuple[int, int]]:
+    """Per annotator: gold questions answered with a like or a dislike, and how many of them rightly.
+
+    Of an annotator's answers to one the last counts; "" stands for the users who answer themselves.
+    """
+    said: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        answer, label = record.answer, label_of(record.answer, positive)
+        if label is not None and (answer.user, answer.item) in gold:
+            said[answer.annotator, answer.user, answer.item] = label
+    scores: dict[str, tuple[int, int]] = {}
+    for (who, user, item), label in said.items():
+        asked, right = scores.get(who, (0, 0))
+        scores[who] = asked + 1, right + int(label == gold[user, item])
+    return scores
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How far annotators agree.

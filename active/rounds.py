@@ -33,6 +33,7 @@ from ..kg.files import (
 from ..kg.vocabulary import Vocabulary
 from .answers import Answer, read_answers
 from .fold import fold, label_of
+from .gold import GoldPair
 from .journal import Journal, Record, TellReport
 from .quality import QualityConfig, trust, within_quota
 
@@ -142,12 +143,21 @@ class Rounds:
         return self.verdicts(self.journal.records(), positive=positive)
 
     def verdicts(self, records: list[Record], *, positive: float | None = None) -> pa.Table:
-        """What these records come to, see `fold`, under the gold answers and quota of `set_quality`."""
+        """What these records come to, see `fold`, under the gold answers and quota of `set_quality`.
+
+        Gold questions that were asked have no verdict: their answers are known, and teach nothing.
+        """
         gold, config = self.quality()
         if config is None:
             return fold(records, positive=positive)
         weights = trust(records, gold, positive=positive, config=config) if gold else None
-        return fold(within_quota(records, config), positive=positive, trust=weights)
+        asked = self.asked_gold()
+        kept = [
+            one
+            for one in within_quota(records, config)
+            if (one.answer.user, one.answer.item) not in asked
+        ]
+        return fold(kept, positive=positive, trust=weights)
 
     def quality(self) -> tuple[dict[tuple[str, str], int], QualityConfig | None]:
         """Gold answers (user, item) -> label, and the rules for annotators; nothing if none were set."""
@@ -160,6 +170,21 @@ class Rounds:
             return gold, QualityConfig(quota=float(found["quota"]))
         except (KeyError, TypeError, ValueError):
             raise IntegrityError("not readable", where=str(path), hint="set it again") from None
+
+    def asked_gold(self) -> set[tuple[str, str]]:
+        """Pairs that were asked although their answer is known, see `ask_gold`."""
+        path = self.folder / QUALITY
+        if not path.exists():
+            return set()
+        return {(str(user), str(item)) for user, item in read_json(path).get("asked", [])}
+
+    def ask_gold(self, pairs: Iterable[GoldPair]) -> None:
+        """Note pairs that are asked to see who answers with care; their answers never become edges."""
+        listed = list(pairs)
+        gold, config = self.quality()
+        gold |= {(one.user, one.item): one.label for one in listed}
+        asked = self.asked_gold() | {(one.user, one.item) for one in listed}
+        self._write_quality(gold, config or QualityConfig(), asked)
 
     def set_quality(
         self,
@@ -188,7 +213,7 @@ class Rounds:
             known[self._iri("user", row.user), self._iri("item", row.item)] = label
         config = config or QualityConfig()
         config = config if quota is None else replace(config, quota=quota)
-        self._write_quality(known, config)
+        self._write_quality(known, config, self.asked_gold())
         return len(known)
 
     def forget_gold(self, names: Collection[str]) -> None:
@@ -196,11 +221,18 @@ class Rounds:
         gold, config = self.quality()
         if config is not None:
             left = {edge: label for edge, label in gold.items() if not set(edge) & set(names)}
-            self._write_quality(left, config)
+            asked = {edge for edge in self.asked_gold() if not set(edge) & set(names)}
+            self._write_quality(left, config, asked)
 
-    def _write_quality(self, gold: dict[tuple[str, str], int], config: QualityConfig) -> None:
+    def _write_quality(
+        self,
+        gold: dict[tuple[str, str], int],
+        config: QualityConfig,
+        asked: set[tuple[str, str]],
+    ) -> None:
         rows = [[user, item, label] for (user, item), label in sorted(gold.items())]
-        write_json(self.folder / QUALITY, {"gold": rows, "quota": config.quota})
+        told = {"gold": rows, "quota": config.quota, "asked": sorted(map(list, asked))}
+        write_json(self.folder / QUALITY, told)
 
     def _iri(self, kind: str, name: str) -> str:
         vocabulary = self._vocabularies[kind == "item"]

@@ -69,6 +69,14 @@ def acquire(
             help="A table of user or item, and cost; a question costs the product, 1 if unsaid.",
         ),
     ] = None,
+    gold: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="So many of the questions have a known answer: `label` then scores annotators by "
+            "them, and learns nothing from them.",
+        ),
+    ] = 0,
     weight: Weight = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -98,7 +106,7 @@ def acquire(
         opened = Run.open(run, device=device, progress=bar.stage)
         if fixed is not None:
             fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
-        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config)
+        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config, gold=gold)
     _give(output, table, fresh, out)
 
 

@@ -150,10 +150,10 @@ def _stop_rules(total: int | None, target: str | None, plateau: float | None) ->
 
 
 def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
-    """How far annotators agree, and the weights of their votes where gold answers are set."""
+    """How far annotators agree, and their weights and gold scores where gold answers are set."""
     from dataclasses import asdict
 
-    from ..active.quality import agreement, trust
+    from ..active.quality import agreement, gold_scores, trust
 
     # Ratings that nothing says how to read wait for a schema that does; `retrain` says so.
     records = [
@@ -165,7 +165,9 @@ def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
     weights = trust(records, gold, positive=positive, config=config) if gold else {}
     found = asdict(agreement(records, positive=positive))
     shown = {key: None if value != value else value for key, value in found.items()}
-    return {**shown, "weights": weights}
+    scores = gold_scores(records, gold, positive=positive)
+    told = {who: {"answered": n, "right": right} for who, (n, right) in scores.items()}
+    return {**shown, "weights": weights, "gold": told}
 
 
 def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
@@ -211,6 +213,9 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
             f"{agreement['annotators']:,} annotators; {agreement['edges']:,} edges answered by several, "
             f"alike on {agreement['same']:.0%}, Krippendorff's alpha {alpha}"
         )
+    for who, score in agreement["gold"].items():
+        name = who or "users who answer for themselves"
+        out.say(f"  {name}: {score['right']:,} of {score['answered']:,} gold answers right")
     for who, weight in agreement["weights"].items():
         if weight == 0:
             out.say(f"  {who or 'somebody'} is left out: wrong too often")

@@ -134,3 +134,20 @@ def test_tables_of_costs_are_checked_by_line(tmp_path):
         with pytest.raises(DataError) as caught:
             read_costs(path)
         assert caught.value.where == f"{path}{where}"
+
+
+def test_label_scores_annotators_by_gold_questions(folder, tmp_path):
+    questions = run("acquire", folder, "--budget", "20", "--gold", "6")["questions"]
+    assert len(questions) == 20
+    lines = [f"1,{one['user']},{one['item']},like,ann" for one in questions]
+    answers = tmp_path / "answers.csv"
+    answers.write_text("\n".join(["round,user,item,answer,annotator", *lines]))
+    assert run("label", folder, answers)["agreement"]["gold"] == {
+        "ann": {"answered": 6, "right": 3}
+    }
+    done = RUNNER.invoke(cli.app, ["label", str(folder), str(answers)])
+    assert "ann: 3 of 6 gold answers right" in done.output
+    assert run("retrain", folder, "--no-measure")["labels"] <= 14
+    assert (
+        run("acquire", folder, "--budget", "5", "--gold", "5", code=2)["error"]["where"] == "--gold"
+    )

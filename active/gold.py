@@ -1,0 +1,103 @@
+"""Gold questions: pairs whose answer is known, asked among the others to see who answers with care."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..kg.errors import UsageError
+from ..kg.split import pair_codes
+from ..kg.vocabulary import IntArray
+
+if TYPE_CHECKING:
+    from ..gnn.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class GoldPair:
+    """A question with its answer: IRIs, and 1 = like, 0 = dislike."""
+
+    user: str
+    item: str
+    label: int
+
+
+def draw_gold(
+    model: Recommender,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    users: Iterable[str] | None = None,
+    exclude: Collection[tuple[str, str]] = (),
+) -> list[GoldPair]:
+    """`n` pairs of the training data, half of them dislikes if there are so many.
+
+    Answers told in rounds are no gold, nor are pairs with interactions of both kinds.
+
+    Args:
+        users: who may be asked; None = all. exclude: pairs asked before.
+
+    Raises:
+        UsageError: there are not so many. UnknownIdError: an unknown user.
+    """
+    graph, train = model.graph, model.data.train
+    own = train.select(train.round == 0)
+    # A split may hold a dislike back from training, but never tests by it.
+    events = own.concat(graph.interactions.select(graph.interactions.label == 0))
+    codes, inverse = np.unique(pair_codes(events, graph.n_items), return_inverse=True)
+    likes = np.bincount(inverse, weights=events.label, minlength=len(codes))
+    total = np.bincount(inverse, minlength=len(codes))
+    keep = (likes == 0) | (likes == total)
+    if users is not None:
+        keep &= np.isin(codes // graph.n_items, graph.users.vocabulary.indices(users, kind="user"))
+    names = graph.users.vocabulary, graph.items.vocabulary
+
+    def pairs(chosen: IntArray, label: int) -> list[GoldPair]:
+        listed = (divmod(int(code), graph.n_items) for code in rng.permutation(chosen))
+        named = ((names[0][user], names[1][item]) for user, item in listed)
+        return [GoldPair(*one, label) for one in named if one not in exclude]
+
+    yes, no = pairs(codes[keep & (likes > 0)], 1), pairs(codes[keep & (likes == 0)], 0)
+    dislikes = min(len(no), max(n // 2, n - len(yes)))
+    found = no[:dislikes] + yes[: n - dislikes]
+    if len(found) < n:
+        raise UsageError(
+            f"{n} gold questions are wanted, and {len(found)} pairs of those who may be asked are "
+            "known and were not asked yet",
+            where="--gold",
+        )
+    return [found[int(place)] for place in rng.permutation(n)]
+
+
+def mixed(
+    table: pa.Table, gold: list[GoldPair], costs: list[float], rng: np.random.Generator
+) -> pa.Table:
+    """A batch with gold questions, of these costs, at random places.
+
+    Their other figures are the means of two other questions', so that none tells them apart at first sight.
+    """
+    if not gold or not len(table):
+        return table
+    pairs = rng.integers(len(table), size=(2, len(gold)))
+    one, two = (table.take(pa.array(rows)) for rows in pairs)
+    names = {
+        "user": pa.array([pair.user for pair in gold], pa.string()),
+        "item": pa.array([pair.item for pair in gold], pa.string()),
+        "cost": pa.array(costs, pa.float64()),
+    }
+    columns = [
+        names.get(field.name, _between(one[field.name], two[field.name])) for field in table.schema
+    ]
+    added = pa.table(columns, schema=table.schema)
+    place = np.sort(rng.integers(len(table) + 1, size=len(gold)))
+    order = np.argsort(np.concatenate([np.arange(len(table)) + 0.5, place]), kind="stable")
+    return pa.concat_tables([table, added]).take(pa.array(order))
+
+
+def _between(one: pa.ChunkedArray, two: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(pc.add(one, two), 2.0) if pa.types.is_floating(one.type) else one
