@@ -10,7 +10,7 @@ import typer
 from ..kg.errors import DataError
 from .acquiring import acquire
 from .console import Output
-from .interviewing import interview
+from .interviewing import KEEPING, interview
 from .options import Device, Json, RunFolder
 from .simulating import loop
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
 SHOWN_METRICS = ("ndcg@10", "recall@10", "recall@20")
+UNKNOWN_USER = "unknown user"  # how the journal begins such a reason
 SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
@@ -71,7 +72,9 @@ def label(
         raise DataError(
             f"none of the answers can be used: {reason}",
             where=f"{answers}:{line}",
-            hint="needed: columns user, item, answer; like, dislike, a rating or cannot tell",
+            hint=KEEPING
+            if reason.startswith(UNKNOWN_USER)
+            else "needed: columns user, item, answer; like, dislike, a rating or cannot tell",
         )
     told = {
         "accepted": found.accepted,
@@ -223,6 +226,8 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
         out.say(f"  line {row['line']}: {row['reason']}")
     if len(told["rejected"]) > SHOWN:
         out.say(f"  ... and {len(told['rejected']) - SHOWN:,} more; --json has all")
+    if any(row["reason"].startswith(UNKNOWN_USER) for row in told["rejected"]):
+        out.say(KEEPING)
 
 
 def _show_learned(out: Output, told: dict[str, Any]) -> None:

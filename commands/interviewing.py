@@ -14,6 +14,10 @@ from .options import Device, Json, RunFolder, TopK, Weight
 if TYPE_CHECKING:
     from ..active.interview import Interview, Question
 
+KEEPING = (
+    "to keep the answers of a user that the catalog does not have, add the user to its tables, ingest, "
+    "train a new run, then label"
+)
 KEYS = {"y": "like", "n": "dislike", "?": "cannot tell", "": "cannot tell", "s": "skip"}
 
 
@@ -22,6 +26,10 @@ def interview(
     user: Annotated[
         str | None,
         typer.Option("--user", help="A user of the catalog, by id; somebody new if none."),
+    ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--as", metavar="ID", help="Whom --out names, where it is somebody new."),
     ] = None,
     questions: Annotated[int, typer.Option("--questions", min=1, help="How many at most.")] = 10,
     answers: Annotated[
@@ -38,7 +46,7 @@ def interview(
     weight: Weight = None,
     top: TopK = 10,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the answers there, ready for `label`.")
+        Path | None, typer.Option("--out", "-o", help="Write the answers there, for `label`.")
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -47,6 +55,8 @@ def interview(
 
     On a terminal the questions come one by one. With --answers or --json nothing is asked: the answers
     are taken in, and the next question and the recommendations are given. The run is not changed.
+    `label` takes the answers of the catalog's users. To keep those of somebody new, add the user to the
+    tables that the catalog is made of (no interactions are needed), ingest, train, and then label.
     """
     from ..active.cycle import positive_from
     from ..active.interview import Interview, InterviewConfig
@@ -55,6 +65,8 @@ def interview(
     from .serving import read_ids
 
     output = Output(as_json)
+    if named is not None and user is not None:
+        raise UsageError("--user is in the catalog already", where="--as", hint="give one of them")
     if out is not None:
         table_suffix(out)
     among = None if items is None else read_ids(items, "item")
@@ -73,7 +85,9 @@ def interview(
     elif not as_json:
         converse(talk)
     if out is not None:
-        _write(talk, out)
+        _write(talk, out, user or named or "newcomer")
+        if user is None:
+            output.note(f"answers of somebody new in {out}: {KEEPING}")
     told = _outcome(talk, top)
     output.result(told, lambda shown: _show(shown, told))
 
@@ -137,12 +151,12 @@ def _outcome(talk: Interview, top: int) -> dict[str, Any]:
     }
 
 
-def _write(talk: Interview, path: Path) -> None:
+def _write(talk: Interview, path: Path, user: str) -> None:
     import pyarrow as pa
 
     from ..kg.files import write_table
 
-    columns = {"user": [talk.user or "newcomer"] * len(talk.answers)}
+    columns = {"user": [user] * len(talk.answers)}
     columns |= {"item": list(talk.answers), "answer": list(talk.answers.values())}
     write_table(path, pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}))
 
