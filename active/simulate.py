@@ -90,7 +90,8 @@ def simulate(
     Returns:
         {"protocol", "budgets", "seeds", "ceiling": {metric: x}, "prior": {metric: x},
         "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
-        {"mean", "low", "high"}}, "labels_saved": {budget: x}, "labels_saved_by": {metric: ...},
+        {"mean", "low", "high"}}, "labels_saved": {budget: x, or None below random's longer curve},
+        "labels_saved_by": {metric: ...},
         "saved_at_least": whether any of these is only a lower bound, "reaches_popularity": {metric:
         labels with which it has popularity's value at the largest budget, or null}}}, "reference":
         random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
@@ -292,25 +293,27 @@ def _aulc_gain(
 
 def _labels_saved(
     own: Any, budgets: list[int], labels: list[int], reference: list[float]
-) -> tuple[dict[str, float], dict[str, bool]]:
+) -> tuple[dict[str, float | None], dict[str, bool]]:
     """Labels random needs for the same value / labels used, and whether it is only a lower bound.
 
-    Random's curve is made monotone (its running maximum) and read linearly over log(labels).
+    Random's curve is made monotone (its running maximum) and read linearly over log(labels). None
+    where the value is below its first point: fewer labels than that, and nothing says how many.
     """
     rising = np.maximum.accumulate(np.asarray(reference))
     x = np.log(np.asarray(labels, np.float64))
-    saved, bound = {}, {}
+    saved: dict[str, float | None] = {}
+    bound: dict[str, bool] = {}
     for budget, value in zip(budgets, own, strict=True):
         first = int(np.searchsorted(rising, value))
         if first == 0:
-            needed = float(labels[0])
+            needed = float(labels[0]) if value == rising[0] else None
         elif first == len(rising):
             needed = float(labels[-1])
         else:
             low, high = rising[first - 1], rising[first]
             share = (value - low) / max(high - low, 1e-12)
             needed = float(np.exp(x[first - 1] + share * (x[first] - x[first - 1])))
-        saved[str(budget)] = needed / budget
+        saved[str(budget)] = None if needed is None else needed / budget
         bound[str(budget)] = first == len(rising)
     return saved, bound
 

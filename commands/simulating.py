@@ -114,10 +114,21 @@ def loop_rows(result: dict[str, Any], metric: str = "ndcg@10") -> list[dict[str,
         if ALL in found["curve"]:
             row["all items"] = sum(values[-1] for values in found["curve"][ALL]) / len(curve)
         row["against random"] = "" if name == "random" else _gain(found["aulc_gain"][metric])
-        saved = found["labels_saved"].get(str(result["budgets"][-1]))
-        row["labels saved"] = "" if saved is None or name == "random" else f"{saved:.1f}x"
+        row["labels saved"] = "" if name == "random" else _saved(result, found)
         rows.append(row)
     return rows
+
+
+def _saved(result: dict[str, Any], found: dict[str, Any], metric: str = "ndcg@10") -> str:
+    """Labels saved at the largest budget: a bound where random's curve starts above or ends below."""
+    budget = result["budgets"][-1]
+    if str(budget) not in found["labels_saved"]:
+        return ""
+    saved = found["labels_saved"][str(budget)]
+    if saved is None:
+        return f"under {result['reference']['labels'][0] / budget:.2f}x"
+    least = found.get("saved_at_least", {}).get(metric, {}).get(str(budget), False)
+    return f"{'over ' if least else ''}{saved:.1f}x"
 
 
 def _gain(gain: dict[str, Any]) -> str:

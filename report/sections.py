@@ -155,15 +155,20 @@ def _simulation(facts: Facts) -> Section:
         for name, outcome in facts.loop["strategies"].items()
         for metric, gain in (outcome.get("aulc_gain") or {}).items()
     ]
-    seeds = facts.loop.get("seeds") or ()
+    seeds = len(list(facts.loop.get("seeds") or ()))
+    several = seeds > 1
     words = (
-        f"Simulated rounds ({facts.loop.get('protocol', '')}, {len(list(seeds))} seeds): a hidden "
-        "part of the interactions answers the questions. The gain is the relative difference of "
-        "the area under the curve over log(labels), paired by seed, with its 95 % interval."
+        f"Simulated rounds ({facts.loop.get('protocol', '')}, {seeds} seed{'s' if several else ''}): a "
+        "hidden part of the interactions answers the questions. The gain is the relative difference "
+        "of the area under the curve over log(labels)"
+        + (
+            ", paired by seed, with its 95 % interval."
+            if several
+            else "; fewer than two seeds: no interval."
+        )
     )
-    return "Which questions teach most", join(
-        [tag("p", words), drawing(svg, "Mean over seeds; bands are standard errors."), table(rows)]
-    )
+    caption = "Mean over seeds; bands are standard errors." if several else "One seed: no bands."
+    return "Which questions teach most", join([tag("p", words), drawing(svg, caption), table(rows)])
 
 
 def _coverage(facts: Facts) -> Section:

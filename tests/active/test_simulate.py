@@ -150,6 +150,20 @@ def test_labels_saved_reads_randoms_curve(outcome):
     assert auto["saved_at_least"] == {"ndcg@10": {"100": False}, "recall@20": {"100": True}}
 
 
+def test_labels_saved_below_and_above_randoms_curve_are_bounds(outcome):
+    config = SimulationConfig(strategies=("auto",), budgets=(200,), seeds=(0,))
+    for curve in outcome["curves"].values():
+        curve |= {"ndcg@10": [0.05], "recall@20": [0.9]}
+    result = summarise(config, ["random", "auto"], [outcome])
+    auto = result["strategies"]["auto"]
+    assert auto["labels_saved"] == {"200": None}
+    assert auto["saved_at_least"]["ndcg@10"] == {"200": False}
+    assert loop_rows(result)[1]["labels saved"] == "under 0.50x"
+    auto["labels_saved"], auto["saved_at_least"]["ndcg@10"] = {"200": 2.0}, {"200": True}
+    assert loop_rows(result)[1]["labels saved"] == "over 2.0x"
+    json.dumps(result, allow_nan=False)
+
+
 def test_one_seed_gives_no_interval_and_every_reader_says_so(outcome):
     config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0,))
     result = summarise(config, ["random", "auto"], [outcome])
@@ -159,6 +173,9 @@ def test_one_seed_gives_no_interval_and_every_reader_says_so(outcome):
     assert loop_rows(result)[1]["against random"] == "+200.0% (one seed)"
     assert "one seed" not in loop_rows(result)[0]["against random"]
     document = render(Facts(title="one seed", loop=result))
+    assert "fewer than two seeds: no interval" in document
+    assert "95 % interval" not in document
+    assert "bands are standard errors" not in document
     assert "1000000" not in document
     assert "+1e" not in json.dumps(result, allow_nan=False)
 
