@@ -71,12 +71,12 @@ def plan(name: str, state: AskState, budget: float) -> Plan:
     policy the arms' chances, of which the likeliest plays."""
     if name in BANDITS:
         weights = trust(state)
-        rows = zip(arms(state), weights.tolist(), shares(weights).tolist(), strict=True)
-        return Plan(name, "auto-bandit", tuple(Arm(*row) for row in rows))
+        told = zip(arms(state), weights.tolist(), shares(weights).tolist(), strict=True)
+        return Plan(name, "auto-bandit", tuple(Arm(*one) for one in told))
     if name == "learned" or name.startswith(OWN):
         policy = shipped() if name == "learned" else Policy.load(name.removeprefix(OWN))
         chances = policy.chances(state, budget)
         best = int(chances.argmax())
-        rows = ((arm, float(chances[k]), float(k == best)) for k, arm in enumerate(ARMS))
-        return Plan(name, ARMS[best], tuple(Arm(*row) for row in rows))
+        ways = (Arm(arm, float(chances[k]), float(k == best)) for k, arm in enumerate(ARMS))
+        return Plan(name, ARMS[best], tuple(ways))
     return Plan(name, name)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ..kg.errors import DataError
 from .answers import CANNOT_TELL, DISLIKE, LIKE, RATING, Answer
-from .journal import Record
+from .repeats import Record
 
 COLUMNS = pa.schema(
     [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..kg.errors import UsageError
 from .fold import label_of
-from .journal import Record
+from .repeats import Record
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from .cycle import (
     unlearned,
 )
 from .cycle import told as labels_told
-from .journal import ROLLED_BACK, Record, standing
+from .journal import ROLLED_BACK, standing
 from .measure import measured_rows
+from .repeats import Record
 
 
 @dataclass(frozen=True)

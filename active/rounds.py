@@ -34,8 +34,9 @@ from ..kg.vocabulary import Vocabulary
 from .answers import Answer, read_answers
 from .fold import fold, label_of
 from .gold import GoldPair
-from .journal import Journal, Record, TellReport
+from .journal import Journal, TellReport
 from .quality import QualityConfig, trust, within_quota
+from .repeats import Record
 
 ASKED, CLOSED = "queries.parquet", "metrics.json"
 QUALITY = "annotators.json"

@@ -10,8 +10,8 @@ import pytest
 
 from coldframe.active.answers import DISLIKE, LIKE, Answer
 from coldframe.active.fold import fold
-from coldframe.active.journal import Record
 from coldframe.active.quality import trust
+from coldframe.active.repeats import Record
 from coldframe.datasets.generated import generate_catalog
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.config import RecommenderConfig
