@@ -162,29 +162,33 @@ class Rounds:
 
     def quality(self) -> tuple[dict[tuple[str, str], int], QualityConfig | None]:
         """Gold answers (user, item) -> label, and the rules for annotators; nothing if none were set."""
-        path = self.folder / QUALITY
-        if not path.exists():
-            return {}, None
-        try:
-            found = read_json(path)
-            gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
-            return gold, QualityConfig(quota=float(found["quota"]))
-        except (KeyError, TypeError, ValueError):
-            raise IntegrityError("not readable", where=str(path), hint="set it again") from None
+        gold, _, config = self._read_quality()
+        return gold, config
 
     def asked_gold(self) -> set[tuple[str, str]]:
         """Pairs that were asked although their answer is known, see `ask_gold`."""
+        return self._read_quality()[1]
+
+    def _read_quality(
+        self,
+    ) -> tuple[dict[tuple[str, str], int], set[tuple[str, str]], QualityConfig | None]:
         path = self.folder / QUALITY
         if not path.exists():
-            return set()
-        return {(str(user), str(item)) for user, item in read_json(path).get("asked", [])}
+            return {}, set(), None
+        try:
+            found = read_json(path)
+            gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
+            asked = {(str(user), str(item)) for user, item in found.get("asked", [])}
+            return gold, asked, QualityConfig(quota=float(found["quota"]))
+        except (KeyError, TypeError, ValueError):
+            raise IntegrityError("not readable", where=str(path), hint="set it again") from None
 
     def ask_gold(self, pairs: Iterable[GoldPair]) -> None:
         """Note pairs that are asked to see who answers with care; their answers never become edges."""
         listed = list(pairs)
-        gold, config = self.quality()
+        gold, asked, config = self._read_quality()
         gold |= {(one.user, one.item): one.label for one in listed}
-        asked = self.asked_gold() | {(one.user, one.item) for one in listed}
+        asked |= {(one.user, one.item) for one in listed}
         self._write_quality(gold, config or QualityConfig(), asked)
 
     def set_quality(

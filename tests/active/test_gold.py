@@ -12,7 +12,7 @@ from coldframe.active.cycle import ask, learn, rounds_of, tell
 from coldframe.active.gold import draw_gold
 from coldframe.active.quality import gold_scores
 from coldframe.gnn.runs import Run
-from coldframe.kg.errors import UsageError
+from coldframe.kg.errors import IntegrityError, UsageError
 
 
 def pairs(table) -> list[tuple[str, str]]:
@@ -105,3 +105,14 @@ def test_a_forgotten_users_gold_goes(asking_run: Run) -> None:
     rounds.forget_gold({user})
     assert user not in json.dumps(sorted(rounds.asked_gold()))
     assert user not in (asking_run.path / "annotators.json").read_text()
+
+
+def test_a_damaged_file_of_annotators_or_panel_is_named(asking_run: Run) -> None:
+    for name in ("annotators.json", "panel.json"):
+        for text in ("[]", '{"gold": [], "quota": 1, "asked": [1], "users": 3}'):
+            path = asking_run.path / name
+            path.write_text(text)
+            with pytest.raises(IntegrityError) as caught:
+                ask(asking_run, 5)
+            assert name in caught.value.where
+            path.unlink()
