@@ -16,10 +16,11 @@ from ..gnn.evaluate import evaluate
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError
-from ..kg.files import StrPath, write_table
+from ..kg.files import StrPath, read_sealed, write_sealed, write_table
 from ..kg.graph import Interactions
 from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
+from ..kg.table_files import seal
 from .acquire import AskConfig, acquire
 from .answers import DISLIKE, LIKE, Answer
 from .fold import label_of
@@ -141,7 +142,9 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
 
     Raises:
         StateError: there are no answers that the model has not learned from.
+        IntegrityError: the run's settings, rounds or journal are damaged.
     """
+    run.check_file("config.toml")  # training anew would go by it
     rounds = rounds_of(run)
     fresh = unlearned(run, rounds)
     if not len(fresh) and rounds.current > run.round and rounds.state().answered:
@@ -177,12 +180,10 @@ def _close_without_labels(run: Run, rounds: Rounds) -> Learned:
 
 def curve(run: Run) -> list[dict[str, Any]]:
     """What was measured at the start and after each round: round, labels, rows."""
-    from ..kg.files import read_json
-
     out: list[dict[str, Any]] = []
     start = run.path / "rounds" / "000" / "metrics.json"
     if start.exists():
-        out.append({"round": 0, **read_json(start)})
+        out.append({"round": 0, **read_sealed(start)})
     rounds = rounds_of(run)
     for number in range(1, run.round + 1):
         found = rounds.metrics(number)
@@ -205,7 +206,7 @@ def measured_rows(run: Run, model: Recommender, folder: Path | None = None) -> l
         return []
     if folder is not None:
         values = {name: found.per_user("coldframe", "all", name) for name in METRICS}
-        write_table(folder / PER_USER, pa.table(values))
+        write_table(folder / PER_USER, seal(pa.table(values)))
     segments = ("all", "hot", "warm", "cold", "cold-only")
     return [row for row in found.rows(METRICS) if row["segment"] in segments]
 
@@ -217,10 +218,8 @@ def positive_from(schema: Schema) -> float | None:
 
 
 def _keep_start(run: Run, model: Recommender) -> None:
-    from ..kg.files import write_json
-
     rows = measured_rows(run, model, run.round_folder(0))
-    write_json(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
+    write_sealed(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
 
 
 def unlearned(run: Run, rounds: Rounds) -> pa.Table:

@@ -20,23 +20,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..gnn.runs import RUN_FILE, Run, rows_out, split_out
+from ..gnn.run_tables import rows_out, split_out
+from ..gnn.runs import RUN_FILE, Run
 from ..kg.catalog import Catalog
 from ..kg.errors import UnknownIdError
 from ..kg.files import (
     atomic_folder,
     atomic_write,
-    read_json,
+    read_sealed,
     read_table,
     sha256_file,
-    write_json,
+    write_sealed,
     write_table,
 )
 from ..kg.forgetting import replace_catalog, without_person
 from ..kg.graph import Interactions
 from ..kg.scan import Scan, scan
 from ..kg.split import Split
-from ..kg.table_files import seal
+from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import IntArray, Vocabulary
 from .cycle import PER_USER
 from .journal import Journal, is_about, standing
@@ -97,7 +98,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
     """The plan that lies there, if it is this user's; else a new one, written whole."""
     path = run.path / PLAN / "plan.json"
     if path.exists():
-        found: dict[str, Any] = read_json(path)
+        found: dict[str, Any] = read_sealed(path)
         if user in found["names"]:
             return found
         raise UnknownIdError(
@@ -123,7 +124,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
         interactions, about = _stage(run, new, left, folder)
         interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
         plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
-        write_json(folder / "plan.json", plan)
+        write_sealed(folder / "plan.json", plan)
     return plan
 
 
@@ -181,7 +182,7 @@ def _moved(rows: Interactions, users: IntArray, items: IntArray) -> Interactions
 
 def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
     """Everything in the run's folder as it is to be; run.json first, so that nothing uses the rest."""
-    if read_json(run.path / RUN_FILE).get("stale") != WHY:
+    if read_sealed(run.path / RUN_FILE).get("stale") != WHY:
         run.drop_model(WHY, **plan["about"])
     staged = run.path / PLAN
     atomic_write(run.path / "split.parquet", (staged / "split.parquet").read_bytes())
@@ -191,7 +192,7 @@ def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
     for path in (run.path / "rounds").glob(f"*/{PER_USER}"):
         path.unlink()  # in the order of a split that she was in
     for path in sorted((run.path / "rounds").glob("*/queries.parquet")):
-        table = read_table(path)
+        table = unseal(read_table(path), path)
         keep = pc.invert(pc.is_in(table["user"], pa.array(sorted(names), table["user"].type)))
         if not pc.all(keep, min_count=0).as_py():
-            write_table(path, table.filter(keep))
+            write_table(path, seal(table.filter(keep)))

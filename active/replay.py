@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..gnn.config import RecommenderConfig
-from ..gnn.plain import from_plain
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run, unfinished_work
 from ..kg.errors import StateError, nearest
@@ -129,9 +126,8 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
     goes on where it was.
     """
     run, _, _ = reconcile(run)
-    settings = tomllib.loads((run.path / "config.toml").read_text("utf-8"))
     model = Recommender(
-        from_plain(RecommenderConfig, settings),
+        run.config,
         seed=int(run.about["seed"]),
         device=run.device,
         progress=run.progress,

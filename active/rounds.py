@@ -24,12 +24,13 @@ from ..kg.errors import DataError, IntegrityError, StateError
 from ..kg.files import (
     StrPath,
     atomic_folder,
-    read_json,
+    read_sealed,
     read_table,
     safe_join,
-    write_json,
+    write_sealed,
     write_table,
 )
+from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import Vocabulary
 from .answers import Answer, read_answers
 from .fold import fold, label_of
@@ -104,7 +105,7 @@ class Rounds:
             raise StateError(
                 f"round {number} was not asked", where=str(self.folder), hint="acquire first"
             )
-        return read_table(path)
+        return unseal(read_table(path), path)
 
     def ask(self, make: Callable[[int], pa.Table]) -> pa.Table:
         """The open round's questions; where none is open, `make(number)` opens the next one.
@@ -118,7 +119,7 @@ class Rounds:
         number = current + 1
         table = make(number)
         with atomic_folder(self.path(number), replace=True) as folder:
-            write_table(folder / ASKED, table)
+            write_table(folder / ASKED, seal(table))
         return table
 
     def tell(
@@ -155,7 +156,7 @@ class Rounds:
         if not path.exists():
             return {}, None
         try:
-            found = read_json(path)
+            found = read_sealed(path, "set gold answers and quota again")
             gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
             return gold, QualityConfig(quota=float(found["quota"]))
         except (KeyError, TypeError, ValueError):
@@ -200,7 +201,7 @@ class Rounds:
 
     def _write_quality(self, gold: dict[tuple[str, str], int], config: QualityConfig) -> None:
         rows = [[user, item, label] for (user, item), label in sorted(gold.items())]
-        write_json(self.folder / QUALITY, {"gold": rows, "quota": config.quota})
+        write_sealed(self.folder / QUALITY, {"gold": rows, "quota": config.quota})
 
     def _iri(self, kind: str, name: str) -> str:
         vocabulary = self._vocabularies[kind == "item"]
@@ -211,16 +212,14 @@ class Rounds:
     def close(self, number: int, metrics: Mapping[str, Any]) -> None:
         """Mark a round as taken in, with what was measured after it."""
         self.questions(number)
-        write_json(self.path(number) / CLOSED, dict(metrics))
+        write_sealed(self.path(number) / CLOSED, dict(metrics))
 
     def metrics(self, number: int) -> dict[str, Any] | None:
         """What was measured after a round; None while it is open."""
         path = self.path(number) / CLOSED
         if not path.exists():
             return None
-        found = read_json(path)
-        if not isinstance(found, dict):
-            raise IntegrityError("not an object", where=str(path))
+        found: dict[str, Any] = read_sealed(path)
         return found
 
 

@@ -179,7 +179,7 @@ def evaluation(
     from ..gnn.evaluate import evaluate as rank
     from ..gnn.scorer_base import fitted
     from ..kg.errors import UsageError
-    from ..kg.files import write_json
+    from ..kg.files import write_sealed
     from .comparison import compared
 
     if part not in ("test", "valid"):
@@ -195,7 +195,7 @@ def evaluation(
         "rows": found.rows(), "calibration": judged,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
-    write_json(run.path / "metrics.json", result)
+    write_sealed(run.path / "metrics.json", result)
     return result
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyoxigraph as ox
 
-from .catalog import MANIFEST, Catalog, write_catalog
+from .catalog import Catalog, write_catalog
 from .catalog_store import ROUNDS, CatalogStore
 from .errors import DataError
-from .files import atomic_folder, read_json, write_json
+from .files import atomic_folder, write_sealed
+from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
 from .quads import BLANK_NODE_PREFIX, Quads
@@ -66,7 +67,7 @@ def replace_catalog(old: Catalog, new: Catalog, names: Collection[str]) -> None:
     Text embeddings and the filled store are left behind; both are made again when they are needed.
     """
     assert old.path is not None
-    manifest = read_json(old.path / MANIFEST)
+    manifest = read_manifest(old.path)
     with old.store(facts=False) as store:
         rounds = {
             graph: list(_anonymous(list(store.quads(graph)), names))
@@ -78,9 +79,9 @@ def replace_catalog(old: Catalog, new: Catalog, names: Collection[str]) -> None:
         with CatalogStore(folder / "store", None) as store:
             for graph, quads in rounds.items():
                 store.add(quads, graph)
-        about = read_json(folder / MANIFEST)
+        about = read_manifest(folder)
         forgotten = int(manifest.get("forgotten", 0)) + 1
-        write_json(
+        write_sealed(
             folder / MANIFEST, {**about, "inputs": manifest["inputs"], "forgotten": forgotten}
         )
 
