@@ -35,6 +35,7 @@ from ..kg.files import (
 )
 from ..kg.forgetting import replace_catalog, without_person
 from ..kg.graph import Interactions
+from ..kg.person import Person
 from ..kg.scan import Scan, scan
 from ..kg.split import Split
 from ..kg.table_files import seal, unseal
@@ -76,22 +77,22 @@ def forget(run: Run, user: str) -> Forgotten:
         UnknownIdError: the catalog has no such user, and none is half forgotten.
     """
     plan = _plan(run, user)
-    names = frozenset(plan["names"])
+    person = Person.restored(plan["person"])
     records = plan["records"]
-    Journal(run.journal_path).forget(names)
-    Rounds(run.path).forget_gold(names)
-    _change_run(run, plan, names)
+    Journal(run.journal_path).forget(person)
+    Rounds(run.path).forget_gold(person)
+    _change_run(run, plan, person)
     place = Path(plan["catalog"])
     catalog = Catalog.open(place)
     if catalog.content_hash == plan["before"]:
         new, _ = without_person(catalog, plan["user"])
-        replace_catalog(catalog, new, names)
+        replace_catalog(catalog, new, person)
     changed = Run.open(run.path)
     for number in plan["graphs"]:
         graph_again(changed, number, changed.labels(number))
     shutil.rmtree(run.path / PLAN)
     run.log("forgotten", interactions=plan["interactions"], records=records)
-    return Forgotten(plan["interactions"], records, scan([run.path, place], names))
+    return Forgotten(plan["interactions"], records, scan([run.path, place], person))
 
 
 def _plan(run: Run, user: str) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
     path = run.path / PLAN / "plan.json"
     if path.exists():
         found: dict[str, Any] = read_sealed(path)
-        if user in found["names"]:
+        if Person.restored(found["person"]).is_user(user):
             return found
         raise UnknownIdError(
             "another user is half forgotten", where=str(run.path), hint="forget that one first"
@@ -107,12 +108,12 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
     catalog = run.catalog
     (index,) = catalog.graph.users.vocabulary.indices([user], kind="user")
     iri = catalog.graph.users.vocabulary[int(index)]
-    new, names = without_person(catalog, iri)
+    new, person = without_person(catalog, iri)
     records = Journal(run.journal_path).history()
-    others = [record for record in records if not is_about(record, names)]
+    others = [record for record in records if not is_about(record, person)]
     plan = {
         "user": iri,
-        "names": sorted(names),
+        "person": person.as_dict(),
         "catalog": str((catalog.path or Path()).resolve()),
         "before": catalog.content_hash,
         "records": len(records) - len(others),
@@ -180,7 +181,7 @@ def _moved(rows: Interactions, users: IntArray, items: IntArray) -> Interactions
     return moved.select((moved.user >= 0) & (moved.item >= 0))
 
 
-def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
+def _change_run(run: Run, plan: dict[str, Any], person: Person) -> None:
     """Everything in the run's folder as it is to be; run.json first, so that nothing uses the rest."""
     if read_sealed(run.path / RUN_FILE).get("stale") != WHY:
         run.drop_model(WHY, **plan["about"])
@@ -193,6 +194,8 @@ def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
         path.unlink()  # in the order of a split that she was in
     for path in sorted((run.path / "rounds").glob("*/queries.parquet")):
         table = unseal(read_table(path), path)
-        keep = pc.invert(pc.is_in(table["user"], pa.array(sorted(names), table["user"].type)))
+        hers = pa.array(sorted(person.iris | person.ids), table["user"].type)
+        about = pa.array(sorted(person.iris), table["item"].type)
+        keep = pc.invert(pc.or_(pc.is_in(table["user"], hers), pc.is_in(table["item"], about)))
         if not pc.all(keep, min_count=0).as_py():
             write_table(path, seal(table.filter(keep)))

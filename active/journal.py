@@ -16,7 +16,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from ..kg.errors import IntegrityError
 from ..kg.files import StrPath, append_record, atomic_write, plain, sha256_bytes
+from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
@@ -158,20 +159,17 @@ class Journal:
                 self._append([note], last, link)
         return taken
 
-    def forget(self, names: Collection[str]) -> int:
+    def forget(self, person: Person) -> int:
         """Take out every record that names a person, under a new chain that ends in a note of it.
 
         Killed on the way, the same call completes it. The note names nobody.
-
-        Args:
-            names: IRIs and ids of the person; an entry that is one of them, whole, names her.
 
         Returns:
             How many records that took.
         """
         with self._writing():
             records = self.history()
-            left = [one for one in records if not is_about(one, names)]
+            left = [one for one in records if not is_about(one, person)]
             gone = len(records) - len(left)
             if gone or len(self._heads()) > 1:
                 self._rewrite(left, gone)
@@ -313,11 +311,15 @@ def _covers(note: Answer, answer: Answer) -> bool:
     return answer.round == note.round
 
 
-def is_about(record: Record, names: Collection[str]) -> bool:
-    """Whether an entry of the record is, whole, one of these names of a person."""
+def is_about(record: Record, person: Person) -> bool:
+    """Whether a person is the record's user or annotator, or a further entry or the item names her."""
     answer = record.answer
-    told = (answer.user, answer.item, answer.annotator, *answer.extra.values())
-    return any(isinstance(one, str) and one in names for one in told)
+    return (
+        person.is_user(answer.user)
+        or person.is_user(answer.annotator)
+        or person.mentions(answer.item)
+        or person.is_in(answer.extra)
+    )
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ nothing, closing again overwrites the same file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ..kg.files import (
     write_sealed,
     write_table,
 )
+from ..kg.person import Person
 from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import Vocabulary
 from .answers import Answer, read_answers
@@ -192,11 +193,15 @@ class Rounds:
         self._write_quality(known, config)
         return len(known)
 
-    def forget_gold(self, names: Collection[str]) -> None:
-        """Drop the gold answers about these users or items."""
+    def forget_gold(self, person: Person) -> None:
+        """Drop the gold answers about a person."""
         gold, config = self.quality()
         if config is not None:
-            left = {edge: label for edge, label in gold.items() if not set(edge) & set(names)}
+            left = {
+                (user, item): label
+                for (user, item), label in gold.items()
+                if not (person.is_user(user) or person.mentions(item))
+            }
             self._write_quality(left, config)
 
     def _write_quality(self, gold: dict[tuple[str, str], int], config: QualityConfig) -> None:
