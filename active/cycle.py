@@ -54,7 +54,7 @@ def rounds_of(run: Run) -> Rounds:
     rounds = Rounds(run.path, users=graph.users.vocabulary, items=graph.items.vocabulary)
     last = rounds.current
     if last and last <= run.round and not rounds.state(last).closed:
-        rounds.close(last, {"labels": told(run), "rows": []})
+        _close(rounds, run)
     return rounds
 
 
@@ -165,17 +165,22 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     rows = model.interactions(
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
-    done = run.finish_round(model.tell(rows).retrain(), rows)
-    measured = measured_rows(done, model, done.round_folder(number)) if measure else []
-    total = told(done)
-    rounds.close(number, {"labels": total, "rows": measured})
-    return Learned(done, len(rows), total, graph_iri, measured)
+    model.tell(rows).retrain()
+    measured = measured_rows(run, model, run.round_folder(number)) if measure else []
+    done = run.finish_round(model, rows, measured)
+    return Learned(done, len(rows), _close(rounds, done), graph_iri, measured)
 
 
 def _close_without_labels(run: Run, rounds: Rounds) -> Learned:
     done = run.finish_round(run.model, Interactions.empty())
-    rounds.close(rounds.current, {"labels": told(done), "rows": []})
-    return Learned(done, 0, told(done), "", [])
+    return Learned(done, 0, _close(rounds, done), "", [])
+
+
+def _close(rounds: Rounds, run: Run) -> int:
+    """Close the round that the run has learned last, with what was measured then; the labels so far."""
+    labels = told(run)
+    rounds.close(run.round, {"labels": labels, "rows": run.about.get("measured", [])})
+    return labels
 
 
 def curve(run: Run) -> list[dict[str, Any]]:

@@ -266,15 +266,20 @@ class Run:
         path = self.path / "rounds" / f"{number:03d}" / "labels.parquet"
         return rows_in(unseal(read_table(path), path))
 
-    def finish_round(self, model: Recommender, labels: Interactions) -> Run:
+    def finish_round(
+        self, model: Recommender, labels: Interactions, measured: list[dict[str, Any]] | None = None
+    ) -> Run:
         """Save a retrained model and what it learned from as the next round; returns the run then.
 
         run.json is replaced last: until then the run is as it was before the round.
+
+        Args:
+            measured: rows of the model's evaluation; they are in run.json in the same step.
         """
         number = self.round + 1
         self.set_labels(number, labels)
         model.save(self.path / "checkpoints", number)
-        about = {**self.about, "round": number}
+        about = {**self.about, "round": number, "measured": measured or []}
         write_sealed(self.path / RUN_FILE, about)
         run = replace(self, about=about)
         run.__dict__["model"] = model
