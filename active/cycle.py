@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,13 @@ from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError
 from ..kg.files import StrPath, read_sealed, write_sealed, write_table
 from ..kg.graph import Interactions
-from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
 from ..kg.table_files import seal
 from .acquire import AskConfig, acquire
-from .answers import DISLIKE, LIKE, Answer
+from .answers import Answer
 from .fold import label_of
 from .journal import TellReport
+from .recording import own, record_answers
 from .rounds import Rounds
 
 METRICS = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
@@ -161,7 +159,8 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     # Answers that nobody was asked for make a round of their own, with no questions.
     rounds.ask(lambda _: _no_questions())
     number = rounds.current
-    graph_iri = _record_answers(run, number, fresh)
+    run = own(run)
+    graph_iri = record_answers(run, number, fresh)
     rows = model.interactions(
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
@@ -248,47 +247,3 @@ def _no_questions() -> pa.Table:
 
 def _all(number: int, table: pa.Table) -> pa.Array:
     return pa.array(np.full(len(table), number, np.int64))
-
-
-def record_labels(run: Run, number: int, rows: Interactions) -> str:
-    """Labels of a round, as the model learned them, as its named graph; the graph's IRI."""
-    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
-    said = zip(rows.user, rows.item, rows.label, rows.rating, strict=True)
-    answers = [
-        {"user": users[int(u)], "item": items[int(i)], "answer": LIKE if label else DISLIKE}
-        | ({} if math.isnan(rating) else {"rating": float(rating)})
-        for u, i, label, rating in said
-    ]
-    return _record(run, number, answers, RoundRecord())
-
-
-def _record_answers(run: Run, number: int, answers: pa.Table) -> str:
-    """The round's answers as a named graph of the catalog's store; its IRI."""
-    rows = answers.select(["user", "item", "answer", "rating", "time"]).to_pylist()
-    for row in rows:
-        row["time"] = datetime.fromisoformat(row["time"]).timestamp()
-        if math.isnan(row["rating"]):
-            del row["rating"]
-    return _record(run, number, rows, RoundRecord(ended=max(row["time"] for row in rows)))
-
-
-def _record(run: Run, number: int, rows: list[dict[str, Any]], record: RoundRecord) -> str:
-    with run.catalog.store() as store:
-        return record_round(
-            store, number, rows, run=run_name(run), terms=_terms(run.catalog.schema), record=record
-        )
-
-
-def run_name(run: Run) -> str:
-    """The run's name in the store."""
-    return run.name
-
-
-def _terms(schema: Schema) -> EventTerms:
-    """The words of the schema's first event of nodes; neutral ones where it has none."""
-    for event in schema.events.values():
-        try:
-            return EventTerms.of(event)
-        except DataError:
-            continue
-    return EventTerms()

@@ -42,7 +42,8 @@ from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import IntArray, Vocabulary
 from .cycle import PER_USER
 from .journal import Journal, is_about, standing
-from .replay import graph_again, labels_left
+from .recording import graph_again, own
+from .replay import labels_left
 from .rounds import Rounds
 
 PLAN = "forgetting"
@@ -87,7 +88,7 @@ def forget(run: Run, user: str) -> Forgotten:
     if catalog.content_hash == plan["before"]:
         new, _ = without_person(catalog, plan["user"])
         replace_catalog(catalog, new, person)
-    changed = Run.open(run.path)
+    changed = own(Run.open(run.path))
     for number in plan["graphs"]:
         graph_again(changed, number, changed.labels(number))
     shutil.rmtree(run.path / PLAN)

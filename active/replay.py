@@ -10,19 +10,17 @@ from ..gnn.recommender import Recommender
 from ..gnn.runs import Run, unfinished_work
 from ..kg.errors import StateError, nearest
 from ..kg.graph import Interactions
-from ..kg.provenance import recorded_rounds, rollback_round
 from .cycle import (
     Learned,
     learn,
     measured_rows,
     positive_from,
-    record_labels,
     rounds_of,
-    run_name,
     unlearned,
 )
 from .cycle import told as labels_told
 from .journal import ROLLED_BACK, Record, standing
+from .recording import graph_again, own
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
     changed = labels_left(run, history, standing(history))
     labels = sum(len(run.labels(number)) - len(rows) for number, rows in changed.items())
     if changed:
-        run = run.drop_model("answers were rolled back")
+        run = own(run).drop_model("answers were rolled back")
     for number, rows in changed.items():
         graph_again(run, number, rows)
         run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
@@ -143,12 +141,3 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
         return learn(done, measure=measure)
     measured = measured_rows(done, model) if measure else []
     return Learned(done, 0, labels_told(done), "", measured)
-
-
-def graph_again(run: Run, number: int, rows: Interactions) -> None:
-    """The named graph of a round with these labels alone; none where they are none."""
-    with run.catalog.store(facts=False) as store:
-        if number in recorded_rounds(store, run=run_name(run)):
-            rollback_round(store, number, run=run_name(run))
-    if len(rows):
-        record_labels(run, number, rows)

@@ -84,9 +84,9 @@ def dataset(
         files = ", ".join(DATASETS[name].files)
         raise UsageError("give --from FOLDER and --out CATALOG", hint=f"the folder holds {files}")
     options = {key: value for key, (_, value) in settings(option or ()).items()}
-    with output.progress(f"read {name}"), files_read() as files:
+    with output.progress(f"read {name}"), files_read() as read:
         tables, schema = load_dataset(name, source, **options)
-    _ingest(output, tables, schema, out, replace, files)
+    _ingest(output, tables, schema, out, replace, read)
 
 
 def infer(

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import secrets
 import shutil
 import tomllib
 from dataclasses import dataclass, replace
@@ -28,7 +29,6 @@ from ..kg.files import (
     read_sealed,
     read_table,
     safe_join,
-    sha256_bytes,
     sha256_file,
     write_json,
     write_sealed,
@@ -53,6 +53,7 @@ RUN_FILE = "run.json"
 UNFINISHED = "unfinished"
 FORMAT = "coldframe run 1"
 _FILES = ("config.toml", "env.json")  # written once, with the run
+_LOADED = ("catalog", "split", "model")
 _RESTORE = "restore it from a copy, or train a new run"
 
 
@@ -93,7 +94,7 @@ class Run:
         model.save(folder / "checkpoints", 0)
         about = {
             "format": FORMAT,
-            "name": _name(folder),
+            "name": _new_name(folder),
             "catalog": str(catalog.path.resolve()),
             "catalog_from_run": os.path.relpath(catalog.path.resolve(), folder.resolve()),
             "content": catalog.content_hash,
@@ -244,7 +245,7 @@ class Run:
     @property
     def name(self) -> str:
         """Its name in the catalog's store; stays when the folder is moved."""
-        return str(self.about.get("name") or _name(self.path))
+        return str(self.about["name"])
 
     @property
     def stale(self) -> str:
@@ -299,6 +300,14 @@ class Run:
         (self.path / "report.html").unlink(missing_ok=True)
         return run
 
+    def renamed(self) -> Run:
+        """The run under another name in the catalog's store, as a copy of a run needs it."""
+        run = replace(self, about={**self.about, "name": _new_name(self.path)})
+        write_sealed(self.path / RUN_FILE, run.about)
+        run.__dict__.update({k: self.__dict__[k] for k in _LOADED if k in self.__dict__})
+        run.log("renamed", name=run.name, before=self.name)
+        return run
+
     def renew(self, model: Recommender) -> Run:
         """Save a model that was trained anew in the place of the one taken away."""
         model.save(self.path / "checkpoints", self.round)
@@ -320,10 +329,9 @@ class Run:
         append_record(self.path / "events.jsonl", [json.dumps(line).encode()])
 
 
-def _name(folder: Path) -> str:
-    """The folder's name and a hash of where it stands."""
-    place = str(folder.resolve())
-    return f"{folder.resolve().name}-{sha256_bytes(place.encode())[:8]}"
+def _new_name(folder: Path) -> str:
+    """The folder's name and what no other run has, so that none ever writes to another's graphs."""
+    return f"{folder.resolve().name}-{secrets.token_hex(4)}"
 
 
 def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recommender) -> Path:

@@ -13,6 +13,7 @@ import pyoxigraph as ox
 
 from .catalog import Catalog, write_catalog
 from .catalog_store import ROUNDS, CatalogStore
+from .claims import claim, claims
 from .errors import DataError
 from .files import atomic_folder, write_sealed
 from .manifest import MANIFEST, read_manifest
@@ -74,11 +75,14 @@ def replace_catalog(old: Catalog, new: Catalog, person: Person) -> None:
             for graph in store.graphs()
             if graph.startswith(ROUNDS)
         }
+        names = claims(store.folder)
     with atomic_folder(old.path, replace=True) as folder:
         write_catalog(new, folder)
         with CatalogStore(folder / "store", None) as store:
             for graph, quads in rounds.items():
                 store.add(quads, graph)
+        for name, place in names.items():
+            claim(folder / "store", name, place)
         about = read_manifest(folder)
         forgotten = int(manifest.get("forgotten", 0)) + 1
         write_sealed(
