@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,19 +12,19 @@ import pyarrow as pa
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError, UsageError
-from ..kg.files import StrPath
+from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
-from ..kg.provenance import EventTerms, RoundRecord, record_round
 from ..kg.schema import Schema
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire, costs_of
-from .answers import DISLIKE, LIKE, Answer
+from .answers import Answer
 from .fold import label_of
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
 from .panel import within_panel
+from .recording import own, record_answers
 from .rounds import Rounds
 
 
@@ -55,7 +53,7 @@ def rounds_of(run: Run) -> Rounds:
     rounds = Rounds(run.path, users=graph.users.vocabulary, items=graph.items.vocabulary)
     last = rounds.current
     if last and last <= run.round and not rounds.state(last).closed:
-        rounds.close(last, {"labels": told(run), "rows": []})
+        _close(rounds, run)
     return rounds
 
 
@@ -154,7 +152,9 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
 
     Raises:
         StateError: there are no answers that the model has not learned from.
+        IntegrityError: the run's settings, rounds or journal are damaged.
     """
+    run.check_file("config.toml")  # training anew would go by it
     rounds = rounds_of(run)
     fresh = unlearned(run, rounds)
     if not len(fresh) and rounds.current > run.round and rounds.state().answered:
@@ -171,34 +171,38 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
     # Answers that nobody was asked for make a round of their own, with no questions.
     rounds.ask(lambda _: _no_questions())
     number = rounds.current
-    graph_iri = _record_answers(run, number, fresh)
+    run = own(run)
+    graph_iri = record_answers(run, number, fresh)
     rows = model.interactions(
         fresh.drop_columns(["round"]).append_column("round", _all(number, fresh))
     )
     model.tell(rows)
     compared = at_once(model, run.split) if measure else []
-    done = run.finish_round(model.retrain(), rows)
-    measured = measured_rows(done, model, done.round_folder(number)) if measure else []
+    model.retrain()
     compared += retrained(model, run.split) if compared else []
-    total = told(done)
-    rounds.close(number, {"labels": total, "rows": measured, "compared": compared})
-    return Learned(done, len(rows), total, graph_iri, measured, compared)
+    found = measured_rows(run, model, run.round_folder(number)) if measure else []
+    done = run.finish_round(model, rows, {"rows": found, "compared": compared})
+    return Learned(done, len(rows), _close(rounds, done), graph_iri, found, compared)
 
 
 def _close_without_labels(run: Run, rounds: Rounds) -> Learned:
     done = run.finish_round(run.model, Interactions.empty())
-    rounds.close(rounds.current, {"labels": told(done), "rows": []})
-    return Learned(done, 0, told(done), "", [])
+    return Learned(done, 0, _close(rounds, done), "", [])
+
+
+def _close(rounds: Rounds, run: Run) -> int:
+    """Close the round that the run has learned last, with what was measured then; the labels so far."""
+    labels = told(run)
+    rounds.close(run.round, {"labels": labels, **run.about.get("measured", {"rows": []})})
+    return labels
 
 
 def curve(run: Run) -> list[dict[str, Any]]:
     """What was measured at the start and after each round: round, labels, rows."""
-    from ..kg.files import read_json
-
     out: list[dict[str, Any]] = []
     start = run.path / "rounds" / "000" / "metrics.json"
     if start.exists():
-        out.append({"round": 0, **read_json(start)})
+        out.append({"round": 0, **read_sealed(start)})
     rounds = rounds_of(run)
     for number in range(1, run.round + 1):
         found = rounds.metrics(number)
@@ -214,10 +218,8 @@ def positive_from(schema: Schema) -> float | None:
 
 
 def _keep_start(run: Run, model: Recommender) -> None:
-    from ..kg.files import write_json
-
     rows = measured_rows(run, model, run.round_folder(0))
-    write_json(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
+    write_sealed(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
 
 
 def unlearned(run: Run, rounds: Rounds) -> pa.Table:
@@ -241,47 +243,3 @@ def _no_questions() -> pa.Table:
 
 def _all(number: int, table: pa.Table) -> pa.Array:
     return pa.array(np.full(len(table), number, np.int64))
-
-
-def record_labels(run: Run, number: int, rows: Interactions) -> str:
-    """Labels of a round, as the model learned them, as its named graph; the graph's IRI."""
-    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
-    said = zip(rows.user, rows.item, rows.label, rows.rating, strict=True)
-    answers = [
-        {"user": users[int(u)], "item": items[int(i)], "answer": LIKE if label else DISLIKE}
-        | ({} if math.isnan(rating) else {"rating": float(rating)})
-        for u, i, label, rating in said
-    ]
-    return _record(run, number, answers, RoundRecord())
-
-
-def _record_answers(run: Run, number: int, answers: pa.Table) -> str:
-    """The round's answers as a named graph of the catalog's store; its IRI."""
-    rows = answers.select(["user", "item", "answer", "rating", "time"]).to_pylist()
-    for row in rows:
-        row["time"] = datetime.fromisoformat(row["time"]).timestamp()
-        if math.isnan(row["rating"]):
-            del row["rating"]
-    return _record(run, number, rows, RoundRecord(ended=max(row["time"] for row in rows)))
-
-
-def _record(run: Run, number: int, rows: list[dict[str, Any]], record: RoundRecord) -> str:
-    with run.catalog.store() as store:
-        return record_round(
-            store, number, rows, run=run_name(run), terms=_terms(run.catalog.schema), record=record
-        )
-
-
-def run_name(run: Run) -> str:
-    """The run's name in the store."""
-    return run.name
-
-
-def _terms(schema: Schema) -> EventTerms:
-    """The words of the schema's first event of nodes; neutral ones where it has none."""
-    for event in schema.events.values():
-        try:
-            return EventTerms.of(event)
-        except DataError:
-            continue
-    return EventTerms()

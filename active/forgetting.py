@@ -20,28 +20,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..gnn.runs import RUN_FILE, Run, rows_out, split_out
+from ..gnn.run_tables import rows_out, split_out
+from ..gnn.runs import RUN_FILE, Run
 from ..kg.catalog import Catalog
 from ..kg.errors import UnknownIdError
 from ..kg.files import (
     atomic_folder,
     atomic_write,
-    read_json,
+    read_sealed,
     read_table,
     sha256_file,
-    write_json,
+    write_sealed,
     write_table,
 )
 from ..kg.forgetting import replace_catalog, without_person
 from ..kg.graph import Interactions
+from ..kg.person import Person
 from ..kg.scan import Scan, scan
 from ..kg.split import Split
-from ..kg.table_files import seal
+from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import IntArray, Vocabulary
 from .journal import Journal, is_about, standing
 from .measure import PER_USER
 from .panel import forget_from_panel
-from .replay import graph_again, labels_left
+from .recording import graph_again, own
+from .replay import labels_left
 from .rounds import Rounds
 
 PLAN = "forgetting"
@@ -76,31 +79,31 @@ def forget(run: Run, user: str) -> Forgotten:
         UnknownIdError: the catalog has no such user, and none is half forgotten.
     """
     plan = _plan(run, user)
-    names = frozenset(plan["names"])
+    person = Person.restored(plan["person"])
     records = plan["records"]
-    Journal(run.journal_path).forget(names)
-    Rounds(run.path).forget_gold(names)
-    forget_from_panel(run.path, names)
-    _change_run(run, plan, names)
+    Journal(run.journal_path).forget(person)
+    Rounds(run.path).forget_gold(person)
+    forget_from_panel(run.path, person)
+    _change_run(run, plan, person)
     place = Path(plan["catalog"])
     catalog = Catalog.open(place)
     if catalog.content_hash == plan["before"]:
         new, _ = without_person(catalog, plan["user"])
-        replace_catalog(catalog, new, names)
-    changed = Run.open(run.path)
+        replace_catalog(catalog, new, person)
+    changed = own(Run.open(run.path))
     for number in plan["graphs"]:
         graph_again(changed, number, changed.labels(number))
     shutil.rmtree(run.path / PLAN)
     run.log("forgotten", interactions=plan["interactions"], records=records)
-    return Forgotten(plan["interactions"], records, scan([run.path, place], names))
+    return Forgotten(plan["interactions"], records, scan([run.path, place], person))
 
 
 def _plan(run: Run, user: str) -> dict[str, Any]:
     """The plan that lies there, if it is this user's; else a new one, written whole."""
     path = run.path / PLAN / "plan.json"
     if path.exists():
-        found: dict[str, Any] = read_json(path)
-        if user in found["names"]:
+        found: dict[str, Any] = read_sealed(path)
+        if Person.restored(found["person"]).is_user(user):
             return found
         raise UnknownIdError(
             "another user is half forgotten", where=str(run.path), hint="forget that one first"
@@ -108,12 +111,12 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
     catalog = run.catalog
     (index,) = catalog.graph.users.vocabulary.indices([user], kind="user")
     iri = catalog.graph.users.vocabulary[int(index)]
-    new, names = without_person(catalog, iri)
+    new, person = without_person(catalog, iri)
     records = Journal(run.journal_path).history()
-    others = [record for record in records if not is_about(record, names)]
+    others = [record for record in records if not is_about(record, person)]
     plan = {
         "user": iri,
-        "names": sorted(names),
+        "person": person.as_dict(),
         "catalog": str((catalog.path or Path()).resolve()),
         "before": catalog.content_hash,
         "records": len(records) - len(others),
@@ -125,7 +128,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
         interactions, about = _stage(run, new, left, folder)
         interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
         plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
-        write_json(folder / "plan.json", plan)
+        write_sealed(folder / "plan.json", plan)
     return plan
 
 
@@ -181,9 +184,9 @@ def _moved(rows: Interactions, users: IntArray, items: IntArray) -> Interactions
     return moved.select((moved.user >= 0) & (moved.item >= 0))
 
 
-def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
+def _change_run(run: Run, plan: dict[str, Any], person: Person) -> None:
     """Everything in the run's folder as it is to be; run.json first, so that nothing uses the rest."""
-    if read_json(run.path / RUN_FILE).get("stale") != WHY:
+    if read_sealed(run.path / RUN_FILE).get("stale") != WHY:
         run.drop_model(WHY, **plan["about"])
     staged = run.path / PLAN
     atomic_write(run.path / "split.parquet", (staged / "split.parquet").read_bytes())
@@ -193,7 +196,9 @@ def _change_run(run: Run, plan: dict[str, Any], names: frozenset[str]) -> None:
     for path in (run.path / "rounds").glob(f"*/{PER_USER}"):
         path.unlink()  # in the order of a split that she was in
     for path in sorted((run.path / "rounds").glob("*/queries.parquet")):
-        table = read_table(path)
-        keep = pc.invert(pc.is_in(table["user"], pa.array(sorted(names), table["user"].type)))
+        table = unseal(read_table(path), path)
+        hers = pa.array(sorted(person.iris | person.ids), table["user"].type)
+        about = pa.array(sorted(person.iris), table["item"].type)
+        keep = pc.invert(pc.or_(pc.is_in(table["user"], hers), pc.is_in(table["item"], about)))
         if not pc.all(keep, min_count=0).as_py():
-            write_table(path, table.filter(keep))
+            write_table(path, seal(table.filter(keep)))

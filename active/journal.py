@@ -1,7 +1,8 @@
 """The journal of answers: append-only JSON lines, hash-chained, keyed by IRIs.
 
 Each record carries its number, the sha256 of the record before, and a CRC-32 of itself; a small head
-file beside the journal names the last acknowledged record, so that nothing can be cut off unseen.
+file beside the journal names the last acknowledged record, so that nothing can be cut off unseen; a
+journal without it is refused.
 The state is a pure fold of the journal. Beside answers it holds notes: that a round or an annotator was
 rolled back (the answers before it stay, and no longer count), and that a person's answers were
 forgotten (they are gone, and the chain was made anew).
@@ -15,7 +16,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ import pyarrow as pa
 
 from ..kg.errors import IntegrityError
 from ..kg.files import StrPath, append_record, atomic_write, plain, sha256_bytes
+from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
@@ -157,28 +159,23 @@ class Journal:
                 self._append([note], last, link)
         return taken
 
-    def forget(self, names: Collection[str]) -> int:
+    def forget(self, person: Person) -> int:
         """Take out every record that names a person, under a new chain that ends in a note of it.
 
         Killed on the way, the same call completes it. The note names nobody.
-
-        Args:
-            names: IRIs and ids of the person; an entry that is one of them, whole, names her.
 
         Returns:
             How many records that took.
         """
         with self._writing():
             records = self.history()
-            left = [one for one in records if not is_about(one, names)]
+            left = [one for one in records if not is_about(one, person)]
             gone = len(records) - len(left)
-            if gone or not self.head_path.exists():
+            if gone or len(self._heads()) > 1:
                 self._rewrite(left, gone)
         return gone
 
     def _rewrite(self, records: list[Record], gone: int) -> None:
-        # Without a head the journal is believed as it is: a kill between the files leaves a sound one.
-        self.head_path.unlink(missing_ok=True)
         note = Answer(0, "", "", FORGOTTEN, extra={"records": gone})
         entries = [*records, Record(0, note, _now())] if gone else records
         lines, before = [], _FIRST
@@ -186,8 +183,11 @@ class Journal:
             lines.append(_line(replace(record, seq=seq), before))
             before = sha256_bytes(lines[-1])
         if lines:
+            # Both heads stand there while the journal is exchanged, so that a kill leaves a sound one.
+            new = len(lines), before
+            self._write_heads([*self._heads()[:1], new])
             atomic_write(self.path, b"".join(line + b"\n" for line in lines))
-            atomic_write(self.head_path, json.dumps({"seq": len(lines), "hash": before}))
+            self._write_heads([new])
 
     def _verified(self) -> Iterator[tuple[Record, str]]:
         """Records with the sha256 of their lines."""
@@ -211,9 +211,12 @@ class Journal:
             hashes[seq] = before
             told, batch = int(body.get("told", -1)), str(body.get("batch", ""))
             yield Record(seq, answer, str(body["time"]), told, batch), before
-        head = self._head()
-        if hashes.get(head[0]) != head[1]:
-            raise self._damaged(0, f"record {head[0]} was acknowledged and is missing or changed")
+        heads = self._heads()
+        if not heads and seq:
+            raise self._damaged(0, f"{self.head_path.name}, which vouches for its end, is missing")
+        if heads and all(hashes.get(number) != known for number, known in heads):
+            number = heads[0][0]
+            raise self._damaged(0, f"record {number} was acknowledged and is missing or changed")
 
     def _lines(self) -> list[bytes]:
         if not self.path.exists():
@@ -221,16 +224,22 @@ class Journal:
         with naming(self.path, "read"):
             return self.path.read_bytes().splitlines(keepends=True)
 
-    def _head(self) -> tuple[int, str]:
+    def _heads(self) -> list[tuple[int, str]]:
+        """Number and hash of the last acknowledged record; two while the journal is exchanged."""
         if not self.head_path.exists():
-            return 0, _FIRST
+            return []
         with naming(self.head_path, "read"):
             raw = self.head_path.read_bytes()
         try:
             head = json.loads(raw)
-            return int(head["seq"]), str(head["hash"])
+            both = [head, head["next"]] if "next" in head else [head]
+            return [(int(one["seq"]), str(one["hash"])) for one in both]
         except (ValueError, KeyError, TypeError):
             raise self._damaged(0, f"{self.head_path.name} is not readable") from None
+
+    def _write_heads(self, heads: list[tuple[int, str]]) -> None:
+        first, *more = ({"seq": seq, "hash": known} for seq, known in heads)
+        atomic_write(self.head_path, json.dumps(first | ({"next": more[0]} if more else {})))
 
     def _damaged(self, line: int, what: str) -> IntegrityError:
         return IntegrityError(
@@ -261,8 +270,10 @@ class Journal:
             seq += 1
             lines.append(_line(Record(seq, answer, time, told, batch), before))
             before = sha256_bytes(lines[-1])
+        if not self.head_path.exists():
+            self._write_heads([(0, _FIRST)])  # from the first record on, a missing head is damage
         append_record(self.path, lines)
-        atomic_write(self.head_path, json.dumps({"seq": seq, "hash": before}))
+        self._write_heads([(seq, before)])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -295,11 +306,15 @@ def _covers(note: Answer, answer: Answer) -> bool:
     return answer.round == note.round
 
 
-def is_about(record: Record, names: Collection[str]) -> bool:
-    """Whether an entry of the record is, whole, one of these names of a person."""
+def is_about(record: Record, person: Person) -> bool:
+    """Whether a person is the record's user or annotator, or a further entry or the item names her."""
     answer = record.answer
-    told = (answer.user, answer.item, answer.annotator, *answer.extra.values())
-    return any(isinstance(one, str) and one in names for one in told)
+    return (
+        person.is_user(answer.user)
+        or person.is_user(answer.annotator)
+        or person.mentions(answer.item)
+        or person.is_in(answer.extra)
+    )
 
 
 def _now() -> str:

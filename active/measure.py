@@ -15,6 +15,7 @@ from ..gnn.scorer_base import Scorer
 from ..kg.errors import DataError
 from ..kg.files import write_table
 from ..kg.split import Split
+from ..kg.table_files import seal
 
 METRICS = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
 SEGMENTS = ("all", "hot", "warm", "cold", "cold-only")
@@ -36,7 +37,7 @@ def measured_rows(run: Run, model: Recommender, folder: Path | None = None) -> l
         return []
     if folder is not None:
         values = {name: found.per_user("coldframe", "all", name) for name in METRICS}
-        write_table(folder / PER_USER, pa.table(values))
+        write_table(folder / PER_USER, seal(pa.table(values)))
     return [row for row in found.rows(METRICS) if row["segment"] in SEGMENTS]
 
 

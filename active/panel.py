@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..kg.errors import IntegrityError, StateError, UsageError
-from ..kg.files import read_json, write_json
+from ..kg.files import read_sealed, write_sealed
+from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 
 PANEL = "panel.json"
@@ -16,13 +17,12 @@ def panel_of(folder: Path) -> list[str] | None:
     """IRIs of the panel of a run's folder, sorted; None where none was fixed.
 
     Raises:
-        IntegrityError: its file is not readable.
+        IntegrityError: its file is damaged.
     """
     path = folder / PANEL
     if not path.exists():
         return None
-    found = read_json(path)
-    users = found.get("users") if isinstance(found, dict) else None
+    users = read_sealed(path, "restore it from a copy").get("users")
     if not isinstance(users, list):
         raise IntegrityError("not readable", where=str(path), hint="restore it from a copy")
     return [str(user) for user in users]
@@ -43,7 +43,7 @@ def fix_panel(folder: Path, users: Iterable[str], known: Vocabulary) -> None:
             hint="leave --panel out to keep it; --users asks a part of it",
         )
     if before is None:
-        write_json(folder / PANEL, {"users": iris})
+        write_sealed(folder / PANEL, {"users": iris})
 
 
 def within_panel(
@@ -65,8 +65,9 @@ def within_panel(
     return iris
 
 
-def forget_from_panel(folder: Path, names: Collection[str]) -> None:
-    """Take these users out of the panel."""
+def forget_from_panel(folder: Path, person: Person) -> None:
+    """Take a person out of the panel."""
     panel = panel_of(folder)
-    if panel is not None and set(panel) & set(names):
-        write_json(folder / PANEL, {"users": [user for user in panel if user not in names]})
+    if panel is not None and any(map(person.is_user, panel)):
+        left = [user for user in panel if not person.is_user(user)]
+        write_sealed(folder / PANEL, {"users": left})

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..gnn.config import RecommenderConfig
-from ..gnn.plain import from_plain
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run, unfinished_work
 from ..kg.errors import StateError, nearest
 from ..kg.graph import Interactions
-from ..kg.provenance import recorded_rounds, rollback_round
 from .cycle import (
     Learned,
     learn,
     positive_from,
-    record_labels,
     rounds_of,
-    run_name,
     unlearned,
 )
 from .cycle import told as labels_told
 from .journal import ROLLED_BACK, standing
 from .measure import measured_rows
+from .recording import graph_again, own
 from .repeats import Record
 
 
@@ -93,7 +88,7 @@ def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
     changed = labels_left(run, history, standing(history))
     labels = sum(len(run.labels(number)) - len(rows) for number, rows in changed.items())
     if changed:
-        run = run.drop_model("answers were rolled back")
+        run = own(run).drop_model("answers were rolled back")
     for number, rows in changed.items():
         graph_again(run, number, rows)
         run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
@@ -130,9 +125,8 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
     goes on where it was.
     """
     run, _, _ = reconcile(run)
-    settings = tomllib.loads((run.path / "config.toml").read_text("utf-8"))
     model = Recommender(
-        from_plain(RecommenderConfig, settings),
+        run.config,
         seed=int(run.about["seed"]),
         device=run.device,
         progress=run.progress,
@@ -148,12 +142,3 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
         return learn(done, measure=measure)
     measured = measured_rows(done, model) if measure else []
     return Learned(done, 0, labels_told(done), "", measured)
-
-
-def graph_again(run: Run, number: int, rows: Interactions) -> None:
-    """The named graph of a round with these labels alone; none where they are none."""
-    with run.catalog.store(facts=False) as store:
-        if number in recorded_rounds(store, run=run_name(run)):
-            rollback_round(store, number, run=run_name(run))
-    if len(rows):
-        record_labels(run, number, rows)

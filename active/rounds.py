@@ -13,7 +13,7 @@ nothing, closing again overwrites the same file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from ..kg.errors import DataError, IntegrityError, StateError
 from ..kg.files import (
     StrPath,
     atomic_folder,
-    read_json,
+    read_sealed,
     read_table,
     safe_join,
-    write_json,
+    write_sealed,
     write_table,
 )
+from ..kg.person import Person
+from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import Vocabulary
 from .answers import Answer, read_answers
 from .fold import fold, label_of
@@ -106,7 +108,7 @@ class Rounds:
             raise StateError(
                 f"round {number} was not asked", where=str(self.folder), hint="acquire first"
             )
-        return read_table(path)
+        return unseal(read_table(path), path)
 
     def ask(self, make: Callable[[int], pa.Table]) -> pa.Table:
         """The open round's questions; where none is open, `make(number)` opens the next one.
@@ -120,7 +122,7 @@ class Rounds:
         number = current + 1
         table = make(number)
         with atomic_folder(self.path(number), replace=True) as folder:
-            write_table(folder / ASKED, table)
+            write_table(folder / ASKED, seal(table))
         return table
 
     def tell(
@@ -176,7 +178,7 @@ class Rounds:
         if not path.exists():
             return {}, set(), None
         try:
-            found = read_json(path)
+            found = read_sealed(path, "set gold answers and quota again")
             gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
             asked = {(str(user), str(item)) for user, item in found.get("asked", [])}
             return gold, asked, QualityConfig(quota=float(found["quota"]))
@@ -221,12 +223,12 @@ class Rounds:
         self._write_quality(known, config, self.asked_gold())
         return len(known)
 
-    def forget_gold(self, names: Collection[str]) -> None:
-        """Drop the gold answers about these users or items."""
+    def forget_gold(self, person: Person) -> None:
+        """Drop the gold answers about a person."""
         gold, config = self.quality()
         if config is not None:
-            left = {edge: label for edge, label in gold.items() if not set(edge) & set(names)}
-            asked = {edge for edge in self.asked_gold() if not set(edge) & set(names)}
+            left = {edge: label for edge, label in gold.items() if not person.is_edge(edge)}
+            asked = {edge for edge in self.asked_gold() if not person.is_edge(edge)}
             self._write_quality(left, config, asked)
 
     def _write_quality(
@@ -237,7 +239,7 @@ class Rounds:
     ) -> None:
         rows = [[user, item, label] for (user, item), label in sorted(gold.items())]
         told = {"gold": rows, "quota": config.quota, "asked": sorted(map(list, asked))}
-        write_json(self.folder / QUALITY, told)
+        write_sealed(self.folder / QUALITY, told)
 
     def _iri(self, kind: str, name: str) -> str:
         vocabulary = self._vocabularies[kind == "item"]
@@ -248,16 +250,14 @@ class Rounds:
     def close(self, number: int, metrics: Mapping[str, Any]) -> None:
         """Mark a round as taken in, with what was measured after it."""
         self.questions(number)
-        write_json(self.path(number) / CLOSED, dict(metrics))
+        write_sealed(self.path(number) / CLOSED, dict(metrics))
 
     def metrics(self, number: int) -> dict[str, Any] | None:
         """What was measured after a round; None while it is open."""
         path = self.path(number) / CLOSED
         if not path.exists():
             return None
-        found = read_json(path)
-        if not isinstance(found, dict):
-            raise IntegrityError("not an object", where=str(path))
+        found: dict[str, Any] = read_sealed(path)
         return found
 
 

@@ -10,6 +10,7 @@ from ..gnn.runs import Run
 from ..gnn.statistics import Difference, paired_t
 from ..kg.errors import UsageError, nearest
 from ..kg.files import read_table
+from ..kg.table_files import unseal
 from .cycle import curve, rounds_of
 from .measure import METRICS, PER_USER
 from .rounds import Rounds, batch_sizes
@@ -95,7 +96,7 @@ def _gain(run: Run, last: int, before: int, metric: str) -> tuple[Difference, fl
     paths = [run.round_folder(number) / PER_USER for number in (last, before)]
     if not all(path.exists() for path in paths):
         return None
-    now, then = (read_table(path)[metric].to_numpy() for path in paths)
+    now, then = (unseal(read_table(path), path)[metric].to_numpy() for path in paths)
     if len(now) != len(then):
         return None  # a user was forgotten in between
     both = np.isfinite(now) & np.isfinite(then)

@@ -2,8 +2,8 @@
 
     python bench/memory.py [--users 20000] [--items 20000] [--tags 60000] [--edges 100000] ...
 
-Prints one JSON object: bytes above what the imports take, measured and by the formula's rows. At the
-sizes above it takes about two minutes on one core.
+Prints one JSON object: bytes above what the imports take, measured and by the formula's rows; for
+recommending, bytes above what training had left. At the sizes above it takes some minutes on one core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.encoder import EncoderConfig
+from coldframe.gnn.gate import GateConfig
 from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.kg_prior import KGPriorConfig
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
@@ -27,6 +29,9 @@ from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
 PARTS = ("popularity", "rp3beta", "kg-prior", "encoder")
+GATE_CELLS = (
+    25_000_000  # scores of all parts; the gate looks at blocks of so many, and less than twice
+)
 BLOCKS = {"train": 300_000_000, "recommend": 8_000_000 * len(PARTS)}
 
 
@@ -58,17 +63,18 @@ def graph_of(given: argparse.Namespace) -> Graph:
 def formula(given: argparse.Namespace) -> dict[str, dict[str, int]]:
     """The rows of docs/MEMORY.md that hold here."""
     n = given.users + given.items + given.tags
-    both = {
+    scores = len(PARTS) * given.items * min(given.users, GateConfig().max_users)
+    block = scores // max(1, scores // GATE_CELLS) + len(PARTS) * given.items
+    anchors = min(given.items, KGPriorConfig().anchors)
+    train = {
         "graph": 16 * given.edges + 34 * given.interactions,
-        "rp3beta": 12 * RP3BetaConfig().k * given.items,
-        "posterior": 4 * (22**2 + 22) * given.items,
+        "rp3beta": 12 * min(RP3BetaConfig().k, given.items) * given.items,
+        "posterior": 12_000 * given.items + 40 * anchors**2,
+        "encoder": 72 * given.dimensions * n + 48 * (given.edges + given.interactions),
+        "gate": (8 + 32 // len(PARTS)) * block,
+        "blocks": BLOCKS["train"],
     }
-    training = 32 * given.dimensions * n + 24 * (given.edges + given.interactions)
-    kept = 4 * given.dimensions * (given.users + given.items)
-    return {
-        "train": {**both, "encoder": training, "blocks": BLOCKS["train"]},
-        "recommend": {**both, "encoder": kept, "blocks": BLOCKS["recommend"]},
-    }
+    return {"train": train, "recommend": {"blocks": BLOCKS["recommend"]}}
 
 
 def measure(given: argparse.Namespace) -> dict[str, int]:
@@ -85,7 +91,7 @@ def measure(given: argparse.Namespace) -> dict[str, int]:
     out = {"train": resident("VmHWM") - start, "left": resident("VmRSS") - start}
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     model.recommend([f"user{k}" for k in range(min(300, given.users))], k=10)
-    return {**out, "recommend": resident("VmHWM") - start}
+    return {**out, "recommend": resident("VmHWM") - start - out["left"]}
 
 
 def main() -> None:

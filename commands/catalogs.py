@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +70,7 @@ def dataset(
     as_json: Json = False,
 ) -> None:
     """Turn a public data set, or a folder in the KGAT or RecBole layout, into a catalog."""
+    from ..datasets.raw_files import files_read
     from ..datasets.registry import DATASETS, load_dataset
 
     output = Output(as_json)
@@ -82,9 +84,9 @@ def dataset(
         files = ", ".join(DATASETS[name].files)
         raise UsageError("give --from FOLDER and --out CATALOG", hint=f"the folder holds {files}")
     options = {key: value for key, (_, value) in settings(option or ()).items()}
-    with output.progress(f"read {name}"):
+    with output.progress(f"read {name}"), files_read() as read:
         tables, schema = load_dataset(name, source, **options)
-    _ingest(output, tables, schema, out, replace)
+    _ingest(output, tables, schema, out, replace, read)
 
 
 def infer(
@@ -118,14 +120,14 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Look for dangling links, bad numbers, leaks and cold items that nothing connects."""
-    from ..kg.catalog import MANIFEST, Catalog
-    from ..kg.files import read_json
+    from ..kg.catalog import Catalog
+    from ..kg.manifest import read_manifest
     from ..kg.validate import check as find_problems
 
     output = Output(as_json)
     with output.progress("check"):
         opened = Catalog.open(catalog)
-        report = read_json(catalog / MANIFEST)["report"]
+        report = read_manifest(catalog)["report"]
         found = find_problems(opened.graph, opened.schema, opened.quads())
         if shapes is not None:
             found += _shape_problems(opened, shapes)
@@ -183,11 +185,20 @@ def _shape_problems(catalog: Catalog, shapes: Path) -> list[Problem]:
     return check_shapes(quads, shapes)
 
 
-def _ingest(output: Output, inputs: Any, schema: Any, out: Path, replace: bool) -> None:
+def _ingest(
+    output: Output,
+    inputs: Any,
+    schema: Any,
+    out: Path,
+    replace: bool,
+    sources: Iterable[Path] = (),
+) -> None:
     from ..kg.catalog import Catalog
 
     with output.progress(f"ingest into {out}") as advance:
-        catalog, report = Catalog.ingest(inputs, schema, out, replace=replace, progress=advance)
+        catalog, report = Catalog.ingest(
+            inputs, schema, out, replace=replace, sources=sources, progress=advance
+        )
     _show_report(output, report.as_dict(), f"{catalog.name}: catalog in {out}")
 
 

@@ -105,11 +105,13 @@ def evaluate(
 ) -> None:
     """Rank all items for every test user: ours beside the linear models, hot, warm and cold."""
     from ..gnn.runs import Run
+    from ..kg.locks import FolderLock
 
     output = Output(as_json)
-    opened = Run.open(run, device=device)
-    names = None if models is None else listed(models)
-    found = evaluation(output, opened, names, part, tuple(numbers(top, "--at")))
+    names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
+    Run.open(run)  # a folder that is no run gets no lock file
+    with FolderLock(run, purpose="evaluate"):
+        found = evaluation(output, Run.open(run, device=device), names, part, ks)
     output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
@@ -179,7 +181,7 @@ def evaluation(
     from ..gnn.evaluate import evaluate as rank
     from ..gnn.scorer_base import fitted
     from ..kg.errors import UsageError
-    from ..kg.files import write_json
+    from ..kg.files import write_sealed
     from .comparison import compared
 
     if part not in ("test", "valid"):
@@ -195,7 +197,7 @@ def evaluation(
         "rows": found.rows(), "calibration": judged,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
-    write_json(run.path / "metrics.json", result)
+    write_sealed(run.path / "metrics.json", result)
     return result
 
 

@@ -127,14 +127,14 @@ def report(
 ) -> None:
     """One self-contained HTML file: accuracy, rounds, the graph, coverage, examples, model card."""
     from ..gnn.runs import Run
-    from ..kg.files import atomic_write
+    from ..kg.files import FolderLock, atomic_write
     from ..report.gather import gather
     from ..report.sections import render
 
     output = Output(as_json)
-    with output.progress("report"):
-        opened = Run.open(run, device=device)
-        target = out or opened.path / "report.html"
+    opened = Run.open(run, device=device)
+    target = out or opened.path / "report.html"
+    with output.progress("report"), FolderLock.of_file(target, purpose="report"):
         found = loop / "loop.json" if loop is not None and loop.is_dir() else loop
         atomic_write(target, render(gather(opened, found)))
     output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))

@@ -46,6 +46,7 @@ def loop(
     """Simulate rounds on hidden interactions: which strategy of asking teaches most here?"""
     from ..active.simulate import SimulationConfig, simulate
     from ..kg.catalog import Catalog
+    from ..kg.locks import FolderLock
 
     output = Output(as_json)
     config = SimulationConfig(
@@ -58,7 +59,7 @@ def loop(
     graph = Catalog.open(catalog).graph
     folder = out or catalog.with_name(f"{catalog.resolve().name}-loop")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with output.progress("simulate") as advance:
+    with output.progress("simulate") as advance, FolderLock(folder, purpose="loop"):
         result = simulate(
             graph,
             config,
@@ -66,7 +67,7 @@ def loop(
             folder=folder / "seeds",
             progress=lambda done, total, _: advance(done, total),
         )
-    save_loop(result, folder)
+        save_loop(result, folder)
     output.result(result, lambda shown: show_loop(shown, result, folder))
 
 

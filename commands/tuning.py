@@ -41,16 +41,16 @@ def tune(
     from ..gnn.search import search
     from ..gnn.toml_text import dumps
     from ..kg.catalog import Catalog
-    from ..kg.files import atomic_write
+    from ..kg.files import FolderLock, atomic_write
 
     output = Output(as_json)
     folder = out or catalog.with_name(f"{catalog.resolve().name}-tune")
-    with output.progress("tune") as bar:
-        opened = Catalog.open(catalog)
-        split = split_of(opened, protocol, seed)
-        found = search(opened, split, trials, folder, seed=seed, device=device, progress=bar.stage)
+    opened = Catalog.open(catalog)
+    split = split_of(opened, protocol, seed)
     best = folder / "best.toml"
-    atomic_write(best, dumps(to_plain(found.config)))
+    with output.progress("tune") as bar, FolderLock(folder, purpose="tune"):
+        found = search(opened, split, trials, folder, seed=seed, device=device, progress=bar.stage)
+        atomic_write(best, dumps(to_plain(found.config)))
     told = {"value": found.value, "config": str(best), "trials": list(found.trials)}
 
     def show(shown: Output) -> None:
@@ -79,13 +79,15 @@ def adapt_text(
     from ..gnn.adapt import AdaptConfig, adapt_text_model
     from ..gnn.device import resolve_device
     from ..kg.catalog import Catalog
+    from ..kg.files import FolderLock
 
     output = Output(as_json)
     refuse_used(out)
     config = AdaptConfig(epochs=epochs, lora_rank=lora_rank, batch_size=batch_size)
     graph = Catalog.open(catalog).graph
     texts = [text for nodes in graph.nodes.values() for text in nodes.documents if text]
-    with output.progress("adapt") as bar:
+    with output.progress("adapt") as bar, FolderLock.of_file(out, purpose="adapt-text"):
+        refuse_used(out)  # again: whoever held it until now may have filled it
         found = adapt_text_model(
             texts, out, config, model=text, seed=seed, device=resolve_device(device),
             progress=lambda done, total, _: bar(done, total),
@@ -126,11 +128,14 @@ def train_policy(
     from ..active.strategies import STRATEGIES
     from ..datasets.practice import practice_catalogs
     from ..gnn.statistics import paired_t
-    from ..kg.files import write_json
+    from ..kg.files import FolderLock, write_json
 
     output = Output(as_json)
     config = PolicyTraining(updates=updates)
-    with output.progress("train policy") as bar:
+    with (
+        output.progress("train policy") as bar,
+        FolderLock.of_file(out, purpose="train-policy"),
+    ):
         worlds = practice_worlds(list(practice_catalogs(catalogs, seed)), config, seed)
         weights = train(worlds, config, seed, bar)
         unseen = practice_worlds(
@@ -138,19 +143,19 @@ def train_policy(
         )
         rivals = {name: STRATEGIES[name] for name in ARMS[1:]} | {"learned": Policy(weights, {})}
         figures = compare(unseen, rivals, config, seed)
-    above = {name: paired_t(found, [0.0] * len(found)) for name, found in figures.items()}
-    told: dict[str, Any] = {
-        "command": f"coldframe train-policy --catalogs {catalogs} --updates {updates} --seed {seed}",
-        "coldframe": __version__,
-        "seed": seed,
-        "training": asdict(config),
-        "unseen_catalogs": len(unseen),
-        "above_random": {
-            name: {"mean": gap.mean, "low": gap.low, "high": gap.high}
-            for name, gap in above.items()
-        },
-    }
-    write_json(out, Policy(weights, told).as_dict())
+        above = {name: paired_t(found, [0.0] * len(found)) for name, found in figures.items()}
+        told: dict[str, Any] = {
+            "command": f"coldframe train-policy --catalogs {catalogs} --updates {updates} --seed {seed}",
+            "coldframe": __version__,
+            "seed": seed,
+            "training": asdict(config),
+            "unseen_catalogs": len(unseen),
+            "above_random": {
+                name: {"mean": gap.mean, "low": gap.low, "high": gap.high}
+                for name, gap in above.items()
+            },
+        }
+        write_json(out, Policy(weights, told).as_dict())
 
     def show(shown: Output) -> None:
         rows = [{"strategy": name, **gap} for name, gap in told["above_random"].items()]

@@ -32,10 +32,12 @@ def _outcome(part: str, look: Callable[[], object]) -> dict[str, Any]:
 
 
 def _parts(path: Path) -> tuple[str, Iterator[Check]]:
-    if (path / "catalog.toml").is_file():
+    if (path / "catalog.toml").is_file() or (path / "cache").is_dir():
         return "catalog", _catalog(path)
-    if (path / "run.json").is_file():
-        return "run", _run(path)
+    if (path / "run.json").is_file() or (path / "checkpoints").is_dir():
+        from .run_verification import run_checks
+
+        return "run", run_checks(path)
     if path.name.startswith("step-") and path.is_dir():
         return "checkpoint", _checkpoint(path)
     if path.suffix == ".jsonl" and path.is_file():
@@ -50,18 +52,14 @@ def _parts(path: Path) -> tuple[str, Iterator[Check]]:
 def _catalog(folder: Path) -> Iterator[Check]:
     from ..kg.arrow_folder import read_arrow_folder
     from ..kg.cache import cache_key, read_graph, read_quads_cache
-    from ..kg.catalog import MANIFEST
     from ..kg.catalog_store import check_store
-    from ..kg.files import read_json
+    from ..kg.manifest import read_manifest
     from ..kg.schema import Schema
 
     manifest: dict[str, Any] = {}
 
-    def read_manifest() -> None:
-        found = read_json(folder / MANIFEST)
-        if not isinstance(found, dict) or not {"content", "schema"} <= found.keys():
-            raise IntegrityError("the manifest lacks its hashes")
-        manifest.update(found)
+    def whole() -> None:
+        manifest.update(read_manifest(folder))
 
     def schema() -> None:
         if Schema.load(folder / "catalog.toml").content_hash != manifest.get("schema"):
@@ -76,7 +74,7 @@ def _catalog(folder: Path) -> Iterator[Check]:
         key = cache_key(str(manifest.get("content")), str(manifest.get("schema")))
         read_graph(folder / "cache" / key)
 
-    yield "manifest", read_manifest
+    yield "manifest", whole
     yield "schema", schema
     if (folder / "cache" / "quads").exists():
         yield "statements", statements
@@ -86,17 +84,10 @@ def _catalog(folder: Path) -> Iterator[Check]:
     yield "store", lambda: check_store(folder / "store")
 
 
-def _run(folder: Path) -> Iterator[Check]:
-    for path in sorted((folder / "checkpoints").glob("step-*")):
-        yield from _checkpoint(path, f"checkpoints/{path.name}")
-    if (folder / "journal.jsonl").exists():
-        yield from _journal(folder / "journal.jsonl")
-
-
-def _checkpoint(path: Path, name: str = "checkpoint") -> Iterator[Check]:
+def _checkpoint(path: Path) -> Iterator[Check]:
     from ..gnn.checkpoint import load_checkpoint
 
-    yield name, lambda: load_checkpoint(path)
+    yield "checkpoint", lambda: load_checkpoint(path)
 
 
 def _journal(path: Path) -> Iterator[Check]:

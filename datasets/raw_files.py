@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ from ..kg.errors import DataError, ParseError, ResourceError
 
 MAX_BYTES = 8 << 30
 _SUFFIXES = ("", ".gz", ".zip")
+_reading: ContextVar[list[Path] | None] = ContextVar("reading", default=None)
 
 
 def find(folder: Path, *names: str) -> Path | None:
@@ -51,6 +53,17 @@ def plain_name(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".zip")
 
 
+@contextmanager
+def files_read() -> Iterator[list[Path]]:
+    """The files that are read within, each once, in the order of reading."""
+    files: list[Path] = []
+    token = _reading.set(files)
+    try:
+        yield files
+    finally:
+        _reading.reset(token)
+
+
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The file's content, unpacked.
 
@@ -59,6 +72,9 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
             bytes once unpacked.
         ResourceError: the file cannot be read.
     """
+    noted = _reading.get()
+    if noted is not None and path not in noted:
+        noted.append(path)
     try:
         with _opened(path) as stream:
             data = stream.read(limit + 1)

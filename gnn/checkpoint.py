@@ -8,7 +8,6 @@ no tensor holds a NaN, so a damaged checkpoint is an error and never a wrong num
 from __future__ import annotations
 
 import json
-import platform
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .. import __version__
 from ..kg.errors import IntegrityError, StateError
 from ..kg.files import atomic_folder, atomic_write, naming, plain, safe_join, sha256_bytes
+from ..kg.origin import made_with
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -39,7 +37,7 @@ class Checkpoint:
         path: its folder.
         groups: file name without suffix -> tensor name -> tensor (on the CPU).
         meta: JSON content that the writer chose: configuration, seed, vocabulary hashes.
-        versions: of Coldframe, Python, torch and NumPy when it was written.
+        versions: of Coldframe, Python, torch and NumPy when it was written, and the git revision.
     """
 
     path: Path
@@ -73,7 +71,7 @@ def save_checkpoint(
             atomic_write(safe_join(temporary, file), data)
             files[file] = {"bytes": len(data), "sha256": sha256_bytes(data)}
         manifest = {"format": FORMAT, "step": step, "files": files, "meta": plain(meta)}
-        manifest["versions"] = _versions()
+        manifest["versions"] = made_with("numpy", "torch")
         body = json.dumps(manifest, indent=1, allow_nan=False)
         # The manifest vouches for the files, and its last line for the manifest.
         atomic_write(temporary / MANIFEST, f"{body}\n{sha256_bytes(body.encode())}\n")
@@ -189,12 +187,3 @@ def _remove_old(folder: Path, keep: int) -> None:
     for old in steps[:-keep]:
         if latest(folder) != old:
             shutil.rmtree(old, ignore_errors=True)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "coldframe": __version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }

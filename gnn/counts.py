@@ -15,9 +15,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from ..kg.errors import IntegrityError, StateError, UsageError, nearest
-from ..kg.files import atomic_write, naming, read_json, write_json
+from ..kg.files import atomic_write, naming, read_sealed, write_sealed
+from ..kg.split import PARTS
 from ..kg.vocabulary import IntArray, Vocabulary
-from .runs import PARTS, Run
+from .runs import Run
 
 LEDGER, KEY = "privacy.json", "pseudonyms.key"
 BUDGET = 1.0  # of epsilon, where the first export names none
@@ -95,7 +96,7 @@ def spend(run: Run, config: CountsConfig) -> float:
     ledger: dict[str, Any] = {"budget": BUDGET if config.budget is None else config.budget}
     ledger["spent"] = []
     if path.exists():
-        ledger = read_json(path)
+        ledger = read_sealed(path)
         try:
             left = float(ledger["budget"]) - sum(float(one["epsilon"]) for one in ledger["spent"])
         except (KeyError, TypeError, ValueError):
@@ -115,7 +116,7 @@ def spend(run: Run, config: CountsConfig) -> float:
         )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     ledger["spent"].append({"time": now, "epsilon": config.epsilon, "by": config.by})
-    write_json(path, ledger)
+    write_sealed(path, ledger)
     return max(left - config.epsilon, 0.0)
 
 

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.cache import part_hashes
 from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.graph import Graph, Interactions
@@ -144,8 +145,30 @@ def catalog_of(meta: Mapping[str, Any], path: Path) -> Catalog:
     return Catalog.open(source)
 
 
-def check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:
-    """IntegrityError unless every node type has the (count, content hash) of the training."""
+def check_graph(
+    graph: Graph, vocabularies: Mapping[str, Sequence[Any]], hashes: Mapping[str, str]
+) -> None:
+    """Refuse a graph that is not the one of the training: nodes, edges, features, interactions.
+
+    Args:
+        vocabularies: (count, content hash) of each node type. hashes: of `part_hashes`.
+
+    Raises:
+        IntegrityError: names what differs.
+    """
+    _check_vocabularies(graph, vocabularies)
+    found = part_hashes(graph)
+    other = [name for name in {**hashes, **found} if found.get(name) != hashes.get(name)]
+    if other:
+        more = f", and {len(other) - 3} more" if len(other) > 3 else ""
+        raise IntegrityError(
+            f"not the graph of the training: other {', '.join(other[:3])}{more}",
+            where=f"catalog {graph.name!r}",
+            hint="load it on the catalog it was trained on, read through the same schema; or retrain",
+        )
+
+
+def _check_vocabularies(graph: Graph, expected: Mapping[str, Sequence[Any]]) -> None:
     for kind, (n, digest) in expected.items():
         nodes = graph.nodes.get(kind)
         if nodes is None or len(nodes) != n or nodes.vocabulary.content_hash != digest:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 import torch
 
+from ..kg.cache import part_hashes
 from ..kg.catalog import Catalog
 from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
@@ -30,7 +31,7 @@ from .labels import corrections, labelled_rows
 from .neighbours import similar_items
 from .part_state import (
     catalog_of,
-    check_vocabularies,
+    check_graph,
     gate_in,
     gate_out,
     interactions_in,
@@ -328,6 +329,7 @@ class Recommender:
             "settings": settings_out(scorer.settings),
             "fitted": scorer.trained_rows,
             "vocabularies": vocabularies_of(self.graph),
+            "graph": part_hashes(self.graph),
         }
         if self.encoder is not None:
             return self.encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
@@ -352,7 +354,7 @@ class Recommender:
 
         Raises:
             StateError: there is no checkpoint, or its catalog was in memory and is not given.
-            IntegrityError: it is damaged, or of another catalog.
+            IntegrityError: it is damaged, or not of this very graph, which rounds do not change.
         """
         checkpoint = load_checkpoint(latest(Path(path)) or Path(path))
         try:
@@ -360,7 +362,7 @@ class Recommender:
             config = from_plain(RecommenderConfig, meta["config"])
             settings = settings_in(meta["settings"])
             seed, names, vocabularies = int(meta["seed"]), meta["parts"], meta["vocabularies"]
-            rows = int(meta["fitted"])
+            rows, parts = int(meta["fitted"]), dict(meta["graph"])
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise IntegrityError(
                 f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
@@ -372,9 +374,10 @@ class Recommender:
         model._source = catalog.path if isinstance(catalog, Catalog) else None
         train = interactions_in(checkpoint.groups, "train") if train is None else train
         valid = interactions_in(checkpoint.groups, "valid") if valid is None else valid
-        check_vocabularies(graph, vocabularies)
+        graph = ablated(graph, config.ablation, model.seed)
+        check_graph(graph, vocabularies, parts)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
-        model._data = TrainingData(ablated(graph, config.ablation, model.seed), train, text)
+        model._data = TrainingData(graph, train, text)
         model._valid = valid
         model.scorer = model._new_scorer(settings)
         if "gate" in checkpoint.groups:

@@ -7,40 +7,45 @@ import json
 import logging
 import os
 import platform
+import secrets
 import shutil
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import __version__
-from ..kg.catalog import MANIFEST, Catalog
+from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.files import (
     append_record,
     atomic_write,
     plain,
-    read_json,
+    read_sealed,
     read_table,
     safe_join,
-    sha256_bytes,
     sha256_file,
     write_json,
+    write_sealed,
     write_table,
 )
 from ..kg.graph import Interactions
-from ..kg.split import Split
+from ..kg.manifest import MANIFEST, read_manifest
+from ..kg.origin import made_with
+from ..kg.split import PARTS, Split
 from ..kg.table_files import seal, unseal
 from .checkpoint import checkpoint_name
+from .config import RecommenderConfig
 from .labels import corrections
-from .plain import to_plain
+from .plain import from_plain, to_plain
 from .recommender import Progress, Recommender
+from .run_tables import COLUMNS, rows_in, rows_out, split_out
 from .toml_text import dumps
 
 _LOG = logging.getLogger(__name__)
@@ -48,8 +53,9 @@ _LOG = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 UNFINISHED = "unfinished"
 FORMAT = "coldframe run 1"
-PARTS = ("train", "valid", "test")
-_COLUMNS = ("user", "item", "label", "rating", "time", "round")
+_FILES = ("config.toml", "env.json")  # written once, with the run
+_LOADED = ("catalog", "split", "model")
+_RESTORE = "restore it from a copy, or train a new run"
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Run:
         model.save(folder / "checkpoints", 0)
         about = {
             "format": FORMAT,
-            "name": _name(folder),
+            "name": _new_name(folder),
             "catalog": str(catalog.path.resolve()),
             "catalog_from_run": os.path.relpath(catalog.path.resolve(), folder.resolve()),
             "content": catalog.content_hash,
@@ -101,11 +107,12 @@ class Run:
                 "cold_items": split.cold_items.tolist(),
                 "cold_users": split.cold_users.tolist(),
             },
+            "files": {name: sha256_file(folder / name) for name in _FILES},
             "refit": model.config.refit,
             "seed": model.seed,
             "round": 0,
         }
-        write_json(folder / RUN_FILE, about)
+        write_sealed(folder / RUN_FILE, about)
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
         run = cls(folder, about, model.device, model.progress)
         run.log("trained", round=0)
@@ -119,15 +126,15 @@ class Run:
         """Open a run folder; catalog and model are loaded when first used.
 
         Raises:
-            StateError: there is no run. IntegrityError: run.json is not readable.
+            StateError: there is no run. IntegrityError: run.json is damaged or of another version.
         """
         folder = Path(path)
         if not (folder / RUN_FILE).is_file():
             raise StateError(
                 "this is no run folder", where=str(folder), hint="make one: coldframe train"
             )
-        about = read_json(folder / RUN_FILE)
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
+        about = read_sealed(folder / RUN_FILE, "restore it from a copy, or train a new run")
+        if about.get("format") != FORMAT:
             raise IntegrityError("not a run of this version", where=str(folder / RUN_FILE))
         return cls(folder, about, device, progress)
 
@@ -154,10 +161,37 @@ class Run:
         way = self.about.get("catalog_from_run", known)
         beside = Path(os.path.normpath(self.path.resolve() / way))
         for path in (beside, known):
-            manifest = path / MANIFEST
-            if manifest.is_file() and read_json(manifest).get("content") == self.about["content"]:
+            if (path / MANIFEST).is_file() and self._is_catalog(path):
                 return path
         return known if known.exists() or not beside.exists() else beside
+
+    def _is_catalog(self, path: Path) -> bool:
+        """Whether the catalog there is this run's; a damaged one is not, and says so when opened."""
+        try:
+            return bool(read_manifest(path)["content"] == self.about["content"])
+        except IntegrityError:
+            return False
+
+    @cached_property
+    def config(self) -> RecommenderConfig:
+        """The settings of the training.
+
+        Raises:
+            IntegrityError: config.toml is not the one that was written.
+        """
+        self.check_file("config.toml")
+        settings = tomllib.loads((self.path / "config.toml").read_text("utf-8"))
+        return from_plain(RecommenderConfig, settings)
+
+    def check_file(self, name: str) -> None:
+        """IntegrityError unless one of the files written once, with the run, is as it was."""
+        path = self.path / name
+        if not path.is_file():
+            raise IntegrityError("the file is missing", where=str(path), hint=_RESTORE)
+        if sha256_file(path) != self.about["files"].get(name):
+            raise IntegrityError(
+                "its content was changed since the training", where=str(path), hint=_RESTORE
+            )
 
     @cached_property
     def split(self) -> Split:
@@ -167,11 +201,13 @@ class Run:
             IntegrityError: its file is not the one that was written.
         """
         path, about = self.path / "split.parquet", self.about["split"]
-        if sha256_file(path) != about["sha256"]:
-            raise IntegrityError("the split was changed since the training", where=str(path))
+        if not path.is_file() or sha256_file(path) != about["sha256"]:
+            raise IntegrityError(
+                "the split was changed since the training", where=str(path), hint=_RESTORE
+            )
         table = read_table(path)
         train, valid, test = (
-            _rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS
+            rows_in(table.filter(pc.equal(table["part"], part))) for part in PARTS
         )
         items, users = (np.array(about[key], np.int64) for key in ("cold_items", "cold_users"))
         return Split(train, valid, test, items, users, about["name"], about["seed"])
@@ -210,7 +246,7 @@ class Run:
     @property
     def name(self) -> str:
         """Its name in the catalog's store; stays when the folder is moved."""
-        return str(self.about.get("name") or _name(self.path))
+        return str(self.about["name"])
 
     @property
     def stale(self) -> str:
@@ -229,19 +265,25 @@ class Run:
 
     def labels(self, number: int) -> Interactions:
         """The labels that a finished round added to training; IntegrityError if they were changed."""
-        path = self.round_folder(number) / "labels.parquet"
-        return _rows_in(unseal(read_table(path), path))
+        path = self.path / "rounds" / f"{number:03d}" / "labels.parquet"
+        return rows_in(unseal(read_table(path), path))
 
-    def finish_round(self, model: Recommender, labels: Interactions) -> Run:
+    def finish_round(
+        self, model: Recommender, labels: Interactions, measured: Mapping[str, Any] | None = None
+    ) -> Run:
         """Save a retrained model and what it learned from as the next round; returns the run then.
 
         run.json is replaced last: until then the run is as it was before the round.
+
+        Args:
+            measured: rows of the model's evaluations by what they are of, see `Learned`; they are in
+                run.json in the same step.
         """
         number = self.round + 1
         self.set_labels(number, labels)
         model.save(self.path / "checkpoints", number)
-        about = {**self.about, "round": number}
-        write_json(self.path / RUN_FILE, about)
+        about = {**self.about, "round": number, "measured": dict(measured or {"rows": []})}
+        write_sealed(self.path / RUN_FILE, about)
         run = replace(self, about=about)
         run.__dict__["model"] = model
         run.log("retrained", round=number, labels=len(labels))
@@ -254,17 +296,25 @@ class Run:
             about: entries of run.json that change in the same step.
         """
         run = replace(self, about={**self.about, **about, "stale": why})
-        write_json(self.path / RUN_FILE, run.about)
+        write_sealed(self.path / RUN_FILE, run.about)
         for name in ("checkpoints", UNFINISHED):
             shutil.rmtree(self.path / name, ignore_errors=True)
         (self.path / "report.html").unlink(missing_ok=True)
+        return run
+
+    def renamed(self) -> Run:
+        """The run under another name in the catalog's store, as a copy of a run needs it."""
+        run = replace(self, about={**self.about, "name": _new_name(self.path)})
+        write_sealed(self.path / RUN_FILE, run.about)
+        run.__dict__.update({k: self.__dict__[k] for k in _LOADED if k in self.__dict__})
+        run.log("renamed", name=run.name, before=self.name)
         return run
 
     def renew(self, model: Recommender) -> Run:
         """Save a model that was trained anew in the place of the one taken away."""
         model.save(self.path / "checkpoints", self.round)
         about = {key: value for key, value in self.about.items() if key != "stale"}
-        write_json(self.path / RUN_FILE, about)
+        write_sealed(self.path / RUN_FILE, about)
         shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
         run = replace(self, about=about)
         run.__dict__["model"] = model
@@ -281,10 +331,9 @@ class Run:
         append_record(self.path / "events.jsonl", [json.dumps(line).encode()])
 
 
-def _name(folder: Path) -> str:
-    """The folder's name and a hash of where it stands."""
-    place = str(folder.resolve())
-    return f"{folder.resolve().name}-{sha256_bytes(place.encode())[:8]}"
+def _new_name(folder: Path) -> str:
+    """The folder's name and what no other run has, so that none ever writes to another's graphs."""
+    return f"{folder.resolve().name}-{secrets.token_hex(4)}"
 
 
 def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recommender) -> Path:
@@ -301,42 +350,13 @@ def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recomme
     }
     digest = hashlib.sha256(json.dumps(plain(plan), sort_keys=True).encode())
     for rows in (split.train, split.valid):
-        for name in _COLUMNS:
+        for name in COLUMNS:
             digest.update(np.ascontiguousarray(getattr(rows, name)).tobytes())
     return folder / UNFINISHED / digest.hexdigest()[:16]
 
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for env.json."""
-    known = ("coldframe", "numpy", "pyarrow", "pyoxigraph", "scikit-learn", "scipy", "torch")
-    versions = {}
-    for name in (*known, "torch-geometric", "transformers"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {"python": platform.python_version(), "platform": platform.platform(), **versions}
-
-
-def rows_out(rows: Interactions) -> pa.Table:
-    columns = {name: getattr(rows, name) for name in _COLUMNS}
-    columns["split"] = rows.split
-    table = pa.table(columns)
-    return table.replace_schema_metadata({"split_names": "\n".join(rows.split_names)})
-
-
-def _rows_in(table: pa.Table) -> Interactions:
-    names = (table.schema.metadata or {}).get(b"split_names", b"").decode()
-    columns = {name: table[name].to_numpy() for name in (*_COLUMNS, "split")}
-    users, items = columns.pop("user"), columns.pop("item")
-    return Interactions.build(
-        users, items, **columns, split_names=tuple(names.split("\n")) if names else ()
-    )
-
-
-def split_out(split: Split) -> pa.Table:
-    tables = []
-    for part in PARTS:
-        rows = rows_out(getattr(split, part))
-        tables.append(rows.append_column("part", pa.array([part] * len(rows), pa.string())))
-    return pa.concat_tables(tables).replace_schema_metadata(tables[0].schema.metadata)
+    known = ("numpy", "pyarrow", "pyoxigraph", "scikit-learn", "scipy", "torch")
+    versions = made_with(*known, "torch-geometric", "transformers")
+    return {"platform": platform.platform(), **versions}

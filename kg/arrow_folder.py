@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from .errors import IntegrityError, ResourceError
-from .files import atomic_folder, naming, read_json, safe_join, sha256_file, write_json
+from .files import atomic_folder, naming, read_sealed, safe_join, sha256_file, write_sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -38,7 +38,7 @@ def write_arrow_folder(
                 "sha256": sha256_file(path),
                 "bytes": path.stat().st_size,
             }
-        write_json(new / MANIFEST, {"format": FORMAT, "files": files, "about": dict(about)})
+        write_sealed(new / MANIFEST, {"format": FORMAT, "files": files, "about": dict(about)})
 
 
 def read_arrow_folder(folder: Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
@@ -48,7 +48,7 @@ def read_arrow_folder(folder: Path) -> tuple[dict[str, pa.Table], dict[str, Any]
         IntegrityError: something is missing, of another version, or not what was written.
     """
     try:
-        manifest = read_json(folder / MANIFEST)
+        manifest = read_sealed(folder / MANIFEST)
         if manifest["format"] != FORMAT:
             raise IntegrityError(
                 f"format {manifest['format']!r} is not {FORMAT}", where=str(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,53 @@ def cache_key(content_hash: str, schema_hash: str) -> str:
 def graph_hash(graph: Graph) -> str:
     """sha256 over everything in a graph; what stands for the content where there are no statements."""
     digest = hashlib.sha256(repr((graph.user_type, graph.item_type)).encode())
-    for name, nodes in graph.nodes.items():
-        digest.update(f"{name} {nodes.vocabulary.content_hash}".encode())
-        for key, numbers in nodes.numbers.items():
-            digest.update(key.encode() + np.ascontiguousarray(numbers).tobytes())
-        for key, category in nodes.categories.items():
-            digest.update(repr((key, category.names)).encode())
-            digest.update(np.ascontiguousarray(category.codes).tobytes())
-        for key in nodes.texts:
-            column = _text_column(nodes, key)
-            sizes = np.asarray(pc.binary_length(column))
-            digest.update(key.encode() + sizes.tobytes() + bytes(joined_bytes(column)))
-    for edge_type, edges in graph.edges.items():
-        digest.update(repr(edge_type).encode() + np.ascontiguousarray(edges.index).tobytes())
-    for name in _COLUMNS:
-        digest.update(np.ascontiguousarray(getattr(graph.interactions, name)).tobytes())
-    digest.update(repr(graph.interactions.split_names).encode())
+    for _, content in _parts_of(graph):
+        for piece in content:
+            digest.update(piece)
     return digest.hexdigest()
+
+
+def part_hashes(graph: Graph) -> dict[str, str]:
+    """sha256 of each part of a graph: of each type of nodes and edges, and of the interactions.
+
+    Two graphs are the same if these are; parts in another order are the same.
+    """
+    out = {"types": hashlib.sha256(repr((graph.user_type, graph.item_type)).encode()).hexdigest()}
+    for name, content in _parts_of(graph):
+        digest = hashlib.sha256()
+        for piece in content:
+            digest.update(piece)
+        out[name] = digest.hexdigest()
+    return out
+
+
+def _parts_of(graph: Graph) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Name and bytes, piece by piece, of each part of a graph."""
+    for kind, nodes in graph.nodes.items():
+        yield f"node type {kind}", _node_bytes(kind, nodes)
+    for key, edges in graph.edges.items():
+        content = repr(key).encode() + np.ascontiguousarray(edges.index).tobytes()
+        yield f"edges {' - '.join(key)}", (content,)
+    yield "interactions", _interaction_bytes(graph.interactions)
+
+
+def _node_bytes(kind: str, nodes: NodeSet) -> Iterator[bytes]:
+    yield f"{kind} {nodes.vocabulary.content_hash}".encode()
+    for key, numbers in nodes.numbers.items():
+        yield key.encode() + np.ascontiguousarray(numbers).tobytes()
+    for key, category in nodes.categories.items():
+        yield repr((key, category.names)).encode()
+        yield np.ascontiguousarray(category.codes).tobytes()
+    for key in nodes.texts:
+        column = _text_column(nodes, key)
+        sizes = np.asarray(pc.binary_length(column))
+        yield key.encode() + sizes.tobytes() + bytes(joined_bytes(column))
+
+
+def _interaction_bytes(rows: Interactions) -> Iterator[bytes]:
+    for name in _COLUMNS:
+        yield np.ascontiguousarray(getattr(rows, name)).tobytes()
+    yield repr(rows.split_names).encode()
 
 
 def write_graph(graph: Graph, folder: Path) -> None:

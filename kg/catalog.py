@@ -16,6 +16,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,13 @@ from .cache import (
 )
 from .errors import DataError, IntegrityError, StateError, UsageError
 from .export import write_nquads
-from .files import atomic_folder, atomic_write, read_json, write_json
+from .files import atomic_folder, atomic_write, write_sealed
 from .graph import Graph
+from .manifest import MANIFEST, manifest_of, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
-from .quads import Quads
+from .origin import hashed
+from .quads import Quads, Source
 from .report import Report
 from .schema import Schema
 from .table_inputs import Sources, find_tables, is_table, read_columns
@@ -47,9 +50,7 @@ if TYPE_CHECKING:
     from .catalog_store import CatalogStore
 
 _log = logging.getLogger(__name__)
-FORMAT = 1
 SCHEMA_FILE = "catalog.toml"
-MANIFEST = "manifest.json"
 Advance = Callable[[float, float], None]
 Tables = dict[str, pa.Table]
 
@@ -66,6 +67,7 @@ class Catalog:
         path: the folder; None for a catalog in memory.
         statements: the RDF statements; None where the source was tables. Use `quads()`.
         tables: where the source was tables: them, by the names of the schema's sections.
+        inputs: files that it was read from, and their hashes; empty for a catalog that was opened.
     """
 
     graph: Graph
@@ -75,6 +77,7 @@ class Catalog:
     path: Path | None = None
     statements: Quads | None = field(default=None, repr=False)
     tables: Sources | None = field(default=None, repr=False)
+    inputs: tuple[Source, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -140,9 +143,7 @@ class Catalog:
             raise StateError(
                 "this is no catalog folder", where=str(folder), hint="make one: coldframe ingest"
             )
-        manifest = read_json(folder / MANIFEST)
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise IntegrityError("the manifest is not readable", where=str(folder / MANIFEST))
+        manifest = read_manifest(folder)
         schema = Schema.load(folder / SCHEMA_FILE)
         content = str(manifest["content"])
         cache = folder / "cache" / cache_key(content, schema.content_hash)
@@ -161,6 +162,7 @@ class Catalog:
         out: str | Path,
         *,
         replace: bool = False,
+        sources: Iterable[Path] = (),
         progress: Advance | None = None,
     ) -> tuple[Catalog, Report]:
         """Read RDF or tables, or both, through a schema into a catalog folder; all or nothing.
@@ -170,12 +172,14 @@ class Catalog:
             schema: a schema, or the path of its file.
             out: the folder to make.
             replace: put it in the place of an existing catalog.
+            sources: files that Arrow tables were made of, for the manifest.
             progress: called with (done, total) steps.
         """
         target = Path(out)
         _refuse(target, replace)
         advance = progress or _silent
         source = read(inputs, schema)
+        source = replaced(source, inputs=source.inputs + hashed(sources))
         assert source.report is not None
         advance(2, 4)
         with atomic_folder(target, replace=replace) as folder:
@@ -192,7 +196,13 @@ def write_catalog(source: Catalog, folder: Path) -> None:
     key = cache_key(source.content_hash, source.schema.content_hash)
     write_graph(source.graph, folder / "cache" / key)
     _keep_source(source, folder / "cache")
-    write_json(folder / MANIFEST, _manifest(source))
+    assert source.report is not None
+    write_sealed(
+        folder / MANIFEST,
+        manifest_of(
+            source.graph.name, source.content_hash, source.schema, source.report, source.inputs
+        ),
+    )
 
 
 def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
@@ -290,12 +300,15 @@ def _from_rdf(source: Any, schema: str | Path | Schema | None) -> Catalog:
     if declared is None:
         declared = _schema(None, quads)
     graph, report = graph_from_quads(quads, declared)
-    return Catalog(graph, declared, quads.content_hash, report, statements=quads)
+    return Catalog(
+        graph, declared, quads.content_hash, report, statements=quads, inputs=quads.sources
+    )
 
 
 def _from_tables(tables: Any, schema: Schema) -> Catalog:
     graph, report = graph_from_tables(tables, schema)
-    return Catalog(graph, schema, graph_hash(graph), report, tables=tables)
+    files = hashed(each for each in tables.values() if not isinstance(each, pa.Table))
+    return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
 
 
 def _from_both(rdf: list[str | Path], tables: dict[str, Path], schema: Schema) -> Catalog:
@@ -318,7 +331,9 @@ def _from_both(rdf: list[str | Path], tables: dict[str, Path], schema: Schema) -
         report.unused,
         report.same_as,
     )
-    return Catalog(graph, schema, quads.content_hash, joined, statements=quads)
+    inputs = tuple(one for one in quads.sources if one.path != str(path))
+    inputs += hashed(dict.fromkeys(tables.values()))
+    return Catalog(graph, schema, quads.content_hash, joined, statements=quads, inputs=inputs)
 
 
 def _refuse(target: Path, replace: bool) -> None:
@@ -343,20 +358,6 @@ def _keep_source(source: Catalog, cache: Path) -> None:
             for name, table in source.schema.tables.items()
         }
         write_arrow_folder(cache / "tables", columns, {"kind": "tables"})
-
-
-def _manifest(source: Catalog) -> dict[str, Any]:
-    assert source.report is not None
-    quads = source.statements
-    inputs = [] if quads is None else [[s.path, s.sha256, s.triples] for s in quads.sources]
-    return {
-        "format": FORMAT,
-        "name": source.name,
-        "content": source.content_hash,
-        "schema": source.schema.content_hash,
-        "inputs": inputs,
-        "report": source.report.as_dict(),
-    }
 
 
 def _rebuilt(folder: Path, schema: Schema, content: str) -> Graph:

@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 
 import pyoxigraph as ox
 
+from .claims import claims
 from .errors import IntegrityError
 from .files import FolderLock, StrPath, atomic_write, naming, read_json, write_json
 from .store import OxigraphStore, Statements, graph_name, open_engine, parsing, placed
@@ -143,6 +144,7 @@ def check_store(folder: Path) -> None:
         LockedError: it is in use.
     """
     with FolderLock(folder, purpose="verify"):
+        claims(folder)
         for path in pending(folder):
             with parsing(path):
                 deque(ox.parse(path=str(path), format=ox.RdfFormat.TRIG), maxlen=0)

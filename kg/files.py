@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from .errors import DataError
-from .json_files import plain, read_json, write_json
+from .json_files import plain, read_json, read_sealed, write_json, write_sealed
 from .locks import FolderLock
 from .table_files import read_table, write_table
 from .writing import StrPath, append_record, atomic_folder, atomic_write, naming, sweep, sync
@@ -25,6 +25,7 @@ __all__ = [
     "naming",
     "plain",
     "read_json",
+    "read_sealed",
     "read_table",
     "safe_join",
     "sha256_bytes",
@@ -32,6 +33,7 @@ __all__ = [
     "sweep",
     "sync",
     "write_json",
+    "write_sealed",
     "write_table",
 ]
 

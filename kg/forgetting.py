@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import numpy as np
 import numpy.typing as npt
 import pyoxigraph as ox
 
-from .catalog import MANIFEST, Catalog, write_catalog
+from .catalog import Catalog, write_catalog
 from .catalog_store import ROUNDS, CatalogStore
+from .claims import claim, claims
 from .errors import DataError
-from .files import atomic_folder, read_json, write_json
+from .files import atomic_folder, write_sealed
+from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
+from .person import Person
 from .quads import BLANK_NODE_PREFIX, Quads
 from .reader import read_quads
-from .schema import RDF_TYPE
-from .vocabulary import local_name
+from .schema import RDF_TYPE, Schema
 
 Mask = npt.NDArray[np.bool_]
 
 
-def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, frozenset[str]]:
+def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, Person]:
     """The catalog as if a person had never been in it, in memory; and all names of the person.
 
     Taken out are the statements about the person and those that point to her, the events she is part
@@ -37,7 +38,7 @@ def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, frozenset[str]]
         iri: a user of the catalog.
 
     Returns:
-        the catalog, and the names: IRIs, the original ids, and the same as annotators' IRIs.
+        the catalog, and the person: IRIs, original ids, and the IRIs as an annotator.
 
     Raises:
         DataError: nothing would be left.
@@ -57,39 +58,42 @@ def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, frozenset[str]]
         left = replace(read_quads(path), sources=(), origin=None)
     graph, report = graph_from_quads(left, catalog.schema)
     new = Catalog(graph, catalog.schema, left.content_hash, report, statements=left)
-    return new, _names(persons)
+    others = catalog.graph.users.vocabulary
+    return new, Person.of(persons, others, _user_columns(catalog.schema))
 
 
-def replace_catalog(old: Catalog, new: Catalog, names: Collection[str]) -> None:
+def replace_catalog(old: Catalog, new: Catalog, person: Person) -> None:
     """Put `new` in the place of `old`'s folder in one step, with the rounds that do not name a person.
 
     Text embeddings and the filled store are left behind; both are made again when they are needed.
     """
     assert old.path is not None
-    manifest = read_json(old.path / MANIFEST)
+    manifest = read_manifest(old.path)
     with old.store(facts=False) as store:
         rounds = {
-            graph: list(_anonymous(list(store.quads(graph)), names))
+            graph: list(_anonymous(list(store.quads(graph)), person))
             for graph in store.graphs()
             if graph.startswith(ROUNDS)
         }
+        names = claims(store.folder)
     with atomic_folder(old.path, replace=True) as folder:
         write_catalog(new, folder)
         with CatalogStore(folder / "store", None) as store:
             for graph, quads in rounds.items():
                 store.add(quads, graph)
-        about = read_json(folder / MANIFEST)
+        for name, place in names.items():
+            claim(folder / "store", name, place)
+        about = read_manifest(folder)
         forgotten = int(manifest.get("forgotten", 0)) + 1
-        write_json(
+        write_sealed(
             folder / MANIFEST, {**about, "inputs": manifest["inputs"], "forgotten": forgotten}
         )
 
 
-def _names(persons: Collection[str]) -> frozenset[str]:
-    ids = {local_name(iri) for iri in persons}
-    ids |= {unquote(one) for one in ids}
-    annotators = {f"urn:coldframe:annotator:{quote(one, safe='')}" for one in ids}
-    return frozenset({*persons, *ids, *annotators})
+def _user_columns(schema: Schema) -> set[str]:
+    """The schema's word for users, and the columns of its tables that hold them."""
+    events = [table.columns for table in schema.tables.values() if table.kind == "events"]
+    return {schema.user_type, *(columns["user"].name for columns in events if "user" in columns)}
 
 
 def _gone(quads: Quads, catalog: Catalog, iri: str) -> tuple[Mask, list[str]]:
@@ -145,11 +149,11 @@ def _events(quads: Quads, catalog: Catalog) -> Mask:
     return out
 
 
-def _anonymous(quads: list[ox.Quad], names: Collection[str]) -> Iterator[ox.Quad]:
+def _anonymous(quads: list[ox.Quad], person: Person) -> Iterator[ox.Quad]:
     """The quads of a round without answers about the person or by her."""
 
     def named(term: object) -> bool:
-        return isinstance(term, ox.NamedNode | ox.Literal) and term.value in names
+        return isinstance(term, ox.NamedNode | ox.Literal) and person.mentions(term.value)
 
     answers = {str(quad.subject) for quad in quads if named(quad.object)}
     for quad in quads:

@@ -35,8 +35,18 @@ class FolderLock:
 
     def __init__(self, folder: StrPath, purpose: str) -> None:
         self.path = Path(folder) / LOCK_NAME
+        self.held_path = Path(folder)
         self.purpose = purpose
         self._descriptor: int | None = None
+
+    @classmethod
+    def of_file(cls, path: StrPath, purpose: str) -> Self:
+        """Hold one file, or a folder that is not there yet, by a lock file beside it."""
+        target = Path(path).absolute()
+        lock = cls(target.parent, purpose)
+        lock.path = target.with_name(f".{target.name}{LOCK_NAME}")
+        lock.held_path = target
+        return lock
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -59,7 +69,7 @@ class FolderLock:
         """Take the lock or raise LockedError at once; never waits."""
         if self.held:
             raise self._locked_error()
-        with naming(self.path.parent, "lock"):
+        with naming(self.held_path, "lock"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             while self._descriptor is None:
                 self._descriptor = self._try_once()
@@ -85,7 +95,7 @@ class FolderLock:
 
     def _sign(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size:
-            _log.info("recovered the lock of %s, left by %s", self.path.parent, self._holder())
+            _log.info("recovered the lock of %s, left by %s", self.held_path, self._holder())
         holder = {
             "pid": os.getpid(),
             "host": platform.node(),
@@ -117,6 +127,6 @@ class FolderLock:
     def _locked_error(self) -> LockedError:
         return LockedError(
             f"in use by {self._holder()}",
-            where=str(self.path.parent),
+            where=str(self.held_path),
             hint="wait until it has ended, or stop it",
         )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +16,10 @@ import pyarrow.parquet as pq
 
 from .errors import IntegrityError
 from .files import naming
+from .person import Person
 
 _BLOCK = 1 << 24
 _ARROW = (".arrow", ".parquet")
-_WORD = rb"[A-Za-z0-9_~%-]"
 
 
 @dataclass(frozen=True)
@@ -38,43 +36,33 @@ class Scan:
     hits: tuple[str, ...]
 
 
-def scan(folders: Iterable[Path], names: Collection[str]) -> Scan:
+def scan(folders: Iterable[Path], person: Person) -> Scan:
     """Search every file below some folders, hidden ones too.
 
     IRIs are searched anywhere in a file, as they stand, as JSON writes them and percent-encoded, but not
     as the beginning of a longer IRI; in Parquet and Arrow files, whose bytes may be packed, in every
-    text cell. Ids, which may be any word, are searched as whole values: cells of tables and strings
-    of JSON.
+    text cell. Ids, which may be any word, are searched as whole values in user places: columns of
+    tables and keys of JSON that hold users or annotators.
 
     Raises:
         IntegrityError: a table cannot be read, so that it cannot be searched.
     """
-    iris = {name for name in names if ":" in name}
-    whole = set(names)
-    pattern = _pattern(iris)
     files, size, hits = 0, 0, []
     for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
         files, size = files + 1, size + path.stat().st_size
         with naming(path, "read"):
-            if _found(path, iris, whole, pattern):
+            if _found(path, person):
                 hits.append(str(path))
     return Scan(files, size, tuple(hits))
 
 
-def _pattern(iris: Collection[str]) -> re.Pattern[bytes]:
-    forms = set()
-    for iri in iris:
-        forms |= {iri.encode(), json.dumps(iri)[1:-1].encode(), quote(iri, safe="").encode()}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile(rb"(?:%s)(?!%s)" % (b"|".join(map(re.escape, longest_first)), _WORD))
-
-
-def _found(path: Path, iris: set[str], whole: set[str], pattern: re.Pattern[bytes]) -> bool:
+def _found(path: Path, person: Person) -> bool:
     if path.suffix in _ARROW:
-        return any(_in_column(column, iris, whole) for column in _columns(path))
-    if iris and any(pattern.search(block) for block in _blocks(path, max(map(len, iris)) * 6 + 8)):
+        return any(_in_column(name, column, person) for name, column in _columns(path))
+    longest = max((len(iri) for iri in person.iris), default=0) * 6 + 8
+    if person.iris and any(person.pattern.search(block) for block in _blocks(path, longest)):
         return True
-    return any(value in whole for value in _values(path))
+    return any(person.is_in(value, place) for place, value in _values(path))
 
 
 def _blocks(path: Path, overlap: int) -> Iterator[bytes]:
@@ -87,7 +75,7 @@ def _blocks(path: Path, overlap: int) -> Iterator[bytes]:
             block = block[-overlap:] + more if more else b""
 
 
-def _columns(path: Path) -> Iterator[pa.ChunkedArray]:
+def _columns(path: Path) -> Iterator[tuple[str, pa.ChunkedArray]]:
     try:
         if path.suffix == ".parquet":
             table = pq.ParquetFile(path).read()
@@ -96,7 +84,7 @@ def _columns(path: Path) -> Iterator[pa.ChunkedArray]:
                 table = pa.ipc.open_file(source).read_all()
     except (pa.ArrowException, ValueError) as error:
         raise IntegrityError(f"it cannot be searched: {error}", where=str(path)) from None
-    for column in table.columns:
+    for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         if pa.types.is_nested(column.type):
@@ -104,44 +92,34 @@ def _columns(path: Path) -> Iterator[pa.ChunkedArray]:
                 [pa.array([json.dumps(v, default=str) for v in column.to_pylist()])]
             )
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            yield column
+            yield name, column
 
 
-def _in_column(column: pa.ChunkedArray, iris: set[str], whole: set[str]) -> bool:
+def _in_column(name: str, column: pa.ChunkedArray, person: Person) -> bool:
+    whole = person.iris | person.ids if name in person.places else person.iris
     if pc.any(pc.is_in(column, pa.array(sorted(whole), column.type)), min_count=0).as_py():
         return True
-    for iri in iris:
+    for iri in person.iris:
         inside = column.filter(pc.match_substring(column, iri))
-        pattern = re.compile(re.escape(iri) + rf"(?!{_WORD.decode()})")
-        if any(pattern.search(value) for value in inside.to_pylist()):
+        if any(person.mentions(value) for value in inside.to_pylist()):
             return True
     return False
 
 
-def _values(path: Path) -> Iterator[str]:
-    """Whole text values of a file of a format that has them; what is broken was searched as bytes."""
+def _values(path: Path) -> Iterator[tuple[str, Any]]:
+    """Place and value of what a format has of them; what is broken was searched as bytes."""
     try:
         if path.suffix == ".json":
-            yield from _strings(json.loads(path.read_bytes()))
+            yield "", json.loads(path.read_bytes())
         elif path.suffix == ".jsonl":
             for line in path.read_bytes().splitlines():
                 with contextlib.suppress(ValueError, RecursionError):
-                    yield from _strings(json.loads(line))
+                    yield "", json.loads(line)
         elif path.suffix in (".csv", ".tsv"):
             with path.open(encoding="utf-8", errors="replace", newline="") as text:
-                for row in csv.reader(text, delimiter="," if path.suffix == ".csv" else "\t"):
-                    yield from row
+                rows = csv.reader(text, delimiter="," if path.suffix == ".csv" else "\t")
+                names = next(rows, [])
+                for row in rows:
+                    yield from zip(names, row, strict=False)
     except (ValueError, RecursionError, csv.Error):
         return
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)

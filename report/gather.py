@@ -26,12 +26,12 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
     from ..active.cycle import curve
     from ..gnn.plain import to_plain
     from ..kg.drawing import draw_schema
-    from ..kg.files import read_json
+    from ..kg.files import read_json, read_sealed
 
     graph, model = run.catalog.graph, run.model
     simulated = loop or run.path / "loop" / "loop.json"
     metrics = run.path / "metrics.json"
-    measured = read_json(metrics) if metrics.exists() else {}
+    measured = read_sealed(metrics) if metrics.exists() else {}
     return Facts(
         title=f"Coldframe: {run.catalog.name}",
         subtitle=f"Run {run.path.resolve().name}, round {run.round}.",
@@ -132,6 +132,7 @@ def card(run: Run) -> dict[str, Any]:
 
     model, split = run.model, run.split
     parts = list(model.scorer.parts) if model.scorer is not None else []
+    run.check_file("env.json")
     versions = read_json(run.path / "env.json")
     return {
         "model": "Coldframe recommender: " + (", ".join(parts) or "content only"),

@@ -27,6 +27,7 @@ from coldframe.gnn.text import TextConfig
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import StateError, UnknownIdError
 from coldframe.kg.files import write_table
+from coldframe.kg.person import Person
 from coldframe.kg.scan import scan
 
 RUNNER = CliRunner()
@@ -77,7 +78,7 @@ def test_nothing_of_the_person_is_left_and_everybody_else_is(base: Path) -> None
     run = opened(base)
     users = run.catalog.graph.users.vocabulary
     person, others = users[1], [iri for iri in users if iri != users[1]]
-    assert len(scan([base], [person]).hits) > 5, "the search would not find her"
+    assert len(scan([base], Person.of([person])).hits) > 5, "the search would not find her"
     before = {part: getattr(run.split, part) for part in ("train", "valid", "test")}
     kept = {part: int((rows.user != 1).sum()) for part, rows in before.items()}
     done = RUNNER.invoke(cli.app, ["forget", str(base / "run"), "--user", person, "--json"])
@@ -110,7 +111,7 @@ def test_nothing_of_the_person_is_left_and_everybody_else_is(base: Path) -> None
         assert store.count(rounds[0]) > 0
         asked = store.select(f"SELECT ?s {{ {{ ?s ?p <{person}> }} UNION {{ <{person}> ?p ?s }} }}")
     assert len(asked) == 0
-    assert scan([base], [person]).hits == ()
+    assert scan([base], Person.of([person])).hits == ()
 
 
 @pytest.mark.R(26)
@@ -133,7 +134,7 @@ def test_killed_anywhere_the_same_call_completes_it(
         with pytest.raises(Killed):
             forget(opened(base), original)
     if moment == "scan":  # all was done but the proof
-        assert scan([base], [person, original]).hits == ()
+        assert scan([base], Person.of([person])).hits == ()
         return
     if moment in ("_change_run", "replace_catalog"):
         with pytest.raises(UnknownIdError, match="half forgotten"):
@@ -164,14 +165,18 @@ def test_an_unknown_user_changes_nothing(base: Path) -> None:
 def test_the_search_takes_whole_names_alone(tmp_path: Path) -> None:
     iri = "https://e.org/user/1"
     (tmp_path / "a.txt").write_text(f"<{iri}2> {iri}x {iri}-3")
-    (tmp_path / "b.json").write_text(json.dumps({"user": "21", "n": 1, "text": "no. 1"}))
-    write_table(tmp_path / "c.parquet", pa.table({"u": [f"{iri}0", "11"]}))
-    names = [iri, "1"]
-    assert scan([tmp_path], names).hits == ()
+    (tmp_path / "b.json").write_text(
+        json.dumps({"user": "21", "n": 1, "text": "no. 1", "item": "1"})
+    )
+    write_table(tmp_path / "c.parquet", pa.table({"u": [f"{iri}0", "1"], "user": ["11", "01"]}))
+    (tmp_path / "d.csv").write_text("user,item\n2,1\n")
+    person = Person.of([iri])
+    assert person.ids == {"1"}
+    assert scan([tmp_path], person).hits == ()
     (tmp_path / "a.txt").write_bytes(b"\x00" * (1 << 24) + f"<{iri}>".encode())
-    (tmp_path / "b.json").write_text(json.dumps([{"1": None}]))
+    (tmp_path / "b.json").write_text(json.dumps([{"annotators": {"1": 0.5}}]))
     write_table(tmp_path / "c.parquet", pa.table({"u": [f"see {iri}."]}))
     (tmp_path / "d.csv").write_text("user,item\n1,2\n")
-    assert [Path(hit).name for hit in scan([tmp_path], names).hits] == [
+    assert [Path(hit).name for hit in scan([tmp_path], person).hits] == [
         "a.txt", "b.json", "c.parquet", "d.csv",
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from coldframe.active.gold import draw_gold
 from coldframe.active.quality import gold_scores
 from coldframe.gnn.runs import Run
 from coldframe.kg.errors import IntegrityError, UsageError
+from coldframe.kg.person import Person
 
 
 def pairs(table) -> list[tuple[str, str]]:
@@ -102,7 +103,7 @@ def test_a_forgotten_users_gold_goes(asking_run: Run) -> None:
     ask(asking_run, 20, gold=5)
     rounds = rounds_of(asking_run)
     user = sorted(rounds.asked_gold())[0][0]
-    rounds.forget_gold({user})
+    rounds.forget_gold(Person.of([user]))
     assert user not in json.dumps(sorted(rounds.asked_gold()))
     assert user not in (asking_run.path / "annotators.json").read_text()
 

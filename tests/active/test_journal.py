@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from coldframe.active import journal as journal_module
 from coldframe.active.fold import fold
 from coldframe.active.journal import Journal
 from coldframe.active.repeats import Repeat, repeats
-from coldframe.kg.errors import DataError, ParseError, ResourceError
+from coldframe.kg.errors import DataError, IntegrityError, ParseError, ResourceError
+from coldframe.kg.person import Person
 from coldframe.kg.vocabulary import Vocabulary
 
 BASE = "https://e.org/"
@@ -227,3 +229,55 @@ def test_a_journal_that_noted_no_tables_is_not_told_twice(journal):
     bare = [replace(record, batch="", told=-1) for record in journal.records()]
     found = repeats(bare, [bare[0].answer], "another table")
     assert found == [Repeat.OUTDATED]
+
+
+@pytest.mark.R(26)
+def test_forgetting_takes_the_person_and_not_who_or_what_shares_her_id(tmp_path):
+    user, item = "https://x.example/user/", "https://x.example/item/"
+    told = [
+        (f"{user}7", f"{item}1", "", ""), (f"{user}1", f"{item}7", "", "7 of 9"),
+        (f"{user}1", f"{item}2", "7", ""), (f"{user}1", f"{item}3", "", f"like {user}7"),
+        (f"{user}1", f"{item}4", "8", "7"),
+    ]  # fmt: skip
+    journal = Journal(tmp_path / "journal.jsonl")
+    rows = [
+        {"user": u, "item": i, "answer": "like", "annotator": a, "note": n} for u, i, a, n in told
+    ]
+    assert journal.tell(rows, round=1).accepted == 5
+    assert journal.forget(Person.of([f"{user}7"], [f"{user}1"])) == 3
+    assert [one.answer.item for one in journal.records()] == [f"{item}7", f"{item}4"]
+
+
+@pytest.mark.R(26)
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_forgetting_that_is_killed_leaves_a_sound_journal(tmp_path, monkeypatch, after):
+    """Killed after so many of its three writes: heads, journal, head."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    rows = [{"user": u, "item": "i", "answer": "like"} for u in ("urn:u:1", "urn:u:2")]
+    journal.tell(rows, round=1)
+    real, left = journal_module.atomic_write, [after]
+
+    def write(path, data):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        real(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "atomic_write", write)
+        with pytest.raises(KeyboardInterrupt):
+            journal.forget(Person.of(["urn:u:1"]))
+    assert len(journal.records()) == (2 if after < 2 else 1)
+    assert journal.forget(Person.of(["urn:u:1"])) == (1 if after < 2 else 0)
+    assert [one.answer.user for one in journal.records()] == ["urn:u:2"]
+    assert json.loads(journal.head_path.read_text()).keys() == {"seq", "hash"}
+
+
+def test_a_journal_that_lost_its_head_is_refused(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.tell([{"user": "u", "item": "i", "answer": "like"}], round=1)
+    journal.head_path.unlink()
+    with pytest.raises(IntegrityError, match="head"):
+        journal.records()
+    with pytest.raises(IntegrityError, match="head"):
+        journal.tell([{"user": "u", "item": "j", "answer": "like"}], round=1)

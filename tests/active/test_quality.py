@@ -8,6 +8,7 @@ from coldframe.active.journal import Journal
 from coldframe.active.quality import QualityConfig, agreement, trust, within_quota
 from coldframe.active.rounds import Rounds
 from coldframe.kg.errors import DataError, UsageError
+from coldframe.kg.person import Person
 
 
 def told(tmp_path, rows):
@@ -127,9 +128,9 @@ def test_gold_and_quota_hold_for_a_folder_from_then_on(tmp_path):
 
 def test_gold_answers_about_a_person_can_be_forgotten(tmp_path):
     rounds = Rounds(tmp_path)
-    rounds.forget_gold({"g"})
+    rounds.forget_gold(Person(frozenset(), frozenset({"g"})))
     rounds.set_quality(gold=[answer("g", "1", 1, ""), answer("h", "1", 0, "")], quota=0.3)
-    rounds.forget_gold({"g"})
+    rounds.forget_gold(Person(frozenset(), frozenset({"g"})))
     gold, config = rounds.quality()
     assert gold == {("h", "1"): 0}
     assert config.quota == 0.3

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from coldframe import cli
 from coldframe.active import replay
-from coldframe.active.cycle import ask, learn, rounds_of, run_name, tell
+from coldframe.active.cycle import ask, learn, rounds_of, tell
 from coldframe.active.fold import fold
 from coldframe.active.influence import influences
 from coldframe.active.journal import Journal
@@ -91,7 +91,7 @@ def scores(run: Run) -> np.ndarray:
 
 def recorded(run: Run) -> list[int]:
     with run.catalog.store() as store:
-        return recorded_rounds(store, run=run_name(run))
+        return recorded_rounds(store, run=run.name)
 
 
 def test_a_run_and_its_catalog_are_found_where_both_were_moved_to(base: Path) -> None:

@@ -8,7 +8,8 @@ from coldframe.active.measure import METRICS, PER_USER
 from coldframe.active.rounds import Rounds, batch_sizes
 from coldframe.active.stopping import StopConfig, next_batch, questions_asked, stop_reason
 from coldframe.kg.errors import UsageError
-from coldframe.kg.files import write_json, write_table
+from coldframe.kg.files import write_sealed, write_table
+from coldframe.kg.table_files import seal
 
 
 class FakeRun:
@@ -33,9 +34,9 @@ def played(tmp_path, monkeypatch, values, questions=10) -> FakeRun:
             rounds.ask(lambda n: pa.table({"user": names, "item": [str(n)] * len(names)}))
             rounds.close(number, {"labels": number, "rows": [row]})
         else:
-            write_json(tmp_path / "rounds" / "000" / "metrics.json", {"labels": 0, "rows": [row]})
+            write_sealed(tmp_path / "rounds" / "000" / "metrics.json", {"labels": 0, "rows": [row]})
         folder = tmp_path / "rounds" / f"{number:03d}"
-        write_table(folder / PER_USER, pa.table(dict.fromkeys(METRICS, np.asarray(each))))
+        write_table(folder / PER_USER, seal(pa.table(dict.fromkeys(METRICS, np.asarray(each)))))
     return FakeRun(tmp_path, len(values) - 1)
 
 

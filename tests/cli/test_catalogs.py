@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -163,3 +164,48 @@ def test_the_readme_example_reads_tables(tmp_path, monkeypatch):
     assert report["edges"]["order"] == 3
     drafted = run("schema", "infer", "products.csv", "orders.csv")["schema"]
     assert "[tables." in drafted
+
+
+def manifest(catalog: Path) -> dict:
+    return json.loads((catalog / "manifest.json").read_text())
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_manifest_names_every_input_with_its_hash(generated, tmp_path):
+    made, catalog = generated
+    found = manifest(catalog)
+    assert {path: digest for path, digest, _ in found["inputs"]} == {
+        str(path): sha256(path) for path in made.inputs
+    }
+    assert found["versions"].keys() >= {"coldframe", "python", "pyarrow", "pyoxigraph"}
+    schema, items = tmp_path / "schema.toml", tmp_path / "items.csv"
+    schema.write_text(
+        'users = "user"\nitems = "item"\n[nodes.user]\niri = "https://x.example/u/{}"\n'
+        '[nodes.item]\niri = "https://x.example/i/{}"\n'
+        '[tables.items]\nfile = "items.csv"\nnodes = "item"\nid = "id"\n'
+    )
+    items.write_text("id\n1\n2\n")
+    run("ingest", items, "--schema", schema, "--out", tmp_path / "tables")
+    assert manifest(tmp_path / "tables")["inputs"] == [[str(items), sha256(items), 0]]
+    facts = tmp_path / "facts.nt"
+    facts.write_text("<https://x.example/i/1> <https://x.example/is> <https://x.example/red> .\n")
+    run("ingest", items, facts, "--schema", schema, "--out", tmp_path / "both")
+    assert manifest(tmp_path / "both")["inputs"] == [
+        [str(facts), sha256(facts), 1],
+        [str(items), sha256(items), 0],
+    ]
+
+
+def test_a_data_set_names_the_files_it_was_read_from(tmp_path):
+    folder = tmp_path / "kgat"
+    folder.mkdir()
+    (folder / "train.txt").write_text("0 0 1\n1 1 2\n")
+    (folder / "kg_final.txt").write_text("0 0 3\n1 0 3\n2 1 4\n")
+    (folder / "other.txt").write_text("nobody reads this")
+    run("dataset", "kgat", "--from", folder, "--out", tmp_path / "catalog")
+    inputs = {path: digest for path, digest, _ in manifest(tmp_path / "catalog")["inputs"]}
+    read = [folder / "train.txt", folder / "kg_final.txt"]
+    assert inputs == {str(path): sha256(path) for path in read}

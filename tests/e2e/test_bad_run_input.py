@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from coldframe import cli
 from coldframe.datasets.generated import generate_catalog
+from coldframe.kg.files import read_sealed, write_sealed
 
 RUNNER = CliRunner()
 SMALL = "--epochs 2 --dimensions 8 --text tfidf"
@@ -47,6 +48,17 @@ def cut(pattern: str) -> Callable[[Path], None]:
         path = min(folder.glob(pattern))
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
+
+    return spoil
+
+
+def alter(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Other words in a file."""
+
+    def spoil(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
 
     return spoil
 
@@ -93,7 +105,12 @@ CASES = (
     Case("nothing to learn", nothing, "retrain run", 4, ("no new", "coldframe label")),
     Case("damaged checkpoint", cut("run/checkpoints/*/encoder.safetensors"), "similar run --item x", 4, ("encoder.safetensors",)),
     Case("damaged manifest", cut("run/checkpoints/*/manifest.json"), "similar run --item x", 4, ("manifest",)),
-    Case("damaged run file", cut("run/run.json"), "evaluate run", 3, ("run.json",)),
+    Case("damaged run file", cut("run/run.json"), "evaluate run", 4, ("run.json", "damaged")),
+    Case("changed run file", alter("run/run.json", '"round": 0', '"round": 1'), "evaluate run", 4, ("run.json", "changed")),
+    Case("run file without its seal", put("run/run.json", '{"format": "coldframe run 1"}'), "evaluate run", 4, ("run.json", "seal", "train")),
+    Case("changed settings of a run", alter("run/config.toml", "dimensions = 8", "dimensions = 9"), "retrain run", 4, ("config.toml", "changed")),
+    Case("damaged catalog manifest", alter("catalog/manifest.json", '"content"', '"contend"'), "check catalog", 4, ("manifest.json", "changed", "ingest")),
+    Case("catalog manifest without its seal", put("catalog/manifest.json", '{"format": 1}'), "train catalog --out x", 4, ("manifest.json", "seal", "ingest")),
     Case("catalog is gone", lambda f: shutil.rmtree(f / "catalog"), "similar run --item x", 4, ("no catalog",)),
 )  # fmt: skip
 
@@ -115,8 +132,8 @@ def test_bad_input_to_a_run(case, sound, tmp_path, monkeypatch):
     shutil.copytree(sound, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     here = Path.cwd()
-    about = json.loads((here / "run" / "run.json").read_text())
-    (here / "run" / "run.json").write_text(json.dumps({**about, "catalog": str(here / "catalog")}))
+    about = read_sealed(here / "run" / "run.json")
+    write_sealed(here / "run" / "run.json", {**about, "catalog": str(here / "catalog")})
     case.spoil(here)
     before = contents(here)
     done = RUNNER.invoke(cli.app, [*case.command.split(), "--json"])

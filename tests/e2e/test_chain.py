@@ -162,7 +162,6 @@ def test_answers_that_nobody_asked_for_are_learned_too(base, made, tmp_path):
 
 
 def test_the_round_is_a_named_graph_of_the_store(base, made, tmp_path):
-    from coldframe.active.cycle import run_name
     from coldframe.gnn.runs import Run
     from coldframe.kg.provenance import recorded_rounds
 
@@ -175,7 +174,7 @@ def test_the_round_is_a_named_graph_of_the_store(base, made, tmp_path):
     iri = run("retrain", folder, "--no-measure")["graph"]
     opened = Run.open(folder)
     with opened.catalog.store() as store:
-        assert recorded_rounds(store, run=run_name(opened)) == [1]
+        assert recorded_rounds(store, run=opened.name) == [1]
         assert store.count(iri) > 0
 
 

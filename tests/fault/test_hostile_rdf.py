@@ -361,7 +361,7 @@ def cpu_seconds() -> float:
 
 @pytest.mark.R(8)
 @pytest.mark.parametrize(
-    ("syntax", "count"), [("nquads", 400), ("trig", 400), ("rdfxml", 30), ("jsonld", 30)]
+    ("syntax", "count"), [("nquads", 3_900), ("trig", 15_980), ("rdfxml", 60), ("jsonld", 60)]
 )
 def test_mutated_files(syntax: str, count: int) -> None:
     survive(syntax, count, seed=8)

@@ -15,9 +15,10 @@ import pytest
 from coldframe.gnn.checkpoint import load_checkpoint, save_checkpoint
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.recommender import Recommender
+from coldframe.kg.cache import part_hashes
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import IntegrityError, StateError
-from coldframe.kg.graph import Graph, Interactions, NodeSet
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.split import Split
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -51,6 +52,41 @@ def test_a_catalog_in_another_order_is_refused(
     other = replace(graph, nodes={**graph.nodes, graph.item_type: items})
     with pytest.raises(IntegrityError, match=graph.item_type):
         Recommender.load(planted_checkpoint, other, planted_split.train)
+
+
+def spoiled(graph: Graph) -> dict[str, Graph]:
+    """Graphs of the same identifiers that differ in one thing."""
+    key, edges = next(iter(graph.edges.items()))
+    turned = EdgeSet(np.stack([edges.index[0], np.roll(edges.index[1], 1)]))
+    items, rows = graph.items, graph.interactions
+    without = {kind: one for kind, one in graph.edges.items() if kind != key}
+    return {
+        "no such graph": graph,
+        f"edges {' - '.join(key)}": replace(graph, edges={**graph.edges, key: turned}),
+        f"edges {key[0]}": replace(graph, edges=without),
+        f"node type {graph.item_type}": replace(
+            graph, nodes={**graph.nodes, graph.item_type: replace(items, texts={})}
+        ),
+        "interactions": replace(graph, interactions=replace(rows, label=1 - rows.label)),
+    }
+
+
+def test_a_graph_that_differs_in_edges_features_or_interactions_is_refused(
+    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split
+) -> None:
+    same, *others = spoiled(planted_model.graph).items()
+    Recommender.load(planted_checkpoint, same[1], planted_split.train)
+    for part, graph in others:
+        with pytest.raises(IntegrityError, match="not the graph of the training") as caught:
+            Recommender.load(planted_checkpoint, graph, planted_split.train)
+        assert part in caught.value.message
+        assert "retrain" in caught.value.hint
+
+
+def test_the_order_of_types_does_not_matter(planted_model: Recommender) -> None:
+    graph = planted_model.graph
+    turned = replace(graph, edges=dict(reversed(graph.edges.items())))
+    assert part_hashes(turned) == part_hashes(graph)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import RUN_FILE, Run
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import ColdframeError, IntegrityError, StateError
+from coldframe.kg.files import read_sealed, write_sealed
 from coldframe.kg.graph import Interactions
 from coldframe.kg.split import PARTS, Split
 
@@ -110,7 +111,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.R(7)
-@pytest.mark.parametrize("moment", ["write_table", "save", "write_json"])
+@pytest.mark.parametrize("moment", ["write_table", "save", "write_sealed"])
 def test_killed_within_a_round_the_old_run_is_left_and_the_round_can_be_done_again(
     run: Run, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -136,7 +137,7 @@ def kill_before(patch: pytest.MonkeyPatch, moment: str) -> None:
 
 
 @pytest.mark.R(7)
-@pytest.mark.parametrize("moment", ["write_table", "save", "write_json"])
+@pytest.mark.parametrize("moment", ["write_table", "save", "write_sealed"])
 def test_killed_while_it_is_made_there_is_no_run(
     tmp_path: Path, planted_catalog: Catalog, planted_split: Split,
     loaded: Callable[[], Recommender], monkeypatch: pytest.MonkeyPatch, moment: str,
@@ -185,19 +186,19 @@ def test_a_damaged_run_file_is_an_error_with_a_name(run: Run, content: str) -> N
 
 
 def test_a_changed_catalog_is_refused(run: Run, planted_catalog: Catalog) -> None:
-    about = json.loads((run.path / RUN_FILE).read_text())
+    about = read_sealed(run.path / RUN_FILE)
     about["content"] = "0" * 64
-    (run.path / RUN_FILE).write_text(json.dumps(about))
+    write_sealed(run.path / RUN_FILE, about)
     with pytest.raises(IntegrityError, match="not the one this run was trained on") as caught:
         _ = reopened(run).model
     assert str(planted_catalog.path) in caught.value.where
 
 
 def test_a_catalog_that_is_gone_is_named(run: Run, tmp_path: Path) -> None:
-    about = json.loads((run.path / RUN_FILE).read_text())
+    about = read_sealed(run.path / RUN_FILE)
     about["catalog"] = str(tmp_path / "gone")
     about["catalog_from_run"] = "../gone"
-    (run.path / RUN_FILE).write_text(json.dumps(about))
+    write_sealed(run.path / RUN_FILE, about)
     with pytest.raises(ColdframeError, match="gone"):
         _ = reopened(run).catalog
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -14,17 +15,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.kg import writing
-from coldframe.kg.errors import DataError, ParseError, ResourceError, StateError, UsageError
+from coldframe.kg.errors import (
+    DataError,
+    IntegrityError,
+    ParseError,
+    ResourceError,
+    StateError,
+    UsageError,
+)
 from coldframe.kg.files import (
     append_record,
     atomic_folder,
     atomic_write,
     read_json,
+    read_sealed,
     read_table,
     sha256_bytes,
     sha256_file,
     sweep,
     write_json,
+    write_sealed,
     write_table,
 )
 
@@ -226,3 +236,31 @@ def test_unknown_formats_and_columns_without_a_place(tmp_path: Path) -> None:
         write_table(tmp_path / "a.csv", pa.table({"lists": [[1]]}))
     with pytest.raises(ResourceError):
         read_table(tmp_path / "missing.csv")
+
+
+def test_a_sealed_object_is_read_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "sealed.json"
+    content = {"b": [1, 2.5, None, "\ud800"], "a": {"ü": True}}
+    write_sealed(target, content)
+    assert read_sealed(target) == content
+    assert list(read_json(target)) == ["b", "a", "sha256"]
+
+
+@pytest.mark.R(7)
+def test_no_byte_of_a_sealed_object_changes_unseen(tmp_path: Path) -> None:
+    target = tmp_path / "sealed.json"
+    content = {"round": 1, "name": "seeds", "parts": [1.5, "x"]}
+    write_sealed(target, content)
+    raw = target.read_bytes()
+    for place in range(len(raw)):
+        for spoiled in (raw[:place], raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]):
+            target.write_bytes(spoiled)
+            with contextlib.suppress(IntegrityError):
+                assert read_sealed(target) == content  # only white space was touched
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"a": 1}', '{"sha256": 3}', "[" * 100_000])
+def test_what_is_not_sealed_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(IntegrityError, match=r"x\.json"):
+        read_sealed(tmp_path / "x.json")

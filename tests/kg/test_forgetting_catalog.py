@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
+import pytest
 
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.forgetting import replace_catalog, without_person
+from coldframe.kg.person import Person
+from coldframe.kg.provenance import record_round
 from coldframe.kg.scan import scan
 
 SCHEMA = """
@@ -63,8 +67,9 @@ def test_everything_of_hers_goes_and_nothing_else(tmp_path: Path) -> None:
     catalog, _ = Catalog.ingest(
         tmp_path / "facts.ttl", tmp_path / "schema.toml", tmp_path / "catalog"
     )
-    new, names = without_person(catalog, EVE)
-    assert {EVE, "eve", "https://f.org/x/eva", "eva"} <= names
+    new, person = without_person(catalog, EVE)
+    assert {EVE, "https://f.org/x/eva", "urn:coldframe:annotator:eve"} <= person.iris
+    assert person.ids == {"eve", "eva"}
     lines = "\n".join(new.quads().lines())
     for gone in ("eve", "eva", "4711", '"B"', "bought/1"):
         assert gone not in lines
@@ -72,10 +77,10 @@ def test_everything_of_hers_goes_and_nothing_else(tmp_path: Path) -> None:
         assert left in lines
     assert list(new.graph.users.vocabulary) == ["https://e.org/buyer/ada"]
     assert len(new.graph.interactions) == 1
-    replace_catalog(catalog, new, names)
+    replace_catalog(catalog, new, person)
     again = Catalog.open(catalog.path)
     assert again.content_hash == new.content_hash != catalog.content_hash
-    assert scan([catalog.path], names).hits == ()
+    assert scan([catalog.path], person).hits == ()
     nobody, _ = without_person(again, "https://e.org/buyer/ada")
     assert (len(nobody.graph.users), len(nobody.graph.items)) == (0, 1)
 
@@ -87,7 +92,7 @@ def test_a_catalog_of_tables(tmp_path: Path) -> None:
         "bought": pa.table({"buyer": ["eve", "ada", "eve"], "plant": ["1", "2", "2"]}),
     }
     catalog, _ = Catalog.ingest(tables, tmp_path / "schema.toml", tmp_path / "catalog")
-    new, names = without_person(catalog, EVE)
+    new, person = without_person(catalog, EVE)
     assert list(new.graph.users.vocabulary) == ["https://e.org/buyer/ada"]
     assert list(new.graph.items.vocabulary) == list(catalog.graph.items.vocabulary)
     assert (new.graph.interactions.user.tolist(), new.graph.interactions.item.tolist()) == (
@@ -95,6 +100,68 @@ def test_a_catalog_of_tables(tmp_path: Path) -> None:
         [1],
     )
     assert new.graph.items.documents == catalog.graph.items.documents
-    replace_catalog(catalog, new, names)
-    assert scan([catalog.path], names).hits == ()
+    replace_catalog(catalog, new, person)
+    assert scan([catalog.path], person).hits == ()
     assert len(Catalog.open(catalog.path).graph.interactions) == 1
+
+
+@pytest.mark.R(26)
+def test_an_item_and_a_user_of_one_id_are_told_apart(tmp_path: Path) -> None:
+    """Plant 1, buyer 1, round 1 and the annotator "2": only what is said of buyer 1 goes."""
+    (tmp_path / "schema.toml").write_text(SCHEMA + TABLES)
+    tables = {
+        "plants": pa.table({"id": ["1", "2"], "title": ["1", "Iris"]}),
+        "bought": pa.table({"buyer": ["1", "2", "2"], "plant": ["1", "1", "2"]}),
+    }
+    catalog, _ = Catalog.ingest(tables, tmp_path / "schema.toml", tmp_path / "catalog")
+    buyer, plant = "https://e.org/buyer/", "https://e.org/plant/"
+    said = [
+        (f"{buyer}1", f"{plant}2", ""),
+        (f"{buyer}2", f"{plant}1", "2"),
+        (f"{buyer}2", f"{plant}2", "1"),
+    ]
+    rows = [{"user": u, "item": i, "answer": "like", "annotator": a} for u, i, a in said]
+    with catalog.store() as store:
+        graph = record_round(store, 1, rows)
+    assert scan([catalog.path], Person.of([f"{buyer}1"], [], ["buyer"])).hits
+    new, person = without_person(catalog, f"{buyer}1")
+    assert person.ids == {"1"}
+    assert "buyer" in person.places
+    replace_catalog(catalog, new, person)
+    assert scan([catalog.path], person).hits == ()  # the title "1" and the plant 1 are not she
+    again = Catalog.open(catalog.path)
+    assert list(again.graph.items.vocabulary) == list(catalog.graph.items.vocabulary)
+    assert again.graph.items.documents == catalog.graph.items.documents
+    with again.store() as store:
+        left = store.select(
+            "SELECT ?u ?i { GRAPH ?g { ?a <urn:coldframe:ns#user> ?u ; <urn:coldframe:ns#item> ?i } }"
+        )
+        of_round = store.select(
+            f"SELECT ?n {{ GRAPH <{graph}> {{ ?g <urn:coldframe:ns#round> ?n }} }}"
+        )
+    assert left.to_pylist() == [{"u": f"{buyer}2", "i": f"{plant}1"}]
+    assert of_round["n"].to_pylist() == ["1"]
+
+
+@pytest.mark.R(26)
+def test_what_names_a_person_and_what_does_not() -> None:
+    her = "https://e.org/buyer/7"
+    person = Person.of([her, "https://f.org/x/8"], [her, "https://e.org/buyer/8"], ["buyer"])
+    assert person.ids == {"7"}  # another buyer is called 8
+    assert Person.restored(person.as_dict()) == person
+    for value in (
+        {"user": "7"}, {"annotator": "7"}, {"buyer": "7"}, {"users": ["1", "7"]}, {"note": f"see {her}."},
+        {her: 1}, {"a": [{"b": quote(her, safe="")}]}, {"annotators": {"7": 1}}, {"who": "https://f.org/x/8"},
+    ):  # fmt: skip
+        assert person.is_in(value), value
+    for value in (
+        {"item": "7"},
+        {"user": "8"},
+        {"note": "7"},
+        {"user": 7},
+        {"x": her + "0"},
+        "7",
+        7,
+        None,
+    ):
+        assert not person.is_in(value), value

@@ -186,7 +186,8 @@ def test_tables_to_graph_equals_tables_to_rdf_to_graph(found: dict[str, pa.Table
     assert not report.unused
 
 
-@QUICK
+@pytest.mark.R(14)
+@settings(QUICK, max_examples=max(EXAMPLES, 100))
 @given(found=tables, seed=st.integers(0, 2**32))
 def test_the_order_of_rows_does_not_matter(found: dict[str, pa.Table], seed: int) -> None:
     schema = Schema.loads(SCHEMA)
@@ -196,7 +197,7 @@ def test_the_order_of_rows_does_not_matter(found: dict[str, pa.Table], seed: int
 
 
 @pytest.mark.R(11)
-@QUICK
+@settings(QUICK, max_examples=max(EXAMPLES, 500))
 @given(found=tables, inverses=st.booleans())
 def test_rdf_to_heterodata_to_rdf_is_the_same_set(
     found: dict[str, pa.Table], inverses: bool
@@ -237,7 +238,7 @@ def canonical(graph: Graph) -> dict[str, Any]:
 
 
 @pytest.mark.R(18)
-@QUICK
+@settings(QUICK, max_examples=max(EXAMPLES, 100))
 @given(found=tables, cut=st.integers(0, 6))
 def test_appending_later_equals_having_been_there(found: dict[str, pa.Table], cut: int) -> None:
     """Rows of nodes are cut by id, so that no feature has values on both sides; no closure."""
