@@ -27,6 +27,7 @@ from .table_inputs import Sources, place, read_columns
 from .vocabulary import TEXT, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
+VALUE_ROLES = ("rating", "time", "split")
 
 
 def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
@@ -76,7 +77,8 @@ class _EventRows:
     event: str
     user: Reference
     item: Reference
-    table: pa.Table
+    values: pa.Table
+    n_rows: int
     map: TableMap
     place: str
 
@@ -114,7 +116,10 @@ class _Reading:
             event = self.schema.events[table.target]
             user = self.refer(data, table, "user", (self.schema.user_type,), where)
             item = self.refer(data, table, "item", (self.schema.item_type,), where)
-            self.events.append(_EventRows(event.name, user, item, data, table, where))
+            kept = [table.columns[role].name for role in table.columns if role in VALUE_ROLES]
+            values = data.select(dict.fromkeys(kept))
+            n = len(data)
+            self.events.append(_EventRows(event.name, user, item, values, n, table, where))
         elif table.target:
             self.read_edges(self.schema.relations[table.target], data, table, where)
         else:
@@ -246,15 +251,15 @@ class _Reading:
                     builder.add_edges(key, source[keep], target[keep])
 
     def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
-        n = len(rows.table)
+        n = rows.n_rows
         event = self.schema.events[rows.event]
         user = self.node_of_row(builder, rows.user, self.schema.user_type, n)
         item = self.node_of_row(builder, rows.item, self.schema.item_type, n)
         keep = (user >= 0) & (item >= 0)
         self.dropped("missing-end", event, rows, ~keep, "the user or the item is missing")
         columns = {
-            role: flat(rows.table[rows.map.columns[role].name])
-            for role in ("rating", "time", "split")
+            role: flat(rows.values[rows.map.columns[role].name])
+            for role in VALUE_ROLES
             if role in rows.map.columns
         }
         number = {}
