@@ -41,7 +41,8 @@ def ingest(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            exists=True, help="RDF files, tables (CSV, TSV, Parquet), archives, or folders."
+            exists=True,
+            help="RDF files, tables (CSV, TSV, Parquet, JSON lines, YAML), archives, or folders.",
         ),
     ],
     schema: Annotated[

@@ -13,15 +13,17 @@ import pyarrow.parquet as pq
 
 from .errors import DataError, ParseError, SchemaError, nearest
 from .files import naming
+from .record_tables import SUFFIXES as RECORDS
+from .record_tables import read_record_table
 from .schema import Schema, TableMap
 from .vocabulary import TEXT
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
 _PACKED = (".gz", ".bz2", ".zst")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's suffix says that it is a table (CSV and TSV may be compressed)."""
+    """Whether a file's suffix says that it is a table (all but Parquet may be compressed)."""
     return _suffix(path) in SUFFIXES
 
 
@@ -40,7 +42,7 @@ def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
             raise DataError(
                 f"{got} the table {name!r}",
                 where=", ".join(map(str, fitting[:3])) or f"{schema.source}:tables.{name}",
-                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet)'}",
+                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet, .jsonl, .yaml)'}",
             )
         out[name] = fitting[0]
     return out
@@ -63,7 +65,7 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
                 with pq.ParquetFile(path, memory_map=True) as file:
                     _expect(file.schema_arrow.names, wanted, key, str(path))
                     return file.read(columns=wanted, use_threads=False)
-            return _pick(_read_text(path, table), wanted, key, str(path))
+            return _pick(_read_text(path, table, wanted), wanted, key, str(path))
         except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
             raise _unreadable(path, error) from None
 
@@ -85,8 +87,10 @@ def _unreadable(path: Path, error: Exception) -> ParseError:
     return ParseError(first, where=f"{path}:{row[1]}" if row else str(path))
 
 
-def _read_text(path: Path, table: TableMap) -> pa.Table:
-    """CSV or TSV with every column as text."""
+def _read_text(path: Path, table: TableMap, wanted: Iterable[str] | None = None) -> pa.Table:
+    """CSV, TSV or records with every column as text; of records only those that are wanted."""
+    if _suffix(path) in RECORDS:
+        return read_record_table(path, _suffix(path), wanted)
     delimiter = table.delimiter or ("\t" if _suffix(path) == ".tsv" else ",")
     codecs.lookup(table.encoding)
     header = list(table.header) or _header(path, delimiter, table)

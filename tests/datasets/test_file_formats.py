@@ -219,8 +219,8 @@ class TestRetail:
         [
             ("a: [", "not YAML"),
             ("a: 1", "expected a list"),
-            ("- {id: a}", "product 1"),
-            ("- {id: a, name: [1, 2]}", "product 1: name"),
+            ("- {id: a}", "record 1"),
+            ("- {id: a, name: [1, 2]}", "record 1: name"),
             ("- !!python/object/apply:os.getcwd []", "not YAML"),
         ],
     )
