@@ -75,12 +75,12 @@ class Content:
         if self.size > self._limits.decompressed_bytes:
             raise RefusedError(
                 f"more than {self._limits.decompressed_bytes:,} bytes of content",
-                hint="raise Limits.decompressed_bytes",
+                hint="raise the limit decompressed_bytes",
             )
         if self.size > _SMALL and self.size > self._limits.ratio * self._packed_size():
             raise RefusedError(
                 f"the content is more than {self._limits.ratio} times its compressed size",
-                hint="unpack it yourself if it is trusted, or raise Limits.ratio",
+                hint="unpack it yourself if it is trusted, or raise the limit ratio",
             )
         self._digest.update(data)
         return data

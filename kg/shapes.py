@@ -19,9 +19,10 @@ from .core_checks import check_core, source_of_node
 from .core_shapes import core_shapes
 from .errors import ParseError, ResourceError, SchemaError
 from .files import StrPath, naming
-from .guarded import Limits, RefusedError
+from .guarded import RefusedError
 from .problems import Problem
 from .quads import Quads
+from .reading import Reading
 from .report import Findings
 from .store import rdf_format
 
@@ -31,13 +32,16 @@ _RUNNABLE = ("sparql", "select", "ask", "construct", "js", "jsFunctionName", "SP
 _ACTIVE = frozenset(SH + name for name in _RUNNABLE) | {"http://www.w3.org/2002/07/owl#imports"}
 
 
-def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list[Problem]:
+def check_shapes(
+    quads: Quads, shapes: StrPath, *, engine: str = "auto", reading: Reading = Reading()
+) -> list[Problem]:
     """Hold statements against SHACL shapes (a Turtle, TriG or N-Triples file).
 
     Args:
         engine: "pyshacl" (everything of SHACL Core; needs the extra `shacl`), "core" (the constraints
             of `core_shapes`; a shape with another one is an error), or "auto": pyshacl up to
             `PYSHACL_LIMIT` triples where it is installed.
+        reading: limits and base IRI of the shapes file.
 
     Returns:
         problems of kind "shape", naming focus node, property and source file.
@@ -47,7 +51,7 @@ def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list
         SchemaError: the shapes would run code or fetch, or "core" does not know a constraint.
         ResourceError: "pyshacl" was asked for and is not installed.
     """
-    triples = read_shapes(shapes)
+    triples = read_shapes(shapes, reading)
     if engine == "auto":
         engine = "pyshacl" if len(quads) <= PYSHACL_LIMIT and _has_pyshacl() else "core"
     found = Findings()
@@ -58,13 +62,14 @@ def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list
     return list(found.problems())
 
 
-def read_shapes(path: StrPath) -> list[ox.Quad]:
+def read_shapes(path: StrPath, reading: Reading = Reading()) -> list[ox.Quad]:
     """The statements of a shapes file, without any that would run code or fetch."""
     rdf_format(path)
     syntax = FILE_SYNTAX[Path(path).suffix.lower()]
     try:
         with naming(path, "read"), Path(path).open("rb") as stream:
-            text = b"".join(sandbox.nquads(stream, syntax, Limits()))
+            pieces = sandbox.nquads(stream, syntax, reading.limits, reading.base_iri)
+            text = b"".join(pieces)
     except RefusedError as refused:
         place = f":{refused.line}:{refused.column}" if refused.line else ""
         raise ParseError(refused.message, where=f"{path}{place}", hint=refused.hint) from None

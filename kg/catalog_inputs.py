@@ -1,0 +1,51 @@
+"""What stands among the inputs of a catalog: RDF, tables and schemas."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .quads import Quads
+from .table_inputs import is_table
+
+_log = logging.getLogger(__name__)
+
+
+def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
+    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files."""
+    from .archives import is_rdf_in
+
+    rdf: list[str | Path] = []
+    tables: list[Path] = []
+    schemas: list[Path] = []
+    for path in paths:
+        here = Path(path)
+        if not here.is_dir():
+            if is_table(here):
+                tables.append(here)
+            else:
+                rdf.append(path)
+            continue
+        inside = sorted(child for child in here.rglob("*") if child.is_file())
+        here_tables = [child for child in inside if is_table(child)]
+        tables += here_tables
+        schemas += [child for child in inside if child.name == "schema.toml"]
+        if not here_tables or any(is_rdf_in(here, child) for child in inside):
+            rdf.append(path)
+    return rdf, tables, schemas
+
+
+def leave_out(tables: Iterable[Path]) -> None:
+    """Say which tables are not read."""
+    for path in tables:
+        _log.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
+
+
+def said(source: Any) -> str:
+    """What to call the source in an error."""
+    if isinstance(source, Quads):
+        return ", ".join(one.path for one in source.sources)
+    paths = [source] if isinstance(source, str | Path) else source
+    return ", ".join(map(str, paths)) if isinstance(paths, list) else type(source).__name__
