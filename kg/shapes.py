@@ -8,6 +8,7 @@ are refused.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def check_shapes(
         engine = "pyshacl" if len(quads) <= PYSHACL_LIMIT and _has_pyshacl() else "core"
     found = Findings()
     if engine == "pyshacl":
-        _check_with_pyshacl(quads, triples, found)
+        _check_with_pyshacl(quads, triples, found, str(shapes))
     else:
         check_core(quads, core_shapes(triples, str(shapes)), found)
     return list(found.problems())
@@ -91,7 +92,7 @@ def _has_pyshacl() -> bool:
     return find_spec("pyshacl") is not None
 
 
-def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) -> None:
+def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings, source: str) -> None:
     try:
         import pyshacl
     except ImportError:
@@ -99,15 +100,7 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) ->
             "SHACL needs pyshacl", hint="install coldframe[shacl], or take the engine 'core'"
         ) from None
     data = _rdflib_graph(ox.parse("\n".join(quads.lines()), format=ox.RdfFormat.N_QUADS))
-    _, report, _ = pyshacl.validate(
-        data,
-        shacl_graph=_rdflib_graph(shapes),
-        advanced=False,
-        js=False,
-        meta_shacl=False,
-        do_owl_imports=False,
-        inference="none",
-    )
+    report = _report(pyshacl.validate, data, _rdflib_graph(shapes), source)
     from rdflib import URIRef
 
     for result in report.subjects(URIRef(SH + "focusNode")):
@@ -119,6 +112,34 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) ->
         message = " ".join(str(value["resultMessage"]).split())
         where = source_of_node(quads, iri)
         found.add("shape", property, 1, [Problem("shape", iri, property, where, message)])
+
+
+def _report(validate: Callable[..., Any], data: Any, shapes: Any, source: str) -> Any:
+    """pyshacl's report as a graph; SchemaError where it cannot work with the shapes."""
+    try:
+        _, report, _ = validate(
+            data,
+            shacl_graph=shapes,
+            advanced=False,
+            js=False,
+            meta_shacl=False,
+            do_owl_imports=False,
+            inference="none",
+        )
+    except Exception as error:  # pyshacl, rdflib, re and decimal each raise kinds of their own
+        raise _unusable(error, source) from error
+    if isinstance(report, Exception):
+        raise _unusable(report, source) from report
+    return report
+
+
+def _unusable(error: Exception, source: str) -> SchemaError:
+    said = " ".join((str(getattr(error, "message", "")) or str(error)).split())
+    return SchemaError(
+        f"these shapes cannot be used: {said[:300] or type(error).__name__}",
+        where=source,
+        hint="correct the shape it speaks of, or take the engine 'core', which names it",
+    )
 
 
 def _rdflib_graph(quads: Any) -> Any:
