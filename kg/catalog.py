@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,6 +289,13 @@ def _from_both(
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
         quads = _quads([*rdf, path], reading)
+    named = ", ".join(str(table) for table in tables.values())
+    quads = replace(
+        quads,
+        sources=tuple(
+            replace(one, path=named) if one.path == str(path) else one for one in quads.sources
+        ),
+    )
     graph, report = graph_from_quads(quads, schema)
     joined = Report(
         report.triples,

@@ -141,7 +141,8 @@ class Mapping:
         self.same_as = merged.sizes
         kind, name = "same-as-too-large", self.schema.same_as[0]
         message = "more terms are said to be the same than is believable: left as they were"
-        listed = [Problem(kind, self.iri(code), name, "", message) for code in merged.refused]
+        where = self.statements.where(self.statements.quads.rows_of(name).start)
+        listed = [Problem(kind, self.iri(code), name, where, message) for code in merged.refused]
         self.findings.add(kind, name, len(listed), listed)
 
     def _typed(self, node: NodeType) -> BoolArray:

@@ -103,7 +103,7 @@ class _Reading:
     edges: list[_Edges] = field(default_factory=list)
     events: list[_EventRows] = field(default_factory=list)
     features: list[_FeatureCells] = field(default_factory=list)
-    described: dict[str, list[pa.Array]] = field(default_factory=dict)
+    described: dict[str, list[tuple[str, pa.Array]]] = field(default_factory=dict)
     places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
 
     def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
@@ -128,7 +128,7 @@ class _Reading:
     def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
         node_type = self.schema.nodes[table.target]
         ids = self.refer(data, table, "id", (node_type.name,), where)
-        self.described.setdefault(node_type.name, []).append(ids.iris)
+        self.described.setdefault(node_type.name, []).append((where, ids.iris))
         features = {feature.name: feature for feature in node_type.features}
         for part, column in table.columns.items():
             if part in features:
@@ -196,10 +196,11 @@ class _Reading:
         """Nodes that are spoken of but have no row in the table of their type."""
         kind = "undescribed"
         for name, parts in self.described.items():
-            known = pa.chunked_array([part.cast(TEXT) for part in parts], TEXT)
+            known = pa.chunked_array([iris.cast(TEXT) for _, iris in parts], TEXT)
+            where = ", ".join(dict.fromkeys(place for place, _ in parts))
             missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
             message = f"this {name} has no row of its own"
-            listed = [Problem(kind, iri, name, "", message) for iri in missing[:100].to_pylist()]
+            listed = [Problem(kind, iri, name, where, message) for iri in missing[:100].to_pylist()]
             self.findings.add(kind, name, len(missing), listed)
 
     def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
