@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import StateError, UsageError, nearest
+from ..kg.errors import StateError, UsageError
 from .console import Bar, Output
 from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
@@ -110,15 +110,14 @@ def dataset(
     as_json: Json = False,
 ) -> None:
     """Turn a public data set, or a folder in the KGAT or RecBole layout, into a catalog."""
-    from ..datasets.registry import DATASETS, load_dataset
+    from ..datasets.registry import DATASETS, dataset_name, load_dataset
 
     output = Output(as_json)
     if name == "list":
         rows = [{"name": each.name, "about": each.about} for each in DATASETS.values()]
         output.result({"datasets": rows}, lambda out: out.table(rows))
         return
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    name = dataset_name(name)
     if source is None or out is None:
         files = ", ".join(DATASETS[name].files)
         raise UsageError("give --from FOLDER and --out CATALOG", hint=f"the folder holds {files}")

@@ -80,10 +80,9 @@ class Places:
         if one < 0 or two < 0:
             return none
         if event.property:
-            found = np.arange(
-                *quads.rows_of(event.property).indices(len(quads))[:2], dtype=np.int32
-            )
-            return found[(quads.s[found] == one) & (quads.o[found] == two)]
+            rows = self._rows(event.property)
+            rows = rows[quads.s[rows] == one]
+            return np.asarray(rows[quads.o[rows] == two])
         by, of = (event.roles[role].single for role in ("user", "item"))
         if by is None or of is None:
             return none
