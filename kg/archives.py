@@ -37,6 +37,7 @@ SUFFIXES = {
 """Suffix -> syntax; n3 (N-Triples or Turtle) and owl (RDF/XML or Turtle) are told by content."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_BOM = b"\xef\xbb\xbf"
 _WINDOW = 128 << 20  # memory that a decompressor may take
 _SMALL = 16 << 20  # with less content than this the ratio says nothing
 _DAMAGED = (
@@ -54,6 +55,7 @@ class Content:
         self._limits = limits
         self._digest = hashlib.sha256()
         self.size = 0
+        self._started = False
 
     @property
     def sha256(self) -> str:
@@ -61,7 +63,7 @@ class Content:
         return self._digest.hexdigest()
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; b"" is the end.
+        """Up to `size` bytes, without a byte order mark at the start; b"" is the end.
 
         Raises:
             RefusedError: the source is damaged, or more is in it than the limits allow.
@@ -83,6 +85,9 @@ class Content:
                 hint="unpack it yourself if it is trusted, or raise the limit ratio",
             )
         self._digest.update(data)
+        if not self._started and data:
+            self._started = True
+            return data.removeprefix(_BOM) or self.read(size)
         return data
 
 
@@ -283,7 +288,10 @@ def _members(path: Path, syntax: str | None, limits: Limits) -> list[Input]:
             opener = partial(_member_content, path, entry.filename, limits)
             found.append(Input(f"{path}!{entry.filename}", syntax or told, opener))
     if not found:
-        raise DataError("no RDF files in this archive", where=str(path), hint=f"known: {_known()}")
+        hint = f"known: {_known()}; pack a table as .gz"
+        if any(_is_zip(entry.filename) for entry in entries):
+            hint = "archives within an archive are not opened: unpack the outer one"
+        raise DataError("no RDF files in this archive", where=str(path), hint=hint)
     return found
 
 

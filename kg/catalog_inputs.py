@@ -7,14 +7,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .errors import DataError
 from .quads import Quads
+from .table_inputs import SUFFIXES as TABLE_SUFFIXES
 from .table_inputs import is_table
 
 _log = logging.getLogger(__name__)
 
 
 def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
-    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files."""
+    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files.
+
+    Raises:
+        DataError: a folder without RDF and tables.
+    """
+    from .archives import SUFFIXES as RDF_SUFFIXES
     from .archives import is_rdf_in
 
     rdf: list[str | Path] = []
@@ -32,8 +39,14 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
         here_tables = [child for child in inside if is_table(child)]
         tables += here_tables
         schemas += [child for child in inside if child.name == "schema.toml"]
-        if not here_tables or any(is_rdf_in(here, child) for child in inside):
+        if any(is_rdf_in(here, child) for child in inside):
             rdf.append(path)
+        elif not here_tables:
+            raise DataError(
+                "no RDF files and no tables in this folder",
+                where=str(path),
+                hint=f"looked for {' '.join([*RDF_SUFFIXES, '.zip', *TABLE_SUFFIXES])}, also packed",
+            )
     return rdf, tables, schemas
 
 

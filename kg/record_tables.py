@@ -36,7 +36,9 @@ def read_record_table(path: Path, suffix: str, wanted: Iterable[str] | None) -> 
             f"more than {MAX_BYTES:,} bytes of records", where=str(path), hint="use Parquet or CSV"
         )
     read = json_records if suffix == ".jsonl" else yaml_records
-    records = list(read(data, path))
+    records = list(read(data, path)) if data.strip() else []
+    if not records:
+        raise ParseError("the table is empty", where=str(path), hint="it holds no record")
     names = dict.fromkeys(name for _, record in records for name in record)
     if wanted is None:
         kept = [name for name in names if not _is_nested(records, name)]

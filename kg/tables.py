@@ -24,6 +24,7 @@ from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
 from .table_inputs import Sources, place, read_columns
+from .table_rows import empty_rows, repeated_ids
 from .vocabulary import TEXT, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -130,6 +131,9 @@ class _Reading:
         ids = self.refer(data, table, "id", (node_type.name,), where)
         self.described.setdefault(node_type.name, []).append((where, ids.iris))
         features = {feature.name: feature for feature in node_type.features}
+        empty_rows(self.findings, "missing-id", ids, len(data), where)
+        if set(table.columns) & set(features):
+            repeated_ids(self.findings, ids, where)
         for part, column in table.columns.items():
             if part in features:
                 cell = _FeatureCells(node_type.name, features[part], ids, column, data, where)
@@ -142,6 +146,8 @@ class _Reading:
     def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
+        for end in (source, target):
+            empty_rows(self.findings, "missing-end", end, len(data), where)
         self.edges.append(_Edges(relation.name, source, target, len(data)))
 
     def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
@@ -170,7 +176,9 @@ class _Reading:
         bad = ref.cells.distinct.filter(ref.iris.is_null()).to_pylist()
         message = "makes no IRI: left out"
         problems = [
-            Problem("bad-id", str(value), column.name, where, message) for value in bad if value
+            Problem("bad-id", str(value), column.name, where, message)
+            for value in bad
+            if value and value.strip()
         ]
         self.findings.add("bad-id", column.name, len(problems), problems)
         return ref
