@@ -28,6 +28,7 @@ class GraphBuilder:
     Args:
         members: node type -> sorted distinct IRIs (large_string).
         rdf: problems name the property, not the feature.
+        terms: IRIs that the codes of event nodes stand for.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class GraphBuilder:
         findings: Findings,
         *,
         rdf: bool = False,
+        terms: pa.Array | None = None,
     ) -> None:
         self.schema = schema
         self.members = members
         self.findings = findings
         self.rdf = rdf
+        self.terms = terms
         self.repeated = 0
         self._values: dict[tuple[str, str], list[Values]] = {}
         self._places: dict[tuple[str, str], list[tuple[IntArray, Callable[[int], str]]]] = {}
@@ -217,7 +220,7 @@ class GraphBuilder:
 
     def _interactions(self) -> Interactions:
         kinds = [kind for kinds in self._events.values() for kind in kinds]
-        return interactions(kinds, self.schema.splits)
+        return interactions(kinds, self.schema.splits, self.terms)
 
 
 def _filled(values: Values) -> Values:

@@ -46,6 +46,10 @@ def graph_hash(graph: Graph) -> str:
     for name in _COLUMNS:
         digest.update(np.ascontiguousarray(getattr(graph.interactions, name)).tobytes())
     digest.update(repr(graph.interactions.split_names).encode())
+    if graph.interactions.iri is not None:
+        iris = pc.fill_null(graph.interactions.iri, "")
+        sizes = np.asarray(pc.binary_length(iris))
+        digest.update(b"iri" + sizes.tobytes() + bytes(joined_bytes(iris)))
     return digest.hexdigest()
 
 
@@ -74,7 +78,10 @@ def write_graph(graph: Graph, folder: Path) -> None:
     for number, (key, edges) in enumerate(graph.edges.items()):
         tables[f"edges {number}"] = pa.table({"index": edges.index.reshape(-1)})
         about["edges"].append(list(key))
-    tables["interactions"] = pa.table({c: getattr(graph.interactions, c) for c in _COLUMNS})
+    columns = {name: getattr(graph.interactions, name) for name in _COLUMNS}
+    if graph.interactions.iri is not None:
+        columns["iri"] = graph.interactions.iri
+    tables["interactions"] = pa.table(columns)
     write_arrow_folder(folder, tables, about)
 
 
@@ -97,8 +104,11 @@ def read_graph(folder: Path) -> Graph:
             for k, key in enumerate(about["edges"])
         }
         rows = tables["interactions"]
+        iri = rows["iri"].combine_chunks() if "iri" in rows.column_names else None
         interactions = Interactions(
-            **{name: _numpy(rows, name) for name in _COLUMNS}, split_names=tuple(about["splits"])
+            **{name: _numpy(rows, name) for name in _COLUMNS},
+            split_names=tuple(about["splits"]),
+            iri=iri if isinstance(iri, pa.Array) or iri is None else pa.nulls(0, TEXT),
         )
         return Graph(
             nodes, edges, interactions, about["user_type"], about["item_type"], about["name"]

@@ -71,7 +71,13 @@ class Mapping:
                 where=self.schema.source,
                 hint="compare the classes in the schema with those in the data",
             )
-        builder = GraphBuilder(self.schema, self._give_ids(), self.findings, rdf=True)
+        builder = GraphBuilder(
+            self.schema,
+            self._give_ids(),
+            self.findings,
+            rdf=True,
+            terms=self.statements.terms,
+        )
         for name, node in self.schema.nodes.items():
             for feature in node.features:
                 self._map_feature(builder, name, feature)
