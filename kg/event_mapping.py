@@ -93,11 +93,11 @@ def map_events(mapping: Mapping, builder: GraphBuilder, event: Event, ends: Even
     builder.add_events(event.name, made)
 
 
-def _foreign(mapping: Mapping, node: CodeArray) -> IntArray:
+def _foreign(mapping: Mapping, node: CodeArray) -> CodeArray:
     """Codes of event nodes, -1 for those whose IRI an export minted."""
     iris = mapping.statements.terms.take(pa.array(node))
     minted = np.asarray(pc.starts_with(iris, EVENT_NODE), bool)
-    return np.where(minted, -1, node).astype(np.int64)
+    return np.where(minted, np.int32(-1), node)
 
 
 def _index(mapping: Mapping, node_type: str, codes: CodeArray) -> IntArray:

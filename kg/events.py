@@ -15,6 +15,7 @@ from .errors import DataError
 from .graph import Interactions
 from .ids import positions
 from .ordering import in_order
+from .quads import CodeArray
 from .schema import Event
 from .vocabulary import TEXT, IntArray
 
@@ -30,7 +31,7 @@ class Events:
         label: int8, 1 = positive.
         rating, time: float64 with NaN, or None.
         split: Arrow text with nulls, or None.
-        node: code of the RDF node that an event was, -1 = none; or None.
+        node: int32 code of the RDF node that an event was, -1 = none; or None.
     """
 
     user: IntArray
@@ -39,7 +40,7 @@ class Events:
     rating: npt.NDArray[np.float64] | None = None
     time: npt.NDArray[np.float64] | None = None
     split: pa.Array | None = None
-    node: IntArray | None = None
+    node: CodeArray | None = None
 
 
 def make_events(
@@ -49,7 +50,7 @@ def make_events(
     rating: npt.NDArray[np.float64] | None = None,
     time: npt.NDArray[np.float64] | None = None,
     split: pa.Array | None = None,
-    node: IntArray | None = None,
+    node: CodeArray | None = None,
 ) -> Events:
     """Label events by the schema: by threshold, all negative, or all positive.
 
@@ -89,10 +90,11 @@ def interactions(
     named = terms is not None and any(kind.node is not None for kind in kinds)
     if named:
         columns["node"] = _together(
-            [np.full(len(k.user), -1, np.int64) if k.node is None else k.node for k in kinds]
+            [np.full(len(k.user), -1, np.int32) if k.node is None else k.node for k in kinds]
         )
     ordered = dict(zip(columns, in_order(list(columns.values())), strict=True))
-    node = ordered.pop("node", np.zeros(0, np.int64))
+    del columns
+    node = ordered.pop("node", np.zeros(0, np.int32))
     iri = None
     if terms is not None and (node >= 0).any():
         iri = terms.take(pa.array(node, mask=node < 0)).cast(TEXT)

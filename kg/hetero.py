@@ -83,7 +83,9 @@ def to_hetero(
     index = np.stack([rows.user, rows.item]).astype(np.int64, copy=False)
     _put_edges(data, key, index, attributes, inverses)
     if strings and rows.iri is not None:
-        data[key].iri = _objects(pc.fill_null(rows.iri, "").to_pylist())
+        named = np.full(len(rows), "", object)
+        named[np.asarray(rows.iri.is_valid(), bool)] = rows.iri.drop_null().to_pylist()
+        data[key].iri = named.view(Strings)
     return data
 
 
