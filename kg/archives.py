@@ -55,7 +55,7 @@ class Content:
         self._limits = limits
         self._digest = hashlib.sha256()
         self.size = 0
-        self._started = False
+        self.marked = False  # whether it starts with a byte order mark
 
     @property
     def sha256(self) -> str:
@@ -63,7 +63,7 @@ class Content:
         return self._digest.hexdigest()
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, without a byte order mark at the start; b"" is the end.
+        """Up to `size` bytes; b"" is the end.
 
         Raises:
             RefusedError: the source is damaged, or more is in it than the limits allow.
@@ -85,9 +85,8 @@ class Content:
                 hint="unpack it yourself if it is trusted, or raise the limit ratio",
             )
         self._digest.update(data)
-        if not self._started and data:
-            self._started = True
-            return data.removeprefix(_BOM) or self.read(size)
+        if self.size == len(data):
+            self.marked = data.startswith(_BOM)
         return data
 
 

@@ -75,9 +75,13 @@ def test_a_header_may_hold_the_delimiter_and_utf_16_is_read_when_told(tmp_path: 
 
 
 @pytest.mark.parametrize("syntax", ["nt", "ttl", "nq", "trig"])
-def test_a_byte_order_mark_before_rdf_is_passed_over(tmp_path: Path, syntax: str) -> None:
-    (tmp_path / f"a.{syntax}").write_text(TRIPLE, "utf-8-sig")
-    assert read(tmp_path / f"a.{syntax}", schema(tmp_path)).graph.n_items == 1
+def test_a_byte_order_mark_before_rdf_is_named(tmp_path: Path, syntax: str) -> None:
+    path = tmp_path / f"a.{syntax}"
+    path.write_text(TRIPLE, "utf-8-sig")
+    with pytest.raises(ParseError) as caught:
+        read(path, schema(tmp_path))
+    assert "byte order mark" in (caught.value.hint or "")
+    assert str(caught.value.where).startswith(f"{path}:1:")
 
 
 @pytest.mark.parametrize(
