@@ -183,7 +183,7 @@ def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
     if not any(parse(rule).selector.startswith("@") for rule in rules):
         return item_weights(graph, rules)
     with run.catalog.store() as store:
-        return item_weights(graph, rules, store.select)
+        return item_weights(graph, rules, store.select_within)
 
 
 def table_suffix(path: Path) -> None:

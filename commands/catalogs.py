@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import StateError, UsageError, nearest
+from ..kg.errors import StateError, UsageError
 from .console import Bar, Output
 from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
@@ -17,11 +18,24 @@ if TYPE_CHECKING:
     from ..kg.catalog import Catalog
     from ..kg.catalog_store import CatalogStore
     from ..kg.problems import Problem
+    from ..kg.quads import Quads
+    from ..kg.reading import Reading
 
 TITLE = "Data in"
 COMMANDS = ("ingest", "dataset", "schema", "check", "sparql")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The catalog folder to make.")]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=VALUE",
+        help="What an RDF file may cost: nesting=200, child_memory=1G, ...; repeatable.",
+    ),
+]
+BaseIri = Annotated[
+    str | None, typer.Option("--base-iri", help="What relative IRIs in RDF files stand below.")
+]
 ROWS = 50  # of an answer shown to a person; --json and --out have all
 SHOWN = 12  # findings shown in full to a person; --json has them all
 
@@ -39,21 +53,48 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(
-            exists=True, help="RDF files, tables (CSV, TSV, Parquet), archives, or folders."
-        ),
-    ],
     schema: Annotated[
         Path, typer.Option("--schema", "-s", exists=True, dir_okay=False, help="A TOML file.")
     ],
     out: Out,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            exists=True,
+            help="RDF files, tables (CSV, TSV, Parquet, JSON lines, YAML), archives, or folders.",
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Read a SPARQL server over the network instead of inputs."
+        ),
+    ] = None,
+    endpoint_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds for one request to the endpoint.")
+    ] = 60.0,
+    endpoint_page: Annotated[
+        int, typer.Option(min=1, help="Rows for one request; at most the server's own cap.")
+    ] = 10_000,
+    limit: Limit = None,
+    base_iri: BaseIri = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Read RDF or tables through a schema into a catalog folder."""
-    _ingest(Output(as_json), inputs, schema, out, replace)
+    """Read RDF or tables through a schema into a catalog folder.
+
+    Files are read without any network. An endpoint that wants credentials gets the environment
+    variable COLDFRAME_ENDPOINT_AUTHORIZATION as its Authorization header.
+    """
+    from ..kg.reading import Reading, limits_of
+
+    if (endpoint is None) == (not inputs):
+        raise UsageError("give files to read, or --endpoint URL", hint="one of the two")
+    output, reading = Output(as_json), Reading(limits_of(limit or ()), base_iri)
+    source: Any = inputs
+    if endpoint is not None:
+        source = _from_endpoint(output, endpoint, endpoint_timeout, endpoint_page, reading, schema)
+    _ingest(output, source, schema, out, replace, reading)
 
 
 def dataset(
@@ -71,22 +112,21 @@ def dataset(
 ) -> None:
     """Turn a public data set, or a folder in the KGAT or RecBole layout, into a catalog."""
     from ..datasets.raw_files import files_read
-    from ..datasets.registry import DATASETS, load_dataset
+    from ..datasets.registry import DATASETS, dataset_name, load_dataset
 
     output = Output(as_json)
     if name == "list":
         rows = [{"name": each.name, "about": each.about} for each in DATASETS.values()]
         output.result({"datasets": rows}, lambda out: out.table(rows))
         return
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    name = dataset_name(name)
     if source is None or out is None:
         files = ", ".join(DATASETS[name].files)
         raise UsageError("give --from FOLDER and --out CATALOG", hint=f"the folder holds {files}")
     options = {key: value for key, (_, value) in settings(option or ()).items()}
     with output.progress(f"read {name}"), files_read() as read:
         tables, schema = load_dataset(name, source, **options)
-    _ingest(output, tables, schema, out, replace, read)
+    _ingest(output, tables, schema, out, replace, sources=read)
 
 
 def infer(
@@ -116,21 +156,27 @@ def check(
         Path | None,
         typer.Option("--shapes", exists=True, dir_okay=False, help="SHACL shapes, an RDF file."),
     ] = None,
+    limit: Limit = None,
+    base_iri: BaseIri = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any finding.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look for dangling links, bad numbers, leaks and cold items that nothing connects."""
+    """Look for dangling links, bad numbers, leaks and cold items that nothing connects.
+
+    --limit and --base-iri are for the file of shapes; the catalog was read by ingest.
+    """
     from ..kg.catalog import Catalog
     from ..kg.manifest import read_manifest
+    from ..kg.reading import Reading, limits_of
     from ..kg.validate import check as find_problems
 
-    output = Output(as_json)
+    output, reading = Output(as_json), Reading(limits_of(limit or ()), base_iri)
     with output.progress("check"):
         opened = Catalog.open(catalog)
         report = read_manifest(catalog)["report"]
         found = find_problems(opened.graph, opened.schema, opened.quads())
         if shapes is not None:
-            found += _shape_problems(opened, shapes)
+            found += _shape_problems(opened, shapes, reading)
     # What ingest found stays found; the same finding is not told twice.
     told = [*report["problems"], *(problem.as_dict() for problem in found)]
     report["problems"] = list({tuple(sorted(one.items())): one for one in told}.values())
@@ -146,6 +192,9 @@ def sparql(
         Path | None,
         typer.Option("--out", "-o", help="Write the rows here (.csv, .tsv, .jsonl, .parquet)."),
     ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds for the answer; filling does not count.")
+    ] = 60.0,
     as_json: Json = False,
 ) -> None:
     """Ask the catalog a SPARQL query. The first one ever fills its store."""
@@ -153,7 +202,7 @@ def sparql(
 
     output = Output(as_json)
     with output.progress("fill the store") as advance, _store(catalog, advance) as store:
-        table = store.select(query)
+        table = store.select_within(query, timeout)
     rows = table.slice(0, None if as_json else ROWS).to_pylist()
     found: dict[str, Any] = {"columns": table.column_names, "count": len(table), "rows": rows}
     if out is not None:
@@ -176,13 +225,28 @@ def _store(catalog: Path, advance: Bar) -> CatalogStore:
     return Catalog.open(catalog).store(advance)
 
 
-def _shape_problems(catalog: Catalog, shapes: Path) -> list[Problem]:
+def _shape_problems(catalog: Catalog, shapes: Path, reading: Reading) -> list[Problem]:
     from ..kg.shapes import check_shapes
 
     quads = catalog.quads()
     if quads is None:
         raise UsageError("a catalog made from tables has no statements to hold against shapes")
-    return check_shapes(quads, shapes)
+    return check_shapes(quads, shapes, reading=reading)
+
+
+def _from_endpoint(
+    output: Output, url: str, timeout: float, page: int, reading: Reading, schema: Path
+) -> Quads:
+    from ..kg.endpoint import EndpointConfig
+    from ..kg.endpoint_source import read_endpoint
+    from ..kg.schema import Schema
+
+    Schema.load(schema)  # what is wrong with it need not wait for the network
+    secret = os.environ.get("COLDFRAME_ENDPOINT_AUTHORIZATION")
+    headers = {"Authorization": secret} if secret else {}
+    config = EndpointConfig(page=page, timeout=timeout, headers=headers)
+    with output.progress(f"fetch {url}"):
+        return read_endpoint(url, config, reading=reading)
 
 
 def _ingest(
@@ -191,13 +255,21 @@ def _ingest(
     schema: Any,
     out: Path,
     replace: bool,
+    reading: Reading | None = None,
     sources: Iterable[Path] = (),
 ) -> None:
     from ..kg.catalog import Catalog
+    from ..kg.reading import Reading
 
     with output.progress(f"ingest into {out}") as advance:
         catalog, report = Catalog.ingest(
-            inputs, schema, out, replace=replace, sources=sources, progress=advance
+            inputs,
+            schema,
+            out,
+            replace=replace,
+            sources=sources,
+            reading=reading or Reading(),
+            progress=advance,
         )
     _show_report(output, report.as_dict(), f"{catalog.name}: catalog in {out}")
 

@@ -75,12 +75,34 @@ DATASETS: dict[str, DatasetSpec] = {
     )
 }  # fmt: skip
 
+ALIASES = {
+    "retail-catalog": "retail",
+    "ml-100k": "movielens-100k",
+    "ml-100k-kg": "movielens-100k",
+    "ml-1m": "movielens-1m",
+    "lastfm-hetrec-kg": "lastfm-hetrec",
+    "kgat-last-fm-partial": "kgat",
+}
+"""Other names, among them those of folders that the data sets are known by -> a key of `DATASETS`."""
+
+
+def dataset_name(name: str) -> str:
+    """The key of `DATASETS` that a name or alias stands for.
+
+    Raises:
+        UsageError: it stands for none; names the nearest.
+    """
+    found = ALIASES.get(name, name)
+    if found not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    return found
+
 
 def load_dataset(name: str, folder: StrPath, **options: object) -> Loaded:
     """Tables and schema of a data set's folder, ready for `graph_from_tables` or a catalog.
 
     Args:
-        name: a key of `DATASETS`.
+        name: a key of `DATASETS`, or an alias of one.
         folder: its published files, each plain, .gz or .zip.
         options: keyword options of the data set's loader (`options_of`).
 
@@ -88,8 +110,7 @@ def load_dataset(name: str, folder: StrPath, **options: object) -> Loaded:
         UsageError: unknown name or option.
         DataError: the folder lacks a file; ParseError: a file does not follow its format.
     """
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}", hint=nearest(name, DATASETS))
+    name = dataset_name(name)
     spec, path = DATASETS[name], Path(folder)
     if not path.is_dir():
         raise DataError("no such folder", where=str(path), hint=f"it holds {', '.join(spec.files)}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -155,20 +155,11 @@ def _aligned(
     """The old rows and the new ones in the indices of the result, with one list of split names."""
     names = tuple(dict.fromkeys([*first.split_names, *rows.split_names]))
     code_of = np.array([*(names.index(name) for name in rows.split_names), -1], np.int8)
-    columns: dict[str, npt.NDArray[np.generic]] = {
-        name: getattr(rows, name) for name in ("label", "rating", "time", "round")
-    }
-    moved = Interactions.build(
-        user[rows.user], item[rows.item], split=code_of[rows.split], split_names=names, **columns
-    )
-    kept = Interactions.build(
-        first.user,
-        first.item,
-        label=first.label,
-        rating=first.rating,
-        time=first.time,
-        round=first.round,
-        split=first.split,
+    moved = replace(
+        rows,
+        user=user[rows.user],
+        item=item[rows.item],
+        split=code_of[rows.split],
         split_names=names,
     )
-    return kept, moved
+    return replace(first, split_names=names), moved

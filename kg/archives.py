@@ -37,6 +37,7 @@ SUFFIXES = {
 """Suffix -> syntax; n3 (N-Triples or Turtle) and owl (RDF/XML or Turtle) are told by content."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_BOM = b"\xef\xbb\xbf"
 _WINDOW = 128 << 20  # memory that a decompressor may take
 _SMALL = 16 << 20  # with less content than this the ratio says nothing
 _DAMAGED = (
@@ -54,6 +55,7 @@ class Content:
         self._limits = limits
         self._digest = hashlib.sha256()
         self.size = 0
+        self.marked = False  # whether it starts with a byte order mark
 
     @property
     def sha256(self) -> str:
@@ -75,14 +77,16 @@ class Content:
         if self.size > self._limits.decompressed_bytes:
             raise RefusedError(
                 f"more than {self._limits.decompressed_bytes:,} bytes of content",
-                hint="raise Limits.decompressed_bytes",
+                hint="raise the limit decompressed_bytes",
             )
         if self.size > _SMALL and self.size > self._limits.ratio * self._packed_size():
             raise RefusedError(
                 f"the content is more than {self._limits.ratio} times its compressed size",
-                hint="unpack it yourself if it is trusted, or raise Limits.ratio",
+                hint="unpack it yourself if it is trusted, or raise the limit ratio",
             )
         self._digest.update(data)
+        if self.size == len(data):
+            self.marked = data.startswith(_BOM)
         return data
 
 
@@ -283,7 +287,10 @@ def _members(path: Path, syntax: str | None, limits: Limits) -> list[Input]:
             opener = partial(_member_content, path, entry.filename, limits)
             found.append(Input(f"{path}!{entry.filename}", syntax or told, opener))
     if not found:
-        raise DataError("no RDF files in this archive", where=str(path), hint=f"known: {_known()}")
+        hint = f"known: {_known()}; pack a table as .gz"
+        if any(_is_zip(entry.filename) for entry in entries):
+            hint = "archives within an archive are not opened: unpack the outer one"
+        raise DataError("no RDF files in this archive", where=str(path), hint=hint)
     return found
 
 

@@ -28,6 +28,7 @@ class GraphBuilder:
     Args:
         members: node type -> sorted distinct IRIs (large_string).
         rdf: problems name the property, not the feature.
+        terms: IRIs that the codes of event nodes stand for.
     """
 
     def __init__(
@@ -37,13 +38,16 @@ class GraphBuilder:
         findings: Findings,
         *,
         rdf: bool = False,
+        terms: pa.Array | None = None,
     ) -> None:
         self.schema = schema
         self.members = members
         self.findings = findings
         self.rdf = rdf
+        self.terms = terms
         self.repeated = 0
         self._values: dict[tuple[str, str], list[Values]] = {}
+        self._places: dict[tuple[str, str], list[tuple[IntArray, Callable[[int], str]]]] = {}
         self._pairs: dict[EdgeType, list[tuple[IntArray, IntArray]]] = {}
         self._events: dict[str, list[Events]] = {}
 
@@ -59,6 +63,8 @@ class GraphBuilder:
         self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]
     ) -> None:
         """Raw values of a feature; `where` names the source of the k-th for a problem."""
+        if feature.kind != "text":
+            self._places.setdefault((node_type, feature.name), []).append((values.node, where))
         if feature.kind in _EXPECTED:
             values = self._parsed(node_type, feature, values, where)
         elif feature.kind == "category":
@@ -175,10 +181,24 @@ class GraphBuilder:
         kind, name = "several-values", self._property(feature)
         message = f"several values of one {feature.kind}: the first is taken"
         listed = [
-            Problem(kind, self.members[node_type][int(k)].as_py(), name, "", message)
+            Problem(
+                kind,
+                self.members[node_type][int(k)].as_py(),
+                name,
+                self._place(node_type, feature, int(k)),
+                message,
+            )
             for k in nodes[: self.findings.room(kind, name)]
         ]
         self.findings.add(kind, name, len(nodes), listed)
+
+    def _place(self, node_type: str, feature: Feature, node: int) -> str:
+        """The source of a node's last value of a feature."""
+        for nodes, where in reversed(self._places.get((node_type, feature.name), [])):
+            found = np.flatnonzero(nodes == node)
+            if len(found):
+                return where(int(found[-1]))
+        return ""
 
     def _property(self, feature: Feature) -> str:
         return feature.path.text if self.rdf else feature.name
@@ -200,7 +220,7 @@ class GraphBuilder:
 
     def _interactions(self) -> Interactions:
         kinds = [kind for kinds in self._events.values() for kind in kinds]
-        return interactions(kinds, self.schema.splits)
+        return interactions(kinds, self.schema.splits, self.terms)
 
 
 def _filled(values: Values) -> Values:

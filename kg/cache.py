@@ -77,6 +77,10 @@ def _interaction_bytes(rows: Interactions) -> Iterator[bytes]:
     for name in _COLUMNS:
         yield np.ascontiguousarray(getattr(rows, name)).tobytes()
     yield repr(rows.split_names).encode()
+    if rows.iri is not None:
+        iris = pc.fill_null(rows.iri, "")
+        sizes = np.asarray(pc.binary_length(iris))
+        yield b"iri" + sizes.tobytes() + bytes(joined_bytes(iris))
 
 
 def write_graph(graph: Graph, folder: Path) -> None:
@@ -104,7 +108,10 @@ def write_graph(graph: Graph, folder: Path) -> None:
     for number, (key, edges) in enumerate(graph.edges.items()):
         tables[f"edges {number}"] = pa.table({"index": edges.index.reshape(-1)})
         about["edges"].append(list(key))
-    tables["interactions"] = pa.table({c: getattr(graph.interactions, c) for c in _COLUMNS})
+    columns = {name: getattr(graph.interactions, name) for name in _COLUMNS}
+    if graph.interactions.iri is not None:
+        columns["iri"] = graph.interactions.iri
+    tables["interactions"] = pa.table(columns)
     write_arrow_folder(folder, tables, about)
 
 
@@ -127,8 +134,11 @@ def read_graph(folder: Path) -> Graph:
             for k, key in enumerate(about["edges"])
         }
         rows = tables["interactions"]
+        iri = rows["iri"].combine_chunks() if "iri" in rows.column_names else None
         interactions = Interactions(
-            **{name: _numpy(rows, name) for name in _COLUMNS}, split_names=tuple(about["splits"])
+            **{name: _numpy(rows, name) for name in _COLUMNS},
+            split_names=tuple(about["splits"]),
+            iri=iri if isinstance(iri, pa.Array) or iri is None else pa.nulls(0, TEXT),
         )
         return Graph(
             nodes, edges, interactions, about["user_type"], about["item_type"], about["name"]

@@ -32,6 +32,7 @@ from .cache import (
     write_graph,
     write_quads,
 )
+from .catalog_inputs import leave_out, said, sorted_out
 from .errors import DataError, IntegrityError, StateError, UsageError
 from .export import write_nquads
 from .files import atomic_folder, atomic_write, write_sealed
@@ -41,9 +42,10 @@ from .mapping import graph_from_quads
 from .nquads import write_statements
 from .origin import hashed
 from .quads import Quads, Source
+from .reading import Reading
 from .report import Report
 from .schema import Schema
-from .table_inputs import Sources, find_tables, is_table, read_columns
+from .table_inputs import Sources, find_tables, read_columns
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:
@@ -157,28 +159,30 @@ class Catalog:
     @classmethod
     def ingest(
         cls,
-        inputs: str | Path | Sequence[str | Path] | Tables,
+        inputs: str | Path | Sequence[str | Path] | Tables | Quads,
         schema: str | Path | Schema,
         out: str | Path,
         *,
         replace: bool = False,
         sources: Iterable[Path] = (),
+        reading: Reading = Reading(),
         progress: Advance | None = None,
     ) -> tuple[Catalog, Report]:
         """Read RDF or tables, or both, through a schema into a catalog folder; all or nothing.
 
         Args:
-            inputs: files and folders, or Arrow tables by the names of the schema's sections.
+            inputs: files and folders; Arrow tables by the names of the schema's sections; or `Quads`.
             schema: a schema, or the path of its file.
             out: the folder to make.
             replace: put it in the place of an existing catalog.
             sources: files that Arrow tables were made of, for the manifest.
+            reading: limits of RDF files and their base IRI.
             progress: called with (done, total) steps.
         """
         target = Path(out)
         _refuse(target, replace)
         advance = progress or _silent
-        source = read(inputs, schema)
+        source = read(inputs, schema, reading=reading)
         source = replaced(source, inputs=source.inputs + hashed(sources))
         assert source.report is not None
         advance(2, 4)
@@ -205,14 +209,17 @@ def write_catalog(source: Catalog, folder: Path) -> None:
     )
 
 
-def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
+def read(
+    source: Any, schema: str | Path | Schema | None = None, *, reading: Reading = Reading()
+) -> Catalog:
     """Read a catalog folder, or RDF or tables through a schema into memory.
 
     Args:
-        source: a catalog folder; RDF or table files, folders or globs; an rdflib graph; or Arrow
-            tables by the names of the schema's `[tables.*]` sections.
+        source: a catalog folder; RDF or table files, folders or globs; an rdflib graph; `Quads`; or
+            Arrow tables by the names of the schema's `[tables.*]` sections.
         schema: the schema or its file. Without one, `schema.toml` beside the data is taken, or
             else a draft is inferred from the data.
+        reading: limits of RDF files and their base IRI.
 
     Raises:
         SchemaError, ParseError, DataError: schema, syntax or content is wrong.
@@ -222,14 +229,14 @@ def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
     if isinstance(source, dict):
         return _from_tables(source, _schema(schema, source))
     if not isinstance(source, str | Path | Sequence):
-        return _from_rdf(source, schema)
+        return _from_rdf(source, schema, reading)
     paths = [source] if isinstance(source, str | Path) else list(source)
-    rdf, tables, found = _sorted_out(paths)
+    rdf, tables, found = sorted_out(paths)
     if schema is None and len(found) == 1:
         schema = found[0]
     if not tables or (rdf and schema is None):
-        _leave_out(tables)
-        return _from_rdf(rdf, schema)
+        leave_out(tables)
+        return _from_rdf(rdf, schema, reading)
     declared = _schema(schema, tables)
     wanted = find_tables(tables, declared)
     if not wanted and not rdf:
@@ -238,45 +245,16 @@ def read(source: Any, schema: str | Path | Schema | None = None) -> Catalog:
             where=declared.source,
             hint="`coldframe schema infer` drafts one from the table",
         )
-    _leave_out(path for path in tables if path not in wanted.values())
+    leave_out(path for path in tables if path not in wanted.values())
     if not wanted:
-        return _from_rdf(rdf, declared)
+        return _from_rdf(rdf, declared, reading)
     if not rdf:
         return _from_tables(wanted, declared)
-    return _from_both(rdf, wanted, declared)
+    return _from_both(rdf, wanted, declared, reading)
 
 
 def _silent(_done: float, _total: float) -> None:
     """Nobody wants to know."""
-
-
-def _sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
-    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files."""
-    from .archives import is_rdf_in
-
-    rdf: list[str | Path] = []
-    tables: list[Path] = []
-    schemas: list[Path] = []
-    for path in paths:
-        here = Path(path)
-        if not here.is_dir():
-            if is_table(here):
-                tables.append(here)
-            else:
-                rdf.append(path)
-            continue
-        inside = sorted(child for child in here.rglob("*") if child.is_file())
-        here_tables = [child for child in inside if is_table(child)]
-        tables += here_tables
-        schemas += [child for child in inside if child.name == "schema.toml"]
-        if not here_tables or any(is_rdf_in(here, child) for child in inside):
-            rdf.append(path)
-    return rdf, tables, schemas
-
-
-def _leave_out(tables: Iterable[Path]) -> None:
-    for path in tables:
-        _log.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
 
 
 def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
@@ -290,13 +268,11 @@ def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
     return Schema.loads(infer_schema(data), source="inferred schema")
 
 
-def _from_rdf(source: Any, schema: str | Path | Schema | None) -> Catalog:
-    from .reader import read_quads
-
+def _from_rdf(source: Any, schema: str | Path | Schema | None, reading: Reading) -> Catalog:
     declared = None if schema is None else _schema(schema, None)
-    quads = read_quads(source)
+    quads = source if isinstance(source, Quads) else _quads(source, reading)
     if not len(quads):
-        raise DataError("the catalog is empty: no statement was read", where=str(source))
+        raise DataError("the catalog is empty: no statement was read", where=said(source))
     if declared is None:
         declared = _schema(None, quads)
     graph, report = graph_from_quads(quads, declared)
@@ -311,15 +287,28 @@ def _from_tables(tables: Any, schema: Schema) -> Catalog:
     return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
 
 
-def _from_both(rdf: list[str | Path], tables: dict[str, Path], schema: Schema) -> Catalog:
-    """Tables are written as RDF first, so that both say the same thing in the same way."""
+def _quads(source: Any, reading: Reading) -> Quads:
     from .reader import read_quads
 
+    return read_quads(source, base_iri=reading.base_iri, limits=reading.limits)
+
+
+def _from_both(
+    rdf: list[str | Path], tables: dict[str, Path], schema: Schema, reading: Reading
+) -> Catalog:
+    """Tables are written as RDF first, so that both say the same thing in the same way."""
     graph, first = graph_from_tables(tables, schema)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
-        quads = read_quads([*rdf, path])
+        quads = _quads([*rdf, path], reading)
+    named = ", ".join(str(table) for table in tables.values())
+    quads = replaced(
+        quads,
+        sources=tuple(
+            replaced(one, path=named) if one.path == str(path) else one for one in quads.sources
+        ),
+    )
     graph, report = graph_from_quads(quads, schema)
     joined = Report(
         report.triples,
@@ -331,7 +320,7 @@ def _from_both(rdf: list[str | Path], tables: dict[str, Path], schema: Schema) -
         report.unused,
         report.same_as,
     )
-    inputs = tuple(one for one in quads.sources if one.path != str(path))
+    inputs = tuple(one for one in quads.sources if one.path != named)
     inputs += hashed(dict.fromkeys(tables.values()))
     return Catalog(graph, schema, quads.content_hash, joined, statements=quads, inputs=inputs)
 

@@ -16,12 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
+import pyarrow as pa
 import pyoxigraph as ox
 
 from .claims import claims
 from .errors import IntegrityError
 from .files import FolderLock, StrPath, atomic_write, naming, read_json, write_json
-from .store import OxigraphStore, Statements, graph_name, open_engine, parsing, placed
+from .query_limits import SECONDS, select_within
+from .store import (
+    OxigraphStore,
+    Statements,
+    check_query,
+    graph_name,
+    open_engine,
+    parsing,
+    placed,
+)
 
 Advance = Callable[[float, float], None]
 FILLED = "filled.json"
@@ -71,6 +81,17 @@ class CatalogStore(OxigraphStore):
         number = int(waiting[-1].stem) + 1 if waiting else 1
         text = _trig(statements, graph)
         atomic_write(self.folder / PENDING / f"{number:06d}.trig", text)
+
+    def select_within(self, sparql: str, seconds: float = SECONDS) -> pa.Table:
+        """`select` under a hard limit of time, in a child process; filling the store does not count.
+
+        Raises:
+            ResourceError: no whole answer in time.
+        """
+        check_query(sparql)
+        if self._store is not None:  # filled and caught up
+            self._open = None  # our lock holds; the child takes the engine's own
+        return select_within(self.folder, sparql, seconds)
 
     def _caught_up(self) -> ox.Store:
         engine = open_engine(self.folder)

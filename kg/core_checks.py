@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyoxigraph as ox
 
-from .core_shapes import SH, Constraint, CoreShape, Term
+from .core_shapes import Constraint, CoreShape, Term
 from .literals import parse_numbers
 from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads
 from .report import Findings
 from .schema import RDF, RDF_TYPE
+from .shape_values import SH, pattern
 
 SUBCLASS = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
 LANG_STRING = RDF + "langString"
@@ -142,8 +143,9 @@ def _holds(quads: Quads, value: Codes, constraint: Constraint) -> Mask:
         with np.errstate(invalid="ignore"):
             return np.asarray(_BOUNDS[name](number, float(wanted)))
     if name == "pattern":
-        option = "(?i)" if "i" in constraint.flags else ""
-        return np.asarray(pc.match_substring_regex(text, option + wanted), bool)
+        return np.asarray(
+            pc.match_substring_regex(text, pattern(wanted, constraint.flags, "")), bool
+        )
     length = np.asarray(pc.utf8_length(text), np.int64)
     bound = int(wanted)
     return length >= bound if name == "minLength" else length <= bound

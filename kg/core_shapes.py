@@ -17,8 +17,8 @@ import pyoxigraph as ox
 
 from .errors import SchemaError
 from .schema import RDF, RDF_TYPE
+from .shape_values import SH, check_value
 
-SH = "http://www.w3.org/ns/shacl#"
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
 _TARGETS = ("targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf")
@@ -118,12 +118,15 @@ def core_shapes(triples: Iterable[ox.Quad], source: str) -> list[CoreShape]:
                     hint="name the inner one's target, or take the engine 'pyshacl'",
                 )
             known = True
+            where = f"{source}: {name}"
             parts = () if _switched_off(values) else (values, *inner)
-            shapes += [
-                _shape(tuple(targets), part, about, source)
-                for part in parts
-                if not _switched_off(part)
-            ]
+            for part in parts:
+                if part is not values and SH + "path" not in part:
+                    raise SchemaError(
+                        "a property shape without sh:path", where=where, hint="name its property"
+                    )
+                if not _switched_off(part):
+                    shapes.append(_shape(tuple(targets), part, about, where))
     if not known:
         raise SchemaError("no shape with a target", where=source)
     return [shape for shape in shapes if shape.constraints]
@@ -140,7 +143,7 @@ def _shape(
     targets: tuple[tuple[str, str], ...],
     values: Mapping[str, list[Term]],
     about: Mapping[str, Mapping[str, list[Term]]],
-    source: str,
+    where: str,
 ) -> CoreShape:
     property, inverse = "", False
     constraints: list[Constraint] = []
@@ -148,36 +151,52 @@ def _shape(
     for predicate, terms in values.items():
         name = predicate.removeprefix(SH)
         if name == "path":
-            property, inverse = _path(terms[0], about, source)
+            property, inverse = _path(terms, about, where)
         elif name in CONSTRAINTS:
+            if name in ("minCount", "maxCount") and SH + "path" not in values:
+                raise SchemaError(
+                    f"sh:{name} without sh:path", where=where, hint="put it into an sh:property"
+                )
             for term in terms:
-                members = _members(term, about) if name == "in" else (term,)
+                check_value(name, term, flags, where)
+                members = _members(term, about, where) if name == "in" else (term,)
                 constraints.append(Constraint(name, term.value, members, flags))
         elif predicate.startswith(SH) and name not in _WORDS and name not in _TARGETS:
             raise SchemaError(
                 f"sh:{name} is not among the core constraints",
-                where=source,
+                where=where,
                 hint="take the engine 'pyshacl', or leave it out",
             )
     return CoreShape(targets, property, inverse, tuple(constraints))
 
 
 def _path(
-    term: Term, about: Mapping[str, Mapping[str, list[Term]]], source: str
+    terms: list[Term], about: Mapping[str, Mapping[str, list[Term]]], where: str
 ) -> tuple[str, bool]:
-    if isinstance(term, ox.NamedNode):
-        return term.value, False
-    turned = about.get(str(term), {}).get(SH + "inversePath", [])
-    if len(turned) == 1 and isinstance(turned[0], ox.NamedNode):
+    if len(terms) == 1 and isinstance(terms[0], ox.NamedNode):
+        return terms[0].value, False
+    turned = about.get(str(terms[0]), {}).get(SH + "inversePath", [])
+    if len(terms) == 1 and len(turned) == 1 and isinstance(turned[0], ox.NamedNode):
         return turned[0].value, True
-    raise SchemaError("a path of more than one property", where=source, hint="use 'pyshacl'")
+    raise SchemaError(
+        "sh:path is not one property or its inverse", where=where, hint="use 'pyshacl'"
+    )
 
 
-def _members(term: Term, about: Mapping[str, Mapping[str, list[Term]]]) -> tuple[Term, ...]:
-    out = []
-    while str(term) in about and about[str(term)].get(RDF + "first"):
-        out.append(about[str(term)][RDF + "first"][0])
-        term = about[str(term)][RDF + "rest"][0]
+def _members(
+    term: Term, about: Mapping[str, Mapping[str, list[Term]]], where: str
+) -> tuple[Term, ...]:
+    out, seen = [], set()
+    while str(term) != f"<{RDF}nil>":
+        cell = about.get(str(term), {})
+        first, rest = cell.get(RDF + "first", []), cell.get(RDF + "rest", [])
+        if str(term) in seen or len(first) != 1 or len(rest) != 1:
+            raise SchemaError(
+                "sh:in is not a list that ends", where=where, hint='write it as ( "a" "b" )'
+            )
+        seen.add(str(term))
+        out.append(first[0])
+        term = rest[0]
     return tuple(out)
 
 

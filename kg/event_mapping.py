@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from .build import GraphBuilder
 from .events import make_events
+from .export import EVENT_NODE
 from .ids import sorted_distinct
 from .literals import parse_moments, parse_numbers
 from .problems import Problem
@@ -86,8 +87,17 @@ def map_events(mapping: Mapping, builder: GraphBuilder, event: Event, ends: Even
     split = _splits(mapping, event, ends.node) if "split" in event.roles else None
     rows = {role: values[keep] for role, values in number.items()}
     split = None if split is None else split.filter(pa.array(keep))
-    made = make_events(event, user[keep], item[keep], rows.get("rating"), rows.get("time"), split)
+    node = _foreign(mapping, ends.node[keep])
+    rating, time = rows.get("rating"), rows.get("time")
+    made = make_events(event, user[keep], item[keep], rating, time, split, node)
     builder.add_events(event.name, made)
+
+
+def _foreign(mapping: Mapping, node: CodeArray) -> CodeArray:
+    """Codes of event nodes, -1 for those whose IRI an export minted."""
+    iris = mapping.statements.terms.take(pa.array(node))
+    minted = np.asarray(pc.starts_with(iris, EVENT_NODE), bool)
+    return np.where(minted, np.int32(-1), node)
 
 
 def _index(mapping: Mapping, node_type: str, codes: CodeArray) -> IntArray:

@@ -15,6 +15,7 @@ from .errors import DataError
 from .graph import Interactions
 from .ids import positions
 from .ordering import in_order
+from .quads import CodeArray
 from .schema import Event
 from .vocabulary import TEXT, IntArray
 
@@ -30,6 +31,7 @@ class Events:
         label: int8, 1 = positive.
         rating, time: float64 with NaN, or None.
         split: Arrow text with nulls, or None.
+        node: int32 code of the RDF node that an event was, -1 = none; or None.
     """
 
     user: IntArray
@@ -38,6 +40,7 @@ class Events:
     rating: npt.NDArray[np.float64] | None = None
     time: npt.NDArray[np.float64] | None = None
     split: pa.Array | None = None
+    node: CodeArray | None = None
 
 
 def make_events(
@@ -47,6 +50,7 @@ def make_events(
     rating: npt.NDArray[np.float64] | None = None,
     time: npt.NDArray[np.float64] | None = None,
     split: pa.Array | None = None,
+    node: CodeArray | None = None,
 ) -> Events:
     """Label events by the schema: by threshold, all negative, or all positive.
 
@@ -59,14 +63,17 @@ def make_events(
     if split is not None:
         split = pc.utf8_trim_whitespace(split.cast(TEXT))
         split = pc.if_else(pc.equal(split, ""), pa.scalar(None, TEXT), split)
-    return Events(user, item, label.astype(np.int8), rating, time, split)
+    return Events(user, item, label.astype(np.int8), rating, time, split, node)
 
 
-def interactions(kinds: Sequence[Events], splits: Sequence[str]) -> Interactions:
-    """One table of all events, sorted by user, item, time, rating, label and split.
+def interactions(
+    kinds: Sequence[Events], splits: Sequence[str], terms: pa.Array | None = None
+) -> Interactions:
+    """One table of all events, sorted by user, item, time, rating, label, split and node.
 
     Args:
         splits: wanted order of the split names; names that it lacks follow, sorted.
+        terms: IRIs that the codes of nodes stand for.
     """
     kinds = [kind for kind in kinds if len(kind.user)]
     if not kinds:
@@ -80,8 +87,18 @@ def interactions(kinds: Sequence[Events], splits: Sequence[str]) -> Interactions
         "label": _together([kind.label for kind in kinds]),
         "split": split,
     }
+    named = terms is not None and any(kind.node is not None for kind in kinds)
+    if named:
+        columns["node"] = _together(
+            [np.full(len(k.user), -1, np.int32) if k.node is None else k.node for k in kinds]
+        )
     ordered = dict(zip(columns, in_order(list(columns.values())), strict=True))
-    return Interactions.build(**ordered, split_names=names)
+    del columns
+    node = ordered.pop("node", np.zeros(0, np.int32))
+    iri = None
+    if terms is not None and (node >= 0).any():
+        iri = terms.take(pa.array(node, mask=node < 0)).cast(TEXT)
+    return Interactions.build(**ordered, split_names=names, iri=iri)
 
 
 def _floats(kinds: Sequence[Events], name: str) -> npt.NDArray[np.float64]:

@@ -21,6 +21,7 @@ from .schema import RDF_TYPE, XSD, Event, Feature, PropertyPath, Schema
 from .vocabulary import TEXT, IntArray
 
 MINTED = "urn:coldframe:"
+EVENT_NODE = f"{MINTED}event:"
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -34,7 +35,7 @@ def write_nquads(
 ) -> int:
     """Write the graph as N-Quads, atomically; read through the same schema it gives the same graph.
 
-    Event nodes and the inner nodes of paths get IRIs under `urn:coldframe:`; languages, and which of
+    Event nodes that were none in RDF, and the inner nodes of paths, get IRIs under `urn:coldframe:`; languages, and which of
     several literals was taken, are not known any more. Closures are written out.
 
     Args:
@@ -154,7 +155,9 @@ class _Writer:
             yield user, event.property, item
             return
         name = quote(event.name, safe="")
-        node = concat(f"<{MINTED}event:{name}:", pa.array(numbers).cast(TEXT), ">")
+        node = concat(f"<{EVENT_NODE}{name}:", pa.array(numbers).cast(TEXT), ">")
+        if rows.iri is not None:
+            node = pc.coalesce(_iris(rows.iri), node)
         yield node, RDF_TYPE, repeat(f"<{event.classes[0]}>", len(node))
         names = pa.array(rows.split_names, TEXT)
         split = names.take(pa.array(np.asarray(rows.split, np.int64), mask=rows.split < 0))
@@ -281,7 +284,7 @@ def _padded(numbers: IntArray, width: int) -> pa.Array:
 
 def _iris(ids: pa.Array) -> pa.Array:
     good = is_iri(ids)
-    if not pc.all(good, min_count=0).as_py():
+    if not pc.all(good, min_count=0, skip_nulls=True).as_py():
         bad = ids.filter(pc.invert(good))[0].as_py()
         raise DataError(f"{bad!r} is not an IRI, so it cannot be written as RDF")
     return iri_tokens(ids)

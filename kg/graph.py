@@ -17,7 +17,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from .errors import DataError
-from .vocabulary import IntArray, Vocabulary
+from .vocabulary import TEXT, IntArray, Vocabulary
 
 FloatArray = npt.NDArray[np.float32]
 EdgeType = tuple[str, str, str]
@@ -119,6 +119,8 @@ class Interactions:
         time: float64 seconds since 1970-01-01, NaN = unknown.
         round: int32, 0 = from the catalog, k = answered in round k.
         split: int8 code into `split_names`, -1 = the catalog names no split for this row.
+        iri: text (large_string) with the IRI of the RDF node that each row was, null where it was
+            none or one that an export minted; None = no row has any.
     """
 
     user: IntArray
@@ -129,9 +131,12 @@ class Interactions:
     round: npt.NDArray[np.int32]
     split: npt.NDArray[np.int8]
     split_names: tuple[str, ...] = ()
+    iri: pa.Array | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in _COLUMNS}
+        if self.iri is not None:
+            lengths["iri"] = len(self.iri)
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns of interactions differ in length: {lengths}")
 
@@ -147,6 +152,7 @@ class Interactions:
         round: npt.ArrayLike | int = 0,
         split: npt.ArrayLike | None = None,
         split_names: tuple[str, ...] = (),
+        iri: pa.Array | None = None,
     ) -> Interactions:
         """Fill what is not given: label 1, rating and time NaN, round 0, split -1."""
         users = np.asarray(user, np.int64)
@@ -164,6 +170,7 @@ class Interactions:
             else np.asarray(round, np.int32),
             split=np.full(n, -1, np.int8) if split is None else np.asarray(split, np.int8),
             split_names=split_names,
+            iri=iri,
         )
 
     @classmethod
@@ -176,7 +183,12 @@ class Interactions:
 
     def select(self, rows: npt.NDArray[np.bool_] | IntArray) -> Interactions:
         """The rows of a boolean mask or of row numbers, in that order."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+        iri = self.iri
+        if iri is not None:
+            mask = np.asarray(rows)
+            iri = iri.filter(pa.array(mask)) if mask.dtype == bool else iri.take(pa.array(mask))
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, **columns, iri=iri)
 
     def concat(self, other: Interactions) -> Interactions:
         """These rows, then the other's; both must name the same splits, or one none."""
@@ -185,7 +197,13 @@ class Interactions:
         joined = {
             name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS
         }
-        return replace(self, **joined, split_names=self.split_names or other.split_names)
+        iri = None
+        if self.iri is not None or other.iri is not None:
+            iri = pa.concat_arrays([self._iris(), other._iris()])
+        return replace(self, **joined, split_names=self.split_names or other.split_names, iri=iri)
+
+    def _iris(self) -> pa.Array:
+        return pa.nulls(len(self), TEXT) if self.iri is None else self.iri
 
     def in_split(self, *names: str) -> npt.NDArray[np.bool_]:
         """Mask of the rows whose named split is one of `names`."""

@@ -88,7 +88,7 @@ def too_long(limits: Limits, line: int = 0) -> RefusedError:
     return RefusedError(
         f"one statement takes more than {limits.statement_bytes:,} bytes",
         line=line,
-        hint="raise Limits.statement_bytes if this text is wanted",
+        hint="raise the limit statement_bytes if this text is wanted",
     )
 
 
@@ -97,7 +97,7 @@ def too_deep(limits: Limits, what: str, line: int = 0) -> RefusedError:
     return RefusedError(
         f"{what} nested deeper than {limits.nesting} levels",
         line=line,
-        hint="flatten the data, or raise Limits.nesting if it is trusted",
+        hint="flatten the data, or raise the limit nesting if it is trusted",
     )
 
 
@@ -109,7 +109,7 @@ def from_syntax_error(error: SyntaxError, line: int | None = None) -> RefusedErr
         message = "the JSON-LD context is a reference to another document"
         hint = "nothing is ever fetched: write the context into the file"
     elif "No scheme found" in message:
-        hint = "write the IRI in full, declare a base in the file, or give base_iri"
+        hint = "write the IRI in full, declare a base in the file, or give a base (base_iri, --base-iri)"
     at = line if line is not None else error.lineno or 0
     return RefusedError(message, line=at, column=error.offset or 0, hint=hint)
 
@@ -303,10 +303,12 @@ def _watched(parser: ox.QuadParser, meter: _Meter, guard: Guard) -> Iterator[ox.
 def _check_totals(statements: int, prefixes: int, limits: Limits) -> None:
     if statements > limits.statements:
         raise RefusedError(
-            f"more than {limits.statements:,} statements", hint="raise Limits.statements"
+            f"more than {limits.statements:,} statements", hint="raise the limit statements"
         )
     if prefixes > limits.prefixes:
-        raise RefusedError(f"more than {limits.prefixes:,} prefixes", hint="raise Limits.prefixes")
+        raise RefusedError(
+            f"more than {limits.prefixes:,} prefixes", hint="raise the limit prefixes"
+        )
 
 
 class _Budgeted:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .edges import edge_set
 from .errors import DataError
@@ -47,14 +48,15 @@ def to_hetero(
         text_<name>: object array (n,) of strings, "" = missing.
     Of an edge type: edge_index int64 (2, m). Of (user, "interacts", item) also edge_attr float32
     (m, 1), the rating (NaN = none); label int64 (m,), 1 = positive; time float64 (m,), seconds since
-    1970 (NaN = unknown); round int64 (m,); split int64 (m,), -1 = none. `catalog` holds names: of the
+    1970 (NaN = unknown); round int64 (m,); split int64 (m,), -1 = none; and, where the events were RDF
+    nodes, iri, an object array (m,), "" = none. `catalog` holds names: of the
     graph, of the user and item types, of features, category values and splits.
 
     Args:
         interactions: the events to use; None = the graph's own.
         inverses: add "rev_<relation>" for every edge type, interactions included (with the same
             attributes).
-        strings: False leaves iri and text_<name> out, for PyG's NeighborLoader and its like, which cut
+        strings: False leaves every iri and text_<name> out, for PyG's NeighborLoader and its like, which cut
             nothing but tensors; `n_id` of their batches indexes `graph.nodes[type].vocabulary`.
     """
     from torch_geometric.data import HeteroData
@@ -80,6 +82,10 @@ def to_hetero(
     }
     index = np.stack([rows.user, rows.item]).astype(np.int64, copy=False)
     _put_edges(data, key, index, attributes, inverses)
+    if strings and rows.iri is not None:
+        named = np.full(len(rows), "", object)
+        named[np.asarray(rows.iri.is_valid(), bool)] = rows.iri.drop_null().to_pylist()
+        data[key].iri = named.view(Strings)
     return data
 
 
@@ -204,7 +210,16 @@ def _take_events(data: Any, key: EdgeType, about: dict[str, Any]) -> Interaction
         round=store["round"].cpu().numpy(),
         split=store["split"].cpu().numpy(),
         split_names=tuple(about["splits"]),
+        iri=_take_iris(store, len(user)),
     )
+
+
+def _take_iris(store: Any, n: int) -> pa.Array | None:
+    """IRIs of event nodes; None where there are none, or edges were added without any."""
+    if "iri" not in store or len(store.iri) != n:
+        return None
+    iris = pa.array(list(store.iri), TEXT)
+    return pc.if_else(pc.equal(iris, ""), pa.scalar(None, TEXT), iris)
 
 
 def _is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:

@@ -13,7 +13,13 @@ from .schema import FEATURE_KINDS, WELL_KNOWN_PREFIXES
 from .vocabulary import local_name
 
 IDENTIFIER = "looks like an identifier"
-USER_WORDS = ("user", "person", "customer", "member", "reader", "visitor", "agent", "account")
+TOLD = "may give the answers away"
+CONSTANT = "the same everywhere"
+LEFT_OUT = (IDENTIFIER, TOLD, CONSTANT)  # remarks of features that are commented out
+USER_WORDS = (
+    *("user", "person", "customer", "member", "reader", "visitor", "agent", "account", "client"),
+    *("buyer", "shopper", "reviewer", "subscriber", "listener", "borrower", "patron"),
+)
 
 
 @dataclass
@@ -129,8 +135,8 @@ def write_draft(draft: Draft, iris: Iterable[str]) -> str:
 
 
 def _feature_line(kind: str, name: str, path: str, remark: str) -> str:
-    """One feature; identifiers, which would only be learned by heart, are commented out."""
-    start = "# " if remark == IDENTIFIER else ""
+    """One feature; what would only be learned by heart, or tells nothing, is commented out."""
+    start = "# " if remark in LEFT_OUT else ""
     return f"{start}{kind}.{key(name)} = {quoted(path)}" + (f"   # {remark}" if remark else "")
 
 

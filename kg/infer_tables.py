@@ -1,17 +1,21 @@
-"""Drafting a schema from tables: ids, events, features and columns of several values."""
+"""Drafting a schema from tables: ids, events, features, links and columns of several values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
 from .infer import (
+    CONSTANT,
+    IDENTIFIER,
+    LEFT_OUT,
+    TOLD,
     Draft,
     DraftNode,
     key,
@@ -21,18 +25,29 @@ from .infer import (
     unique_name,
     write_draft,
 )
+from .infer_columns import (
+    ROLES,
+    counts,
+    ends,
+    filled_text,
+    id_column,
+    is_key,
+    is_label_of_rows,
+    is_link,
+    is_list,
+    owner_name,
+    role_column,
+    separator,
+    singular,
+    speaks_of_events,
+    tells_answers,
+)
 from .infer_rdf import kind_of_text
 from .schema import TableMap
 from .table_inputs import read_all
-from .vocabulary import TEXT
 
 BASE = "urn:catalog:"
-SEPARATORS = ("|", ";", ", ", ",")
-_ROLES = {
-    "rating": ("rating", "stars", "score", "weight", "count"),
-    "time": ("time", "timestamp", "date", "when", "at"),
-    "split": ("split", "part", "fold"),
-}
+_CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 
 def draft_from_tables(tables: Mapping[str, Any]) -> str:
@@ -44,171 +59,209 @@ def draft_from_tables(tables: Mapping[str, Any]) -> str:
     if not data or not any(len(table) for table in data.values()):
         raise DataError("the tables have no rows, so no schema can be drafted")
     files = {n: Path(s).name for n, s in tables.items() if not isinstance(s, pa.Table)}
-    draft = Draft(remarks=["A draft: take out what is not needed, and check users and items."])
-    ids = {name: _id_column(table) for name, table in data.items()}
-    things = {name: DraftNode(_singular(name)) for name, column in ids.items() if column}
-    for name, node in things.items():
-        node.count = len(data[name])
-    events = [name for name in data if name not in things and _ends(data[name], things)]
-    for name in events:
-        for column in _ends(data[name], things):
-            _owner(column, things)
-    for node in things.values():
-        node.classes = (f"{BASE}{node.name}",)
-        node.lines.append(f'iri = "{BASE}{node.name}:{{}}"')
-    for name in list(things):
-        if name in data:
-            _describe(draft, data[name], name, things, str(ids[name]), files.get(name, ""))
-    for name in events:
-        _write_event(draft, data[name], name, things, files.get(name, ""))
-    left = [name for name in data if name not in things and name not in events]
-    draft.remarks += [f"the table {name!r} was not understood" for name in left]
-    _name_ends(draft, things, data, events)
-    draft.nodes = list(things.values())
-    return write_draft(draft, [])
+    return _Drafting(data, files).write()
 
 
 def _any_table(name: str) -> TableMap:
     return TableMap(name, "nodes", "", {})
 
 
-def _singular(name: str) -> str:
-    plain = plain_name(name)
-    return plain[:-1] if plain.endswith("s") and not plain.endswith("ss") else plain
+@dataclass
+class _Drafting:
+    """The tables sorted into things and events, and the draft that grows from them.
 
+    Attributes:
+        ids: table -> the column that names its rows, or "".
+        things: table (or a name in parentheses where there is none) -> node type.
+        events: table of events -> its columns of the user and the item.
+    """
 
-def _id_column(table: pa.Table) -> str:
-    """The column whose values are all there and all different, by its name; "" if none."""
-    for name in table.column_names:
-        column = table[name]
-        words = plain_name(name).split("_")
-        if words[-1] not in ("id", "iri", "uri", "key", "code", "sku"):
-            continue
-        if not column.null_count and pc.count_distinct(column).as_py() == len(column) > 0:
-            return str(name)
-    return ""
+    data: dict[str, pa.Table]
+    files: dict[str, str]
+    draft: Draft = field(default_factory=Draft)
+    ids: dict[str, str] = field(default_factory=dict)
+    things: dict[str, DraftNode] = field(default_factory=dict)
+    events: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.draft.remarks = [
+            "A draft: take out what is not needed, and check users and items.",
+        ]
+        self.ids = {name: id_column(table, name) for name, table in self.data.items()}
+        self.events = {name: found for name in self.data if (found := self.ends_of(name))}
+        for name in self.data:
+            if self.ids[name] and name not in self.events:
+                self.things[name] = DraftNode(singular(name), count=len(self.data[name]))
 
-def _ends(table: pa.Table, things: Mapping[str, DraftNode]) -> tuple[str, ...]:
-    """The columns of an event's user and item; () if the table does not look like events."""
-    names = [n for n in table.column_names if plain_name(n).split("_")[-1] in ("id", "iri", "key")]
-    known = {node.name for node in things.values()}
-    names += [
-        n
-        for n in table.column_names
-        if n not in names and plain_name(n) in known | {"user", "item"}
-    ]
-    users = [n for n in names if looks_like_users(n)]
-    items = [n for n in names if n not in users]
-    return (users[0], items[0]) if users and items else ()
+    def write(self) -> str:
+        """The whole draft as TOML."""
+        owners = {
+            name: tuple(self.owner(self.data[name], column) for column in columns)
+            for name, columns in self.events.items()
+        }
+        for node in self.things.values():
+            node.classes = (f"{BASE}{node.name}",)
+            node.lines.append(f'iri = "{BASE}{node.name}:{{}}"')
+        for name in [name for name in self.things if name in self.data]:
+            self.describe(name)
+        for name in self.events:
+            self.write_event(name)
+        left = [n for n in self.data if n not in self.things and n not in self.events]
+        self.draft.remarks += [f"the table {name!r} was not understood" for name in left]
+        self.name_ends(list(owners.values()))
+        self.draft.nodes = list(self.things.values())
+        return write_draft(self.draft, [])
 
+    def ends_of(self, name: str) -> tuple[str, ...]:
+        """User and item of a table of events; () where its rows are things."""
+        own = self.ids[name]
+        if own and not (speaks_of_events(name) or speaks_of_events(owner_name(own))):
+            return ()
+        known = {singular(other) for other, column in self.ids.items() if column}
+        known |= {plain_name(column) for column in self.ids.values() if owner_name(column)}
+        table = self.data[name]
+        # Where every item was taken once only, the item's column looks like the rows' own id.
+        return (own and ends(table.drop_columns([own]), known)) or ends(table, known)
 
-def _owner(column: str, things: dict[str, DraftNode]) -> DraftNode:
-    """The node type that an id column speaks of; made where there is none."""
-    word = plain_name(column)
-    for ending in ("_id", "_iri", "_key"):
-        word = word.removesuffix(ending)
-    for node in things.values():
-        if node.name == word:
-            return node
-    things[f"({word})"] = DraftNode(word)
-    return things[f"({word})"]
+    def thing_of(self, column: str) -> str:
+        """The table that a column's name speaks of; "" if there is none."""
+        word, plain = owner_name(column), plain_name(column)
+        for name, node in self.things.items():
+            if node.name == word:
+                return name
+        named = [n for n in self.things if plain_name(self.ids.get(n, "")) == plain and word]
+        return named[0] if named else ""
 
+    def owner(self, table: pa.Table, column: str) -> DraftNode:
+        """The node type of an event's end: by name, by values, or made where there is none."""
+        name = self.thing_of(column) or self.thing_with(table, column)
+        if not name:
+            word = owner_name(column) or plain_name(column)
+            name = f"({word})"
+            self.things[name] = DraftNode(word)
+        return self.things[name]
 
-def _describe(
-    draft: Draft, table: pa.Table, name: str, things: dict[str, DraftNode], id_: str, file: str
-) -> None:
-    node = things[name]
-    columns: list[str] = []
-    for column in table.column_names:
-        if column == id_:
-            continue
-        part = unique_name(plain_name(column), [f[1] for f in node.features])
-        text = pc.cast(table[column], TEXT) if not _is_list(table[column]) else None
-        separator = "" if text is None else _separator(text)
-        if text is None or separator:
-            _write_relation(draft, node, part, things)
-            more = f", separator = {quoted(separator)}" if separator else ""
-            columns.append(f"columns.{key(part)} = {{ column = {quoted(column)}{more} }}")
-            continue
-        values = text.combine_chunks().drop_null().filter(_not_empty(text))
-        if len(values):
-            kind, remark = kind_of_text(values, several=False)
-            node.features.append((kind, part, f"{BASE}{part}", remark))
-            columns.append(f"columns.{key(part)} = {quoted(column)}")
-    body = [f"file = {quoted(file)}"] if file else []
-    body += [f"nodes = {quoted(node.name)}", f"id = {quoted(id_)}", *columns]
-    draft.sections.append((f"[tables.{key(name)}]", body))
+    def thing_with(self, table: pa.Table, column: str) -> str:
+        """The one table, users or not like the column, among whose ids the values are; else ""."""
+        users = looks_like_users(column)
+        fitting = [
+            name
+            for name, node in self.things.items()
+            if name in self.data and looks_like_users(node.name) == users
+            if self.contains(name, table[column])
+        ]
+        return fitting[0] if len(fitting) == 1 else ""
 
+    def contains(self, name: str, column: pa.ChunkedArray) -> bool:
+        """Whether the values are ids of a table."""
+        values = pc.unique(filled_text(column))
+        known = filled_text(self.data[name][self.ids[name]])
+        return bool(len(values)) and pc.mean(pc.is_in(values, known)).as_py() >= _CONTAINED
 
-def _write_relation(draft: Draft, node: DraftNode, part: str, things: dict[str, DraftNode]) -> None:
-    target = unique_name(_singular(part), [other.name for other in things.values()])
-    made = DraftNode(target, lines=['label = "rdfs:label"'])
-    things[f"({target})"] = made
-    made.classes = (f"{BASE}{target}",)
-    made.lines.append(f'iri = "{BASE}{target}:{{}}"')
-    body = [f'property = "{BASE}{part}"', f"from = {quoted(node.name)}", f"to = {quoted(target)}"]
-    draft.sections.insert(0, (f"[relations.{key(part)}]", body))
+    def describe(self, name: str) -> None:
+        """Features, links and the section of a table whose rows are things."""
+        node, table = self.things[name], self.data[name]
+        columns = [
+            line
+            for column in table.column_names
+            if column != self.ids[name] and (line := self.describe_column(name, node, column))
+        ]
+        body = [f"file = {quoted(self.files[name])}"] if name in self.files else []
+        body += [f"nodes = {quoted(node.name)}", f"id = {quoted(self.ids[name])}", *columns]
+        self.draft.sections.append((f"[tables.{key(name)}]", body))
 
+    def describe_column(self, name: str, node: DraftNode, column: str) -> str:
+        """Enter one column into the draft; its line in the table's section, "" for an empty one."""
+        values = self.data[name][column]
+        part = self.part_name(node, column)
+        if is_list(values):
+            self.write_link(node, part, "")
+            return f"columns.{key(part)} = {{ column = {quoted(column)} }}"
+        text = filled_text(values)
+        if not len(text):
+            return ""
+        other = self.thing_of(column)
+        if other in self.data and other != name and self.contains(other, values):
+            self.write_link(node, part, other)
+            return f"columns.{key(part)} = {quoted(column)}"
+        sign = separator(column, values)
+        if sign:
+            self.write_link(node, part, "")
+            more = f", separator = {quoted(sign)}"
+            return f"columns.{key(part)} = {{ column = {quoted(column)}{more} }}"
+        if is_link(column, text) or (is_key(column) and _repeat(text)):
+            self.write_link(node, part, "")
+            return f"columns.{key(part)} = {quoted(column)}"
+        kind, remark = kind_of_text(text, several=False)
+        remark = self.reason(name, column, text) or remark
+        node.features.append((kind, part, f"{BASE}{part}", remark))
+        start = "# " if remark in LEFT_OUT else ""
+        return f"{start}columns.{key(part)} = {quoted(column)}"
 
-def _write_event(
-    draft: Draft, table: pa.Table, name: str, things: dict[str, DraftNode], file: str
-) -> None:
-    user, item = _ends(table, things)
-    roles = {"user": user, "item": item}
-    for role, words in _ROLES.items():
-        for column in table.column_names:
-            if set(plain_name(column).split("_")) & set(words) and column not in roles.values():
-                roles.setdefault(role, column)
-    event = _singular(name)
-    body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
-    if "rating" in roles:
-        body.append("# positive = 4   # without a threshold every event is positive")
-    draft.sections.append((f"[events.{key(event)}]", body))
-    lines = [f"file = {quoted(file)}"] if file else []
-    lines += [f"events = {quoted(event)}"]
-    lines += [f"columns.{role} = {quoted(column)}" for role, column in roles.items()]
-    draft.sections.append((f"[tables.{key(name)}]", lines))
+    def part_name(self, node: DraftNode, column: str) -> str:
+        """A name for a column that no feature of the type and no relation has yet."""
+        taken = [feature[1] for feature in node.features]
+        taken += [heading[len("[relations.") : -1] for heading, _ in self.draft.sections]
+        name = plain_name(column)
+        return name if name not in taken else unique_name(f"{node.name}_{name}", taken)
 
+    def reason(self, name: str, column: str, text: pa.Array) -> str:
+        """Why a feature is left out; "" if it is not."""
+        if is_label_of_rows(column, text):
+            return IDENTIFIER
+        if tells_answers(column) and not looks_like_users(name):
+            return TOLD
+        same = len(text) == len(self.data[name]) > 1 and pc.count_distinct(text).as_py() == 1
+        return CONSTANT if same else ""
 
-def _name_ends(
-    draft: Draft, things: dict[str, DraftNode], data: Mapping[str, pa.Table], events: list[str]
-) -> None:
-    """Which types are users and items: from the first events, or else by name and size."""
-    if events:
-        user, item = _ends(data[events[0]], things)
-        draft.users, draft.items = _owner(user, things).name, _owner(item, things).name
-        return
-    if not things:
-        raise DataError(
-            "no table has a column of distinct ids, so no schema can be drafted",
-            hint="name the column id or <thing>_id, or write the schema by hand",
+    def write_link(self, node: DraftNode, part: str, other: str) -> None:
+        """A relation to the things of another table, or to a type of its own."""
+        if other:
+            target = self.things[other].name
+        else:
+            taken = [known.name for known in self.things.values()]
+            word = singular(owner_name(part) or part)
+            target = word if word not in taken else unique_name(f"{node.name}_{word}", taken)
+            made = DraftNode(target, (f"{BASE}{target}",), lines=['label = "rdfs:label"'])
+            made.lines.append(f'iri = "{BASE}{target}:{{}}"')
+            self.things[f"({target})"] = made
+        body = [f'property = "{BASE}{part}"', f"from = {quoted(node.name)}"]
+        self.draft.sections.insert(
+            0, (f"[relations.{key(part)}]", [*body, f"to = {quoted(target)}"])
         )
-    own = [node for node in things.values() if node.count]
-    items = [node for node in own if not looks_like_users(node.name)] or own
-    draft.items = max(items, key=lambda node: (len(node.features), node.count)).name
+
+    def write_event(self, name: str) -> None:
+        """The event of a table, and its section."""
+        table = self.data[name]
+        roles = dict(zip(("user", "item"), self.events[name], strict=True))
+        for role in ROLES:
+            column = role_column(table, role, [*roles.values(), self.ids[name]])
+            if column:
+                roles[role] = column
+        event = singular(name)
+        body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
+        if "rating" in roles and not counts(roles["rating"]):
+            body.append("# positive = 4   # without a threshold every event is positive")
+        self.draft.sections.append((f"[events.{key(event)}]", body))
+        lines = [f"file = {quoted(self.files[name])}"] if name in self.files else []
+        lines += [f"events = {quoted(event)}"]
+        lines += [f"columns.{role} = {quoted(column)}" for role, column in roles.items()]
+        self.draft.sections.append((f"[tables.{key(name)}]", lines))
+
+    def name_ends(self, owners: list[tuple[DraftNode, ...]]) -> None:
+        """Which types are users and items: from the first events, or else by name and size."""
+        if owners:
+            self.draft.users, self.draft.items = (node.name for node in owners[0])
+            return
+        own = [node for node in self.things.values() if node.count]
+        if not own:
+            raise DataError(
+                "no table has a column of distinct ids, so no schema can be drafted",
+                hint="name the column id or <thing>_id, or write the schema by hand",
+            )
+        items = [node for node in own if not looks_like_users(node.name)] or own
+        self.draft.items = max(items, key=lambda node: (len(node.features), node.count)).name
 
 
-def _is_list(column: pa.ChunkedArray) -> bool:
-    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
-
-
-def _not_empty(text: pa.ChunkedArray) -> pa.Array:
-    return pc.not_equal(pc.utf8_trim_whitespace(text.combine_chunks().drop_null()), "")
-
-
-def _separator(text: pa.ChunkedArray) -> str:
-    """The sign that parts a column's cells into values that repeat; "" if none does."""
-    values = text.combine_chunks().drop_null()
-    for separator in SEPARATORS:
-        parts = pc.list_flatten(pc.split_pattern(values, separator))
-        cells = max(1, len(values))
-        short = (pc.mean(pc.utf8_length(parts)).as_py() or 99) < 25
-        if len(parts) > 1.3 * cells and short and _repeats(parts):
-            return separator
-    return ""
-
-
-def _repeats(parts: pa.Array) -> bool:
-    distinct = pc.count_distinct(pc.utf8_trim_whitespace(parts)).as_py()
-    return bool(distinct < 0.6 * len(parts)) and not np.isnan(distinct)
+def _repeat(text: pa.Array) -> bool:
+    return bool(pc.count_distinct(text).as_py() < 0.9 * len(text))

@@ -8,12 +8,11 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from .finding_places import Places
 from .graph import EdgeType, Graph
 from .ids import sorted_distinct
 from .problems import Problem
-from .quads import Quads
 from .report import Findings
-from .schema import Schema
 from .vocabulary import IntArray, local_name
 
 Values = npt.NDArray[np.float64]
@@ -24,7 +23,7 @@ ENOUGH = 20  # items with a value that a correlation needs
 HELD_OUT = ("valid", "validation", "dev", "test", "holdout")
 
 
-def find_leaks(graph: Graph, schema: Schema | None, quads: Quads | None, found: Findings) -> None:
+def find_leaks(graph: Graph, where: Places, found: Findings) -> None:
     """Findings, all of them suspicions that a person decides on.
 
     Kinds: `inverse-leak` (two relations are each other's transpose: an edge held out of one stands in
@@ -34,40 +33,14 @@ def find_leaks(graph: Graph, schema: Schema | None, quads: Quads | None, found: 
     `order-leak` (numbers in the items' ids follow popularity or time, or set the items without
     interactions apart).
     """
-    where = _Sources(schema, quads)
     _relation_copies(graph, where, found)
     _interaction_edges(graph, where, found)
     if len(graph.interactions):
         _label_leaks(graph, where, found)
-        _order_leaks(graph, found)
+        _order_leaks(graph, where, found)
 
 
-class _Sources:
-    """The source file of a relation or item feature, where it is known."""
-
-    def __init__(self, schema: Schema | None, quads: Quads | None) -> None:
-        self.schema, self.quads = schema, quads
-
-    def relation(self, name: str) -> str:
-        """The file of the relation's first statement."""
-        known = self.schema is not None and name in self.schema.relations
-        return self._file(self.schema.relations[name].path.hops[0].property) if known else ""  # type: ignore[union-attr]
-
-    def feature(self, node_type: str, name: str) -> str:
-        """The file of the feature's first statement."""
-        if self.schema is None or node_type not in self.schema.nodes:
-            return ""
-        features = self.schema.nodes[node_type].features
-        return next((self._file(f.path.hops[0].property) for f in features if f.name == name), "")
-
-    def _file(self, property: str) -> str:
-        if self.quads is None:
-            return ""
-        rows = self.quads.rows_of(property)
-        return self.quads.source_of(rows.start) if rows.stop > rows.start else ""
-
-
-def _relation_copies(graph: Graph, where: _Sources, found: Findings) -> None:
+def _relation_copies(graph: Graph, where: Places, found: Findings) -> None:
     types = [name for name in graph.edges if len(graph.edges[name])]
     for first, second in combinations(types, 2):
         for kind, flipped in (("copied-relation", False), ("inverse-leak", True)):
@@ -84,7 +57,8 @@ def _relation_copies(graph: Graph, where: _Sources, found: Findings) -> None:
                     + ("declare it as the inverse" if flipped else "leave one out")
                 )
                 place = where.relation(second[1])
-                found.add(kind, second[1], 1, [Problem(kind, "", second[1], place, message)])
+                iri = graph.nodes[second[0]].vocabulary[int(graph.edges[second].index[0, 0])]
+                found.add(kind, second[1], 1, [Problem(kind, iri, second[1], place, message)])
 
 
 def _shared(graph: Graph, first: EdgeType, second: EdgeType, flipped: bool) -> tuple[int, int]:
@@ -104,7 +78,7 @@ def _codes(index: IntArray, width: int) -> IntArray:
     return sorted_distinct(index[0] * width + index[1])
 
 
-def _interaction_edges(graph: Graph, where: _Sources, found: Findings) -> None:
+def _interaction_edges(graph: Graph, where: Places, found: Findings) -> None:
     events = graph.interactions
     pairs = sorted_distinct(events.user * graph.n_items + events.item)
     names = [name for name in events.split_names if name in HELD_OUT]
@@ -130,7 +104,7 @@ def _interaction_edges(graph: Graph, where: _Sources, found: Findings) -> None:
         found.add("interaction-in-graph", relation, 1, [problem])
 
 
-def _label_leaks(graph: Graph, where: _Sources, found: Findings) -> None:
+def _label_leaks(graph: Graph, where: Places, found: Findings) -> None:
     for name, values in graph.items.numbers.items():
         for what, target in _outcomes(graph):
             rho, n = rank_correlation(np.asarray(values, np.float64), target)
@@ -140,7 +114,9 @@ def _label_leaks(graph: Graph, where: _Sources, found: Findings) -> None:
                     "from the interactions, it tells the held-out ones"
                 )
                 place = where.feature(graph.item_type, name)
-                found.add("label-leak", name, 1, [Problem("label-leak", "", name, place, message)])
+                iri = graph.items.vocabulary[int(np.flatnonzero(~np.isnan(values))[0])]
+                problem = Problem("label-leak", iri, name, place, message)
+                found.add("label-leak", name, 1, [problem])
 
 
 def _outcomes(graph: Graph) -> Iterator[tuple[str, Values]]:
@@ -154,7 +130,7 @@ def _outcomes(graph: Graph) -> Iterator[tuple[str, Values]]:
     yield "the number of interactions", np.where(count > 0, count, np.nan)
 
 
-def _order_leaks(graph: Graph, found: Findings) -> None:
+def _order_leaks(graph: Graph, where: Places, found: Findings) -> None:
     number = _numbers_in_ids(graph)
     if np.isfinite(number).sum() < ENOUGH:
         return
@@ -176,12 +152,14 @@ def _order_leaks(graph: Graph, found: Findings) -> None:
     if apart >= 0.99 or apart <= 0.01:
         side = "after" if apart >= 0.99 else "before"
         messages.append(f"of items without interactions come {side} all others")
+    iri = graph.items.vocabulary[int(np.flatnonzero(np.isfinite(number))[0])]
+    place = where.nodes(graph.item_type, [iri])[0]
     listed = [
         Problem(
             "order-leak",
-            "",
+            iri,
             "id",
-            "",
+            place,
             f"numbers in the items' ids {message}: never use them as a feature",
         )
         for message in messages

@@ -71,7 +71,13 @@ class Mapping:
                 where=self.schema.source,
                 hint="compare the classes in the schema with those in the data",
             )
-        builder = GraphBuilder(self.schema, self._give_ids(), self.findings, rdf=True)
+        builder = GraphBuilder(
+            self.schema,
+            self._give_ids(),
+            self.findings,
+            rdf=True,
+            terms=self.statements.terms,
+        )
         for name, node in self.schema.nodes.items():
             for feature in node.features:
                 self._map_feature(builder, name, feature)
@@ -141,7 +147,8 @@ class Mapping:
         self.same_as = merged.sizes
         kind, name = "same-as-too-large", self.schema.same_as[0]
         message = "more terms are said to be the same than is believable: left as they were"
-        listed = [Problem(kind, self.iri(code), name, "", message) for code in merged.refused]
+        where = self.statements.where(self.statements.quads.rows_of(name).start)
+        listed = [Problem(kind, self.iri(code), name, where, message) for code in merged.refused]
         self.findings.add(kind, name, len(listed), listed)
 
     def _typed(self, node: NodeType) -> BoolArray:

@@ -110,6 +110,7 @@ def _read(
     """Blocks of one source, its blank nodes named after its content."""
     blocks: list[Block] = []
     statements = 0
+    content = None
     try:
         syntax = settled_syntax(item)
         with item.open() as content:
@@ -117,15 +118,20 @@ def _read(
                 blocks.append(block)
                 statements += len(block.rows)
                 if statements > limits.statements:
-                    raise RefusedError(f"more than {limits.statements:,} statements")
+                    raise RefusedError(
+                        f"more than {limits.statements:,} statements",
+                        hint="raise the limit statements",
+                    )
                 if progress is not None:
                     progress(item.name, statements)
             while content.read(1 << 20):
                 pass  # the hash is of all of it, whatever the parser left
     except RefusedError as refusal:
         place = f":{refusal.line}:{refusal.column}" if refusal.line else ""
-        where = f"{item.name}{place}"
-        raise ParseError(refusal.message, where=where, hint=refusal.hint) from None
+        hint = refusal.hint
+        if content is not None and content.marked and refusal.line == 1:
+            hint = "the file starts with a byte order mark: save it as UTF-8 without one"
+        raise ParseError(refusal.message, where=f"{item.name}{place}", hint=hint) from None
     prefix = f"{BLANK_NODE_PREFIX}{content.sha256[:16]}:"
     name_blank_nodes(blocks, prefix, renumber=syntax not in _LINES)
     return blocks, Source(item.name, content.sha256, statements)

@@ -20,13 +20,22 @@ from .vocabulary import TEXT, IntArray
 class Cells:
     """A column as codes: value `distinct[code[k]]` stands in table row `row[k]`; no nulls.
 
-    `whole` says that every table row has exactly one entry, in order.
+    `rows` is None where every table row has exactly one entry, in order.
     """
 
-    row: IntArray
+    rows: IntArray | None
     code: IntArray
     distinct: pa.Array
-    whole: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether every table row has exactly one entry, in order."""
+        return self.rows is None
+
+    @property
+    def row(self) -> IntArray:
+        """Table row per entry, int64 (m,)."""
+        return np.arange(len(self.code)) if self.rows is None else self.rows
 
     @property
     def values(self) -> pa.Array:
@@ -72,21 +81,19 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):  # no chunks at all
         array = pa.array([], array.type)
-    whole = not pa.types.is_nested(array.type)
     row = None
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         row = np.asarray(pc.list_parent_indices(array), np.int64)
         array = pc.list_flatten(array)
     code, distinct = _encode(array)
-    if row is None:
-        row = np.arange(len(code))
     if separator:
+        row = np.arange(len(code)) if row is None else row
         row, code, distinct = _split(row, code, distinct, separator)
-    whole = whole and not separator
     present = code >= 0
     if not present.all():
-        row, code, whole = row[present], code[present], False
-    return Cells(row, code, distinct, whole)
+        row = np.flatnonzero(present) if row is None else row[present]
+        code = code[present]
+    return Cells(row, code, distinct)
 
 
 def reference(
@@ -182,11 +189,11 @@ def _encode_integers(array: pa.Array) -> tuple[IntArray, pa.Array]:
     numbers = numbers if array.type == pa.uint64() else numbers.astype(np.int64, copy=False)
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < 4 * len(numbers) + 1024:
-        offset = numbers - low
+        codes = (numbers - low).astype(np.int64, copy=False)
         seen = np.zeros(high - low + 1, bool)
-        seen[offset] = True
-        distinct = np.flatnonzero(seen) + low
-        codes = (np.cumsum(seen) - 1)[offset]
+        seen[codes] = True
+        distinct = np.flatnonzero(seen).astype(numbers.dtype) + numbers.dtype.type(low)
+        np.take(np.cumsum(seen) - 1, codes, out=codes, mode="clip")  # "raise" would copy
     else:
         distinct, codes = np.unique(numbers, return_inverse=True)
         codes = codes.reshape(-1)

@@ -102,7 +102,7 @@ class _Child:
         if self._late or status == -signal.SIGXCPU:
             raise RefusedError(
                 f"parsing took longer than {self._limits.seconds_for(self._fed):.0f} seconds",
-                hint="convert the file to N-Triples, or raise Limits.child_seconds",
+                hint="convert the file to N-Triples, or raise the limit child_seconds",
             )
         if status == guarded.REFUSED:
             raise RefusedError(**json.loads(report))
@@ -113,7 +113,7 @@ class _Child:
         if b"memory" in report.lower():
             return RefusedError(
                 f"parsing needs more than {self._limits.child_memory / 2**20:.0f} MiB",
-                hint="convert the file to N-Triples, or raise Limits.child_memory",
+                hint="convert the file to N-Triples, or raise the limit child_memory",
             )
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return RefusedError(

@@ -64,7 +64,7 @@ not read). A complete example, comments included:
     # negative = true                     # every event of this kind is a dislike
 
     [tables.movies]                       # rows describe nodes; one section per use of a file
-    file = "movies.csv"                   # name of the file; without it: movies.csv, .tsv, .parquet
+    file = "movies.csv"                   # name of the file; without it: movies.csv, .tsv, .parquet, ...
     nodes = "movie"
     id = "movie_id"
     columns.title = "title"               # feature or relation of this node type = column

@@ -8,6 +8,7 @@ are refused.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from .core_checks import check_core, source_of_node
 from .core_shapes import core_shapes
 from .errors import ParseError, ResourceError, SchemaError
 from .files import StrPath, naming
-from .guarded import Limits, RefusedError
+from .guarded import RefusedError
 from .problems import Problem
 from .quads import Quads
+from .reading import Reading
 from .report import Findings
 from .store import rdf_format
 
@@ -31,13 +33,16 @@ _RUNNABLE = ("sparql", "select", "ask", "construct", "js", "jsFunctionName", "SP
 _ACTIVE = frozenset(SH + name for name in _RUNNABLE) | {"http://www.w3.org/2002/07/owl#imports"}
 
 
-def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list[Problem]:
+def check_shapes(
+    quads: Quads, shapes: StrPath, *, engine: str = "auto", reading: Reading = Reading()
+) -> list[Problem]:
     """Hold statements against SHACL shapes (a Turtle, TriG or N-Triples file).
 
     Args:
         engine: "pyshacl" (everything of SHACL Core; needs the extra `shacl`), "core" (the constraints
             of `core_shapes`; a shape with another one is an error), or "auto": pyshacl up to
             `PYSHACL_LIMIT` triples where it is installed.
+        reading: limits and base IRI of the shapes file.
 
     Returns:
         problems of kind "shape", naming focus node, property and source file.
@@ -47,24 +52,25 @@ def check_shapes(quads: Quads, shapes: StrPath, *, engine: str = "auto") -> list
         SchemaError: the shapes would run code or fetch, or "core" does not know a constraint.
         ResourceError: "pyshacl" was asked for and is not installed.
     """
-    triples = read_shapes(shapes)
+    triples = read_shapes(shapes, reading)
     if engine == "auto":
         engine = "pyshacl" if len(quads) <= PYSHACL_LIMIT and _has_pyshacl() else "core"
     found = Findings()
     if engine == "pyshacl":
-        _check_with_pyshacl(quads, triples, found)
+        _check_with_pyshacl(quads, triples, found, str(shapes))
     else:
         check_core(quads, core_shapes(triples, str(shapes)), found)
     return list(found.problems())
 
 
-def read_shapes(path: StrPath) -> list[ox.Quad]:
+def read_shapes(path: StrPath, reading: Reading = Reading()) -> list[ox.Quad]:
     """The statements of a shapes file, without any that would run code or fetch."""
     rdf_format(path)
     syntax = FILE_SYNTAX[Path(path).suffix.lower()]
     try:
         with naming(path, "read"), Path(path).open("rb") as stream:
-            text = b"".join(sandbox.nquads(stream, syntax, Limits()))
+            pieces = sandbox.nquads(stream, syntax, reading.limits, reading.base_iri)
+            text = b"".join(pieces)
     except RefusedError as refused:
         place = f":{refused.line}:{refused.column}" if refused.line else ""
         raise ParseError(refused.message, where=f"{path}{place}", hint=refused.hint) from None
@@ -86,7 +92,7 @@ def _has_pyshacl() -> bool:
     return find_spec("pyshacl") is not None
 
 
-def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) -> None:
+def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings, source: str) -> None:
     try:
         import pyshacl
     except ImportError:
@@ -94,15 +100,7 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) ->
             "SHACL needs pyshacl", hint="install coldframe[shacl], or take the engine 'core'"
         ) from None
     data = _rdflib_graph(ox.parse("\n".join(quads.lines()), format=ox.RdfFormat.N_QUADS))
-    _, report, _ = pyshacl.validate(
-        data,
-        shacl_graph=_rdflib_graph(shapes),
-        advanced=False,
-        js=False,
-        meta_shacl=False,
-        do_owl_imports=False,
-        inference="none",
-    )
+    report = _report(pyshacl.validate, data, _rdflib_graph(shapes), source)
     from rdflib import URIRef
 
     for result in report.subjects(URIRef(SH + "focusNode")):
@@ -114,6 +112,34 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings) ->
         message = " ".join(str(value["resultMessage"]).split())
         where = source_of_node(quads, iri)
         found.add("shape", property, 1, [Problem("shape", iri, property, where, message)])
+
+
+def _report(validate: Callable[..., Any], data: Any, shapes: Any, source: str) -> Any:
+    """pyshacl's report as a graph; SchemaError where it cannot work with the shapes."""
+    try:
+        _, report, _ = validate(
+            data,
+            shacl_graph=shapes,
+            advanced=False,
+            js=False,
+            meta_shacl=False,
+            do_owl_imports=False,
+            inference="none",
+        )
+    except Exception as error:  # pyshacl, rdflib, re and decimal each raise kinds of their own
+        raise _unusable(error, source) from error
+    if isinstance(report, Exception):
+        raise _unusable(report, source) from report
+    return report
+
+
+def _unusable(error: Exception, source: str) -> SchemaError:
+    said = " ".join((str(getattr(error, "message", "")) or str(error)).split())
+    return SchemaError(
+        f"these shapes cannot be used: {said[:300] or type(error).__name__}",
+        where=source,
+        hint="correct the shape it speaks of, or take the engine 'core', which names it",
+    )
 
 
 def _rdflib_graph(quads: Any) -> Any:

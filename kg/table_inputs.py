@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,15 +14,19 @@ import pyarrow.parquet as pq
 
 from .errors import DataError, ParseError, SchemaError, nearest
 from .files import naming
+from .record_tables import SUFFIXES as RECORDS
+from .record_tables import read_record_table
 from .schema import Schema, TableMap
 from .vocabulary import TEXT
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
 _PACKED = (".gz", ".bz2", ".zst")
+_BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
+_DELIMITERS = (";", "\t", "|", ",")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's suffix says that it is a table (CSV and TSV may be compressed)."""
+    """Whether a file's suffix says that it is a table (all but Parquet may be compressed)."""
     return _suffix(path) in SUFFIXES
 
 
@@ -40,7 +45,7 @@ def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
             raise DataError(
                 f"{got} the table {name!r}",
                 where=", ".join(map(str, fitting[:3])) or f"{schema.source}:tables.{name}",
-                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet)'}",
+                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet, .jsonl, .yaml)'}",
             )
         out[name] = fitting[0]
     return out
@@ -63,9 +68,9 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
                 with pq.ParquetFile(path, memory_map=True) as file:
                     _expect(file.schema_arrow.names, wanted, key, str(path))
                     return file.read(columns=wanted, use_threads=False)
-            return _pick(_read_text(path, table), wanted, key, str(path))
-        except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
-            raise _unreadable(path, error) from None
+            return _pick(_read_text(path, table, wanted), wanted, key, str(path))
+        except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+            raise _unreadable(path, error, table) from None
 
 
 def read_all(path: Path, table: TableMap) -> pa.Table:
@@ -75,21 +80,41 @@ def read_all(path: Path, table: TableMap) -> pa.Table:
             if _suffix(path) == ".parquet":
                 return pq.read_table(path, use_threads=False)
             return _read_text(path, table)
-        except (pa.ArrowException, UnicodeDecodeError, LookupError) as error:
-            raise _unreadable(path, error) from None
+        except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+            raise _unreadable(path, error, table) from None
 
 
-def _unreadable(path: Path, error: Exception) -> ParseError:
+def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
+    """One error for what Arrow and the codecs raise; an error of the disk stays as it is."""
+    if isinstance(error, OSError) and error.errno:
+        return error
     row = re.search(r"Row #(\d+)", str(error))
+    where = f"{path}:{row[1]}" if row else str(path)
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return ParseError(first, where=f"{path}:{row[1]}" if row else str(path))
+    hint = ""
+    if isinstance(error, OSError):
+        first, hint = f"damaged: {first}", "unpack it with its own tool to see what is left of it"
+    elif "straddl" in first:
+        first = f"a row takes more than {_BLOCK:,} bytes"
+        hint = "is a quote left open? quote = false in its section takes quotes as they are"
+    elif re.search(r"Expected \d+ columns", first):
+        hint = "is a quote left open, or a cell with the delimiter not quoted?"
+    elif isinstance(error, UnicodeError) or "UTF8" in first:
+        first = f"not {table.encoding} text: {first}"
+        hint = f'say encoding = "latin-1" (or what it is) in [tables.{table.name}]'
+    return ParseError(first, where=where, hint=hint)
 
 
-def _read_text(path: Path, table: TableMap) -> pa.Table:
-    """CSV or TSV with every column as text."""
+def _read_text(path: Path, table: TableMap, wanted: Iterable[str] | None = None) -> pa.Table:
+    """CSV, TSV or records with every column as text; of records only those that are wanted."""
+    if _suffix(path) in RECORDS:
+        return read_record_table(path, _suffix(path), wanted)
     delimiter = table.delimiter or ("\t" if _suffix(path) == ".tsv" else ",")
     codecs.lookup(table.encoding)
-    header = list(table.header) or _header(path, delimiter, table)
+    names, alone = _header(path, delimiter, table)
+    header = list(table.header) or names
+    if alone and not table.header:
+        return pa.table({name: pa.array([], TEXT) for name in header})
     return pacsv.read_csv(
         pa.input_stream(str(path), compression="detect"),
         pacsv.ReadOptions(
@@ -97,7 +122,7 @@ def _read_text(path: Path, table: TableMap) -> pa.Table:
             column_names=header,
             skip_rows=0 if table.header else 1,
             encoding=table.encoding,
-            block_size=1 << 23,
+            block_size=_BLOCK,
         ),
         pacsv.ParseOptions(
             delimiter=delimiter,
@@ -108,19 +133,31 @@ def _read_text(path: Path, table: TableMap) -> pa.Table:
     )
 
 
-def _header(path: Path, delimiter: str, table: TableMap) -> list[str]:
-    """The names in the first line."""
+def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], bool]:
+    """The names in the first line, and whether nothing follows it; none if the schema has them."""
+    if table.header:
+        return [], False
     with pa.input_stream(str(path), compression="detect") as source:
         head = source.read(1 << 20)
-    line = head.split(b"\n", 1)[0].removeprefix(b"\xef\xbb\xbf").decode(table.encoding)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and table.encoding == "utf-8":
+        hint = f'say encoding = "utf-16" in [tables.{table.name}]'
+        raise ParseError("not utf-8 text but UTF-16", where=str(path), hint=hint)
+    # What is no text is told of by the reader, which knows its line.
+    decoder = codecs.getincrementaldecoder(table.encoding)(errors="replace")
+    text = decoder.decode(head).removeprefix("\ufeff")
+    line, *rest = re.split("\r\n|\r|\n", text, maxsplit=1)
     if not line.strip():
         raise ParseError("the table is empty", where=str(path), hint="its first line names columns")
-    parts = line.rstrip("\r").split(delimiter)
-    names = [part.strip().strip('"') if table.quote else part.strip() for part in parts]
+    parts = line.split(delimiter)
+    if table.quote:
+        parts = next(csv.reader([line], delimiter=delimiter))
+        if line.count('"') % 2:
+            raise ParseError("a column's name is quoted over lines", where=f"{path}:1")
+    names = [part.strip() for part in parts]
     for name in names:
         if names.count(name) > 1:
             raise ParseError(f"column {name!r} stands twice", where=f"{path}:1")
-    return names
+    return names, not rest
 
 
 def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:
@@ -132,9 +169,11 @@ def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -
     there = list(names)
     for name in wanted:
         if name not in there:
-            raise SchemaError(
-                f"{key} needs the column {name!r}", where=place, hint=nearest(name, there)
-            )
+            hint = nearest(name, there)
+            sign = next((sign for sign in _DELIMITERS if sign in "".join(there)), "")
+            if sign and len(there) == 1:
+                hint = f"its only column is {there[0]!r}: say delimiter = {sign!r} in its section"
+            raise SchemaError(f"{key} needs the column {name!r}", where=place, hint=hint)
 
 
 def _fits(path: Path, name: str, table: TableMap) -> bool:

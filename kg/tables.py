@@ -24,9 +24,11 @@ from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
 from .table_inputs import Sources, place, read_columns
+from .table_rows import empty_rows, repeated_ids
 from .vocabulary import TEXT, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
+VALUE_ROLES = ("rating", "time", "split")
 
 
 def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
@@ -76,7 +78,8 @@ class _EventRows:
     event: str
     user: Reference
     item: Reference
-    table: pa.Table
+    values: pa.Table
+    n_rows: int
     map: TableMap
     place: str
 
@@ -101,7 +104,7 @@ class _Reading:
     edges: list[_Edges] = field(default_factory=list)
     events: list[_EventRows] = field(default_factory=list)
     features: list[_FeatureCells] = field(default_factory=list)
-    described: dict[str, list[pa.Array]] = field(default_factory=dict)
+    described: dict[str, list[tuple[str, pa.Array]]] = field(default_factory=dict)
     places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
 
     def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
@@ -114,7 +117,10 @@ class _Reading:
             event = self.schema.events[table.target]
             user = self.refer(data, table, "user", (self.schema.user_type,), where)
             item = self.refer(data, table, "item", (self.schema.item_type,), where)
-            self.events.append(_EventRows(event.name, user, item, data, table, where))
+            kept = [table.columns[role].name for role in table.columns if role in VALUE_ROLES]
+            values = data.select(dict.fromkeys(kept))
+            n = len(data)
+            self.events.append(_EventRows(event.name, user, item, values, n, table, where))
         elif table.target:
             self.read_edges(self.schema.relations[table.target], data, table, where)
         else:
@@ -123,8 +129,11 @@ class _Reading:
     def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
         node_type = self.schema.nodes[table.target]
         ids = self.refer(data, table, "id", (node_type.name,), where)
-        self.described.setdefault(node_type.name, []).append(ids.iris)
+        self.described.setdefault(node_type.name, []).append((where, ids.iris))
         features = {feature.name: feature for feature in node_type.features}
+        empty_rows(self.findings, "missing-id", ids, len(data), where)
+        if set(table.columns) & set(features):
+            repeated_ids(self.findings, ids, where)
         for part, column in table.columns.items():
             if part in features:
                 cell = _FeatureCells(node_type.name, features[part], ids, column, data, where)
@@ -137,6 +146,8 @@ class _Reading:
     def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
+        for end in (source, target):
+            empty_rows(self.findings, "missing-end", end, len(data), where)
         self.edges.append(_Edges(relation.name, source, target, len(data)))
 
     def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
@@ -165,7 +176,9 @@ class _Reading:
         bad = ref.cells.distinct.filter(ref.iris.is_null()).to_pylist()
         message = "makes no IRI: left out"
         problems = [
-            Problem("bad-id", str(value), column.name, where, message) for value in bad if value
+            Problem("bad-id", str(value), column.name, where, message)
+            for value in bad
+            if value and value.strip()
         ]
         self.findings.add("bad-id", column.name, len(problems), problems)
         return ref
@@ -191,10 +204,11 @@ class _Reading:
         """Nodes that are spoken of but have no row in the table of their type."""
         kind = "undescribed"
         for name, parts in self.described.items():
-            known = pa.chunked_array([part.cast(TEXT) for part in parts], TEXT)
+            known = pa.chunked_array([iris.cast(TEXT) for _, iris in parts], TEXT)
+            where = ", ".join(dict.fromkeys(place for place, _ in parts))
             missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
             message = f"this {name} has no row of its own"
-            listed = [Problem(kind, iri, name, "", message) for iri in missing[:100].to_pylist()]
+            listed = [Problem(kind, iri, name, where, message) for iri in missing[:100].to_pylist()]
             self.findings.add(kind, name, len(missing), listed)
 
     def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
@@ -246,15 +260,15 @@ class _Reading:
                     builder.add_edges(key, source[keep], target[keep])
 
     def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
-        n = len(rows.table)
+        n = rows.n_rows
         event = self.schema.events[rows.event]
         user = self.node_of_row(builder, rows.user, self.schema.user_type, n)
         item = self.node_of_row(builder, rows.item, self.schema.item_type, n)
         keep = (user >= 0) & (item >= 0)
         self.dropped("missing-end", event, rows, ~keep, "the user or the item is missing")
         columns = {
-            role: flat(rows.table[rows.map.columns[role].name])
-            for role in ("rating", "time", "split")
+            role: flat(rows.values[rows.map.columns[role].name])
+            for role in VALUE_ROLES
             if role in rows.map.columns
         }
         number = {}

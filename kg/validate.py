@@ -6,15 +6,19 @@ faults (below), and leaks (`leaks`). Everything is vectorised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from .finding_places import Places
 from .graph import Graph
 from .leaks import find_leaks
 from .problems import Problem
 from .quads import Quads
-from .report import Findings
+from .report import LISTED_PER_KIND, Findings
 from .schema import Schema
 from .schema_checks import check_statements
+from .vocabulary import IntArray
 
 
 def check(graph: Graph, schema: Schema | None, quads: Quads | None = None) -> list[Problem]:
@@ -29,17 +33,18 @@ def check(graph: Graph, schema: Schema | None, quads: Quads | None = None) -> li
             no finding names a source file.
     """
     found = Findings()
+    places = Places(schema, quads)
     if schema is not None and quads is not None:
         check_statements(quads, schema, found)
-    _isolated_items(graph, found)
-    _duplicate_events(graph, found)
-    _same_text(graph, found)
-    _users_that_are_items(graph, found)
-    find_leaks(graph, schema, quads, found)
+    _isolated_items(graph, places, found)
+    _duplicate_events(graph, places, found)
+    _same_text(graph, places, found)
+    _users_that_are_items(graph, places, found)
+    find_leaks(graph, places, found)
     return list(found.problems())
 
 
-def _isolated_items(graph: Graph, found: Findings) -> None:
+def _isolated_items(graph: Graph, places: Places, found: Findings) -> None:
     known = np.zeros(graph.n_items, bool)
     known[graph.interactions.item] = True
     for (source, _, target), edges in graph.edges.items():
@@ -49,21 +54,12 @@ def _isolated_items(graph: Graph, found: Findings) -> None:
     if graph.items.texts:
         known |= np.array([bool(text) for text in graph.items.documents], bool)
     lost = np.flatnonzero(~known)
-    names = graph.items.vocabulary
-    found.add(
-        "isolated-item",
-        "",
-        len(lost),
-        [
-            Problem(
-                "isolated-item", names[int(i)], "", "", "has no edge, no text and no interaction"
-            )
-            for i in lost[: found.room("isolated-item", "")]
-        ],
-    )
+    property = places.typing(graph.item_type)
+    message = "has no edge, no text and no interaction"
+    _items(graph, places, found, "isolated-item", property, lost, lambda _: message)
 
 
-def _duplicate_events(graph: Graph, found: Findings) -> None:
+def _duplicate_events(graph: Graph, places: Places, found: Findings) -> None:
     events = graph.interactions
     if not len(events):
         return
@@ -71,54 +67,60 @@ def _duplicate_events(graph: Graph, found: Findings) -> None:
     order = np.lexsort(keys)
     same = (np.diff(keys[:, order]) == 0).all(axis=0)
     again = order[1:][same]
-    users, items = graph.users.vocabulary, graph.items.vocabulary
-    found.add(
-        "duplicate-event",
-        "",
-        len(again),
-        [
-            Problem(
-                "duplicate-event",
-                users[int(events.user[row])],
-                "",
-                "",
-                f"more than one event with {items[int(events.item[row])]} at the same time",
-            )
-            for row in again[: found.room("duplicate-event", "")]
-        ],
-    )
+    kind = "duplicate-event"
+    for row in again[:LISTED_PER_KIND]:
+        user = graph.users.vocabulary[int(events.user[row])]
+        item = graph.items.vocabulary[int(events.item[row])]
+        property, where, node = places.event(user, item)
+        message = f"more than one event with {item} at the same time"
+        message += f", such as {node}" if node else ""
+        found.add(kind, property, 1, [Problem(kind, user, property, where, message)])
+    found.add(kind, "", max(0, len(again) - LISTED_PER_KIND), [])
 
 
-def _same_text(graph: Graph, found: Findings) -> None:
+def _same_text(graph: Graph, places: Places, found: Findings) -> None:
     if not graph.items.texts:
         return
     texts = np.array(graph.items.documents, object)
     order = np.argsort(texts, kind="stable")
     ordered = texts[order]
-    same = (ordered[1:] == ordered[:-1]) & (ordered[1:] != "")
+    same = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != ""))
     names = graph.items.vocabulary
-    found.add(
+    _items(
+        graph,
+        places,
+        found,
         "same-text",
-        "",
-        int(same.sum()),
-        [
-            Problem(
-                "same-text",
-                names[int(order[k + 1])],
-                "",
-                "",
-                f"reads exactly like {names[int(order[k])]}: one item twice?",
-            )
-            for k in np.flatnonzero(same)[: found.room("same-text", "")]
-        ],
+        places.texts(graph.item_type),
+        order[same + 1],
+        lambda k: f"reads exactly like {names[int(order[same[k]])]}: one item twice?",
     )
 
 
-def _users_that_are_items(graph: Graph, found: Findings) -> None:
+def _users_that_are_items(graph: Graph, places: Places, found: Findings) -> None:
     if graph.user_type == graph.item_type or graph.user_type not in graph.nodes:
         return
-    both = sorted(set(graph.users.vocabulary) & set(graph.items.vocabulary))
+    users = set(graph.users.vocabulary)
+    both = np.array([k for k, iri in enumerate(graph.items.vocabulary) if iri in users], np.int64)
     message = f"is both {graph.user_type} and {graph.item_type}"
-    found.add(
-        "type-clash", "", len(both), [Problem("type-clash", iri, "", "", message) for iri in both]
-    )
+    property = places.typing(graph.item_type)
+    _items(graph, places, found, "type-clash", property, both, lambda _: message)
+
+
+def _items(
+    graph: Graph,
+    places: Places,
+    found: Findings,
+    kind: str,
+    property: str,
+    items: IntArray,
+    message: Callable[[int], str],
+) -> None:
+    """One finding per item; `message` takes its position among `items`."""
+    iris = graph.items.vocabulary.take(items[: found.room(kind, property)])
+    where = places.nodes(graph.item_type, iris)
+    listed = [
+        Problem(kind, iri, property, place, message(k))
+        for k, (iri, place) in enumerate(zip(iris, where, strict=True))
+    ]
+    found.add(kind, property, len(items), listed)

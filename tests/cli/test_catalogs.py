@@ -209,3 +209,30 @@ def test_a_data_set_names_the_files_it_was_read_from(tmp_path):
     inputs = {path: digest for path, digest, _ in manifest(tmp_path / "catalog")["inputs"]}
     read = [folder / "train.txt", folder / "kg_final.txt"]
     assert inputs == {str(path): sha256(path) for path in read}
+
+
+def test_limits_and_base_of_the_reader_come_from_flags(tmp_path):
+    schema, deep = tmp_path / "schema.toml", tmp_path / "deep.ttl"
+    schema.write_text('[nodes.item]\nclass = "ex:Thing"\n[prefixes]\nex = "https://e.org/"\n')
+    deep.write_text(f'<a> a <Thing> ; <said> "{"x" * 5000}" .')
+    words = ["ingest", str(deep), "--schema", str(schema), "--out", str(tmp_path / "c"), "--json"]
+    refused = RUNNER.invoke(cli.app, words)
+    assert refused.exit_code == 3
+    assert "--base-iri" in json.loads(refused.stdout)["error"]["hint"]
+    words += ["--base-iri", "https://e.org/"]
+    short = RUNNER.invoke(cli.app, [*words, "--limit", "statement_bytes=4K"])
+    assert short.exit_code == 3
+    assert "statement_bytes" in json.loads(short.stdout)["error"]["hint"]
+    assert run(*words, "--limit", "statement_bytes=8K")["nodes"]["item"] == 1
+    (tmp_path / "shapes.ttl").write_text("<a> a <b> .")
+    for flags in (["--limit", "nestin=3"], ["--limit", "nesting=0"], ["--base-iri", "no iri"]):
+        assert RUNNER.invoke(cli.app, [*words[:-3], *flags]).exit_code == 2
+        assert RUNNER.invoke(cli.app, ["check", str(tmp_path / "c"), *flags]).exit_code == 2
+
+
+def test_a_query_has_a_hard_time_limit(generated):
+    _, catalog = generated
+    cross = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
+    done = RUNNER.invoke(cli.app, ["sparql", str(catalog), cross, "--timeout", "1", "--json"])
+    assert done.exit_code == 5
+    assert "longer than 1 seconds" in json.loads(done.stdout)["error"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
+from typer.testing import CliRunner
 
+from coldframe import cli
+from coldframe.kg.catalog import Catalog
 from coldframe.kg.catalog_store import CatalogStore
 from coldframe.kg.endpoint import EndpointConfig, EndpointStore
 from coldframe.kg.errors import DataError, ParseError, ResourceError, StateError, UsageError
@@ -215,3 +219,43 @@ def test_a_closed_store_says_so(store: Store) -> None:
     store.close()
     with pytest.raises(StateError, match="closed"):
         store.count()
+
+
+def test_an_endpoint_is_read_whole_into_a_catalog(server: str, tmp_path: Path) -> None:
+    store = EndpointStore(f"{server}/query", f"{server}/update")
+    store._update("CLEAR ALL")
+    kind = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+    thing = [f"<urn:t:{k}> <{kind}> <urn:t:Thing> .\n" for k in range(30)]
+    store.add("".join(thing).encode())
+    store.add(b'<urn:t:1> <urn:t:name> "one" .\n', GRAPH)
+    schema = tmp_path / "schema.toml"
+    schema.write_text(
+        '[nodes.item]\nclass = "<urn:t:Thing>"\ntext.name = "<urn:t:name>"\n', "utf-8"
+    )
+    words = ["ingest", "--endpoint", f"{server}/query", "--endpoint-page", "7"]
+    words += ["--schema", str(schema), "--out", str(tmp_path / "catalog"), "--json"]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["nodes"]["item"] == 30
+    catalog = Catalog.open(tmp_path / "catalog")
+    quads = catalog.quads()
+    assert quads is not None
+    assert (len(quads), quads.sources[0].path) == (31, f"{server}/query")
+    assert (
+        catalog.graph.items.texts["name"][catalog.graph.items.vocabulary.find("urn:t:1")] == "one"
+    )
+
+
+def test_an_endpoint_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.toml"
+    schema.write_text('[nodes.item]\nclass = "<urn:t:Thing>"\n', "utf-8")
+    words = ["ingest", "--schema", str(schema), "--out", str(tmp_path / "catalog"), "--json"]
+    with socket.socket() as taken:  # bound, but not listening
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/query"
+        done = CliRunner().invoke(cli.app, [*words, "--endpoint", url])
+    assert done.exit_code == 5
+    assert json.loads(done.stdout)["error"]["where"] == url
+    assert CliRunner().invoke(cli.app, [*words, "--endpoint", "ftp://x"]).exit_code == 2
+    assert CliRunner().invoke(cli.app, words).exit_code == 2
+    assert not (tmp_path / "catalog").exists()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from coldframe.datasets import dbpedia, titles
 from coldframe.datasets.facts import Facts, merge_inverses
 from coldframe.datasets.raw_files import locate, read_bytes, read_columns, read_records
-from coldframe.datasets.registry import DATASETS, load_dataset, options_of
+from coldframe.datasets.registry import ALIASES, DATASETS, load_dataset, options_of
 from coldframe.datasets.titles import decade_of, people, readable_title, year_of
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, UsageError
 from coldframe.kg.graph import Graph
@@ -219,8 +219,8 @@ class TestRetail:
         [
             ("a: [", "not YAML"),
             ("a: 1", "expected a list"),
-            ("- {id: a}", "product 1"),
-            ("- {id: a, name: [1, 2]}", "product 1: name"),
+            ("- {id: a}", "record 1"),
+            ("- {id: a, name: [1, 2]}", "record 1: name"),
             ("- !!python/object/apply:os.getcwd []", "not YAML"),
         ],
     )
@@ -231,6 +231,13 @@ class TestRetail:
 
 
 class TestRegistry:
+    def test_a_folders_name_is_an_alias_and_no_second_entry(self, tmp_path: Path) -> None:
+        folder = write(tmp_path, products__yaml="- {id: a, name: Cup}\n")
+        both = [load_dataset(name, folder)[0] for name in ("retail", "retail-catalog")]
+        assert both[0]["products"].equals(both[1]["products"])
+        assert set(ALIASES.values()) <= set(DATASETS)
+        assert not set(ALIASES) & set(DATASETS)
+
     def test_wrong_names(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="did you mean 'movielens-1m'"):
             load_dataset("movielens1m", tmp_path)

@@ -11,7 +11,15 @@ import pyoxigraph as ox
 import pytest
 
 from coldframe.kg.catalog_store import CatalogStore, filled, pending
-from coldframe.kg.errors import DataError, IntegrityError, LockedError, ParseError, StateError
+from coldframe.kg.errors import (
+    DataError,
+    IntegrityError,
+    LockedError,
+    ParseError,
+    ResourceError,
+    StateError,
+    UsageError,
+)
 
 EX = "https://example.org/"
 GRAPH = "urn:coldframe:run:r:round:1"
@@ -125,3 +133,31 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with opened(tmp_path) as store, pytest.raises(IntegrityError, match="damaged"):
         store.count()
     assert not (tmp_path / ".coldframe.lock").exists()
+
+
+ENDLESS = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
+
+
+def test_a_query_that_takes_too_long_is_ended_and_the_store_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        with pytest.raises(ResourceError, match=r"longer than 1\.5 seconds"):
+            store.select_within(ENDLESS, 1.5)
+        store.add(LINE, GRAPH)
+        found = store.select_within("SELECT ?a ?said { GRAPH ?g { ?a ?p ?said } }")
+        assert found.to_pylist() == [{"a": f"{EX}a", "said": "said"}]
+        assert store.count() == 300
+
+
+def test_a_limited_query_answers_like_any_other(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        for query in ("SELECT ?s ?o { ?s ?p ?o } ORDER BY ?s", "SELECT ?s { ?s ?p 'none' }"):
+            assert store.select_within(query).equals(store.select(query))
+        for wrong, message in (
+            ("SELECT", "not a SPARQL query"),
+            ("ASK {}", "only SELECT"),
+            ("SELECT * { SERVICE <http://x.org/> {} }", "SERVICE is refused"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                store.select_within(wrong)
+    with pytest.raises(StateError, match="closed"):
+        store.select_within("SELECT * {}")

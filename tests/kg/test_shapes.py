@@ -191,3 +191,53 @@ def test_shapes_within_property_shapes_are_never_passed_over(tmp_path: Path) -> 
     shapes.write_text(f"{PREFIXES} ex:S sh:targetClass ex:T ; {inner} .")
     with pytest.raises(SchemaError, match="within a property shape"):
         check_shapes(quads(tmp_path, "ex:a a ex:T ."), shapes, engine="core")
+
+
+WRONG = [
+    ('sh:path ex:title ; sh:pattern "["', "pattern"),
+    ('sh:path ex:title ; sh:minCount "x"', "minCount"),
+    ("sh:path ex:title ; sh:maxCount 1.5", "maxCount"),
+    ('sh:path ex:title ; sh:minLength "long"', "minLength"),
+    ("sh:path ex:title ; sh:nodeKind ex:Odd", "nodeKind"),
+    ("sh:path ex:title ; sh:in 3", "sh:in"),
+    ("sh:minCount 1", "sh:path"),
+    ('sh:path "title" ; sh:minCount 1', "sh:path"),
+    ('sh:path ex:title ; sh:datatype "x"', "datatype"),
+    ('sh:path ex:title ; sh:minInclusive "x"', "minInclusive"),
+    ('sh:path ex:title ; sh:pattern "a" ; sh:flags "q"', "flags"),
+]
+
+
+def with_constraint(tmp_path: Path, constraint: str) -> tuple[Quads, Path]:
+    text = (
+        f"{PREFIXES} ex:S a sh:NodeShape ; sh:targetClass ex:Item ; sh:property [ {constraint} ] ."
+    )
+    return quads(tmp_path, 'ex:a a ex:Item ; ex:title "t" .'), shapes(tmp_path, text)
+
+
+@pytest.mark.parametrize(("constraint", "message"), WRONG)
+def test_wrong_values_are_one_clear_error(tmp_path: Path, constraint: str, message: str) -> None:
+    data, path = with_constraint(tmp_path, constraint)
+    with pytest.raises(SchemaError, match=message) as caught:
+        check_shapes(data, path, engine="core")
+    assert str(caught.value.where).startswith(str(path))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("constraint", [WRONG[k][0] for k in (0, 1, 2, 3, 6, 7)])
+def test_errors_of_pyshacl_are_one_clear_error(tmp_path: Path, constraint: str) -> None:
+    pytest.importorskip("pyshacl")
+    data, path = with_constraint(tmp_path, constraint)
+    with pytest.raises(SchemaError, match="cannot be used") as caught:
+        check_shapes(data, path, engine="pyshacl")
+    assert str(caught.value.where) == str(path)
+    assert caught.value.hint
+
+
+def test_a_list_that_never_ends_is_refused(tmp_path: Path) -> None:
+    text = f"""{PREFIXES} @prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
+    ex:S sh:targetClass ex:Item ; sh:property [ sh:path ex:title ; sh:in _:l ] .
+    _:l rdf:first "a" ; rdf:rest _:l ."""
+    with pytest.raises(SchemaError, match="not a list that ends") as caught:
+        check_shapes(quads(tmp_path, "ex:a a ex:Item ."), shapes(tmp_path, text), engine="core")
+    assert "example.org/S" in str(caught.value.where)

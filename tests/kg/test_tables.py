@@ -165,7 +165,7 @@ def test_dictionaries_lists_and_large_integers() -> None:
     graph, report = graph_from_tables({"x": pa.table({"id": ids, "r": lists})}, schema)
     assert list(graph.nodes["a"].vocabulary) == [f"urn:a:{n}" for n in (2**62, 5, 6)]
     assert graph.edges["a", "r", "a"].index.tolist() == [[0, 0], [1, 2]]
-    assert report.totals == {("undescribed", "a"): 1}
+    assert report.totals == {("undescribed", "a"): 1, ("missing-id", "a"): 1}
     coded = pa.table({"id": pa.array(["b", "b"]).dictionary_encode(), "r": ["b", None]})
     graph, _ = graph_from_tables({"x": coded}, schema)
     assert graph.edges["a", "r", "a"].index.tolist() == [[0], [0]]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
@@ -14,7 +15,8 @@ from coldframe.kg.leaks import rank_correlation
 from coldframe.kg.mapping import graph_from_quads
 from coldframe.kg.problems import Problem
 from coldframe.kg.reader import read_quads
-from coldframe.kg.schema import Schema
+from coldframe.kg.schema import RDF_TYPE, Schema
+from coldframe.kg.tables import graph_from_tables
 from coldframe.kg.validate import check
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -106,6 +108,63 @@ def test_planted_faults_of_statements(
 def test_a_general_property_may_be_used_elsewhere(tmp_path: Path) -> None:
     elsewhere = "".join(f'ex:x{k} a ex:Other ; ex:tag "t" ; ex:maker ex:y .\n' for k in range(9))
     assert problems(tmp_path, elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "iri", "property"),
+    [
+        ("ex:lost a ex:Item .", "isolated-item", "lost", RDF_TYPE),
+        (
+            "ex:r2 a ex:Rating ; ex:by ex:u1 ; ex:of ex:i1 ; ex:stars 4 .",
+            "duplicate-event",
+            "u1",
+            EX + "of",
+        ),
+        ('ex:i3 a ex:Item ; ex:title "two" ; ex:tag ex:t .', "same-text", "i3", EX + "title"),
+        ("ex:u2 a ex:User , ex:Item ; ex:tag ex:t .", "type-clash", "u2", RDF_TYPE),
+    ],
+)
+def test_faults_of_the_graph_name_property_and_file(
+    tmp_path: Path, more: str, kind: str, iri: str, property: str
+) -> None:
+    (found,) = (each for each in problems(tmp_path, more) if each.kind == kind)
+    assert (found.iri, found.property) == (EX + iri, property)
+    assert found.where == str(tmp_path / "more.ttl")
+    assert kind != "duplicate-event" or f"{EX}r2" in found.message
+
+
+def test_leaks_name_a_node_too(tmp_path: Path) -> None:
+    lines = [f"ex:j{k} a ex:Item ; ex:tag ex:t{k} . ex:t{k} ex:marks ex:j{k} ." for k in range(30)]
+    (tmp_path / "clean.ttl").write_text(CLEAN)
+    (tmp_path / "more.ttl").write_text("@prefix ex: <https://example.org/> .\n" + "\n".join(lines))
+    more = '[relations.marks]\nproperty = "ex:marks"\nfrom = "tag"\nto = "item"\n'
+    schema, quads = Schema.loads(SCHEMA.text + more), read_quads(tmp_path)
+    graph, _ = graph_from_quads(quads, schema)
+    (leak,) = (one for one in check(graph, schema, quads) if one.kind == "inverse-leak")
+    assert (leak.iri, leak.property) == (EX + "t0", "marks")
+    assert leak.where == str(tmp_path / "more.ttl")
+
+
+def test_faults_of_tables_name_column_and_file() -> None:
+    text = SCHEMA.text.replace('class = "ex:Item"', 'class = "ex:Item"\niri = "ex:{}"')
+    text = text.replace('class = "ex:User"', 'class = "ex:User"\niri = "ex:{}"')
+    schema = Schema.loads(
+        text + '[tables.items]\nfile = "things.csv"\nnodes = "item"\nid = "id"\n'
+        'columns = { title = "title", price = "price" }\n'
+        '[tables.stars]\nevents = "rating"\ncolumns = { user = "u", item = "i", rating = "r" }\n'
+    )
+    tables = {
+        "items": pa.table({"id": list("abcd"), "title": ["x", "x", "y", ""], "price": [None] * 4}),
+        "stars": pa.table({"u": ["p", "p"], "i": ["c", "c"], "r": [5, 4]}),
+    }
+    graph, _ = graph_from_tables(tables, schema)
+    found = {one.kind: one for one in check(graph, schema)}
+    places = {kind: (one.iri, one.property, one.where) for kind, one in found.items()}
+    assert places == {
+        "same-text": (EX + "b", "title", "things.csv"),
+        "isolated-item": (EX + "d", "id", "things.csv"),
+        "duplicate-event": (EX + "p", "rating", "stars"),
+    }
 
 
 def test_repeated_statements_are_counted(tmp_path: Path) -> None:

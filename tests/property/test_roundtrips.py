@@ -210,6 +210,32 @@ def test_rdf_to_heterodata_to_rdf_is_the_same_set(
     assert second.content_hash == first.content_hash
 
 
+@pytest.mark.R(11)
+@QUICK
+@given(found=tables, seed=st.integers(0, 2**32), blank=st.booleans())
+def test_event_nodes_of_others_keep_their_iris(
+    found: dict[str, pa.Table], seed: int, blank: bool
+) -> None:
+    schema = Schema.loads(
+        SCHEMA.replace("ex:of/ex:thing", "ex:thing")
+    )  # inner nodes are minted anew
+    minted = as_rdf(built(found, schema), schema)
+    nodes = sorted({line.split(" ", 1)[0] for line in minted.lines() if ":event:" in line})
+    order = np.random.default_rng(seed).permutation(len(nodes))
+    start = "<urn:coldframe:bnode:0123456789abcdef:" if blank else "<https://example.org/said/"
+    names = {node: f"{start}{k}>" for node, k in zip(nodes, order, strict=True)}
+    lines = [line.split(" ", 1) for line in minted.lines()]
+    text = "".join(f"{names.get(s, s)} {rest}\n" for s, rest in lines)
+    first = read_quads(text.encode(), syntax="nquads")
+    graph = graph_from_quads(first, schema)[0]
+    second = as_rdf(from_hetero(to_hetero(graph)), schema)
+    assert set(second.lines()) == set(first.lines())
+    some = np.random.default_rng(seed).random(len(graph.interactions)) < 0.5
+    halves = [graph.interactions.select(rows) for rows in (some, ~some)]
+    joined = graph.with_interactions(halves[0].concat(halves[1]))
+    assert set(as_rdf(joined, schema).lines()) == set(first.lines())
+
+
 def canonical(graph: Graph) -> dict[str, Any]:
     """A graph by identifiers alone, whatever the order of its nodes."""
     names = {kind: list(each.vocabulary) for kind, each in graph.nodes.items()}

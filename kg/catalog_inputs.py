@@ -1,0 +1,64 @@
+"""What stands among the inputs of a catalog: RDF, tables and schemas."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .quads import Quads
+from .table_inputs import SUFFIXES as TABLE_SUFFIXES
+from .table_inputs import is_table
+
+_log = logging.getLogger(__name__)
+
+
+def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
+    """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files.
+
+    Raises:
+        DataError: a folder without RDF and tables.
+    """
+    from .archives import SUFFIXES as RDF_SUFFIXES
+    from .archives import is_rdf_in
+
+    rdf: list[str | Path] = []
+    tables: list[Path] = []
+    schemas: list[Path] = []
+    for path in paths:
+        here = Path(path)
+        if not here.is_dir():
+            if is_table(here):
+                tables.append(here)
+            else:
+                rdf.append(path)
+            continue
+        inside = sorted(child for child in here.rglob("*") if child.is_file())
+        here_tables = [child for child in inside if is_table(child)]
+        tables += here_tables
+        schemas += [child for child in inside if child.name == "schema.toml"]
+        if any(is_rdf_in(here, child) for child in inside):
+            rdf.append(path)
+        elif not here_tables:
+            raise DataError(
+                "no RDF files and no tables in this folder",
+                where=str(path),
+                hint=f"looked for {' '.join([*RDF_SUFFIXES, '.zip', *TABLE_SUFFIXES])}, also packed",
+            )
+    return rdf, tables, schemas
+
+
+def leave_out(tables: Iterable[Path]) -> None:
+    """Say which tables are not read."""
+    for path in tables:
+        _log.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
+
+
+def said(source: Any) -> str:
+    """What to call the source in an error."""
+    if isinstance(source, Quads):
+        return ", ".join(one.path for one in source.sources)
+    paths = [source] if isinstance(source, str | Path) else source
+    return ", ".join(map(str, paths)) if isinstance(paths, list) else type(source).__name__

@@ -1,0 +1,51 @@
+"""Rows of tables that name no node, or name one again: findings, so that nothing is lost unsaid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+
+from .problems import Problem
+from .references import Reference
+from .report import Findings
+
+_LEFT_OUT = {
+    "missing-id": "the row has no id: left out",
+    "missing-end": "an end of the edge is missing: left out",
+}
+
+
+def empty_rows(findings: Findings, kind: str, ref: Reference, n_rows: int, where: str) -> None:
+    """Rows whose cell in a column that must name a node is empty.
+
+    Args:
+        kind: a key of `_LEFT_OUT`.
+        where: the table's name or file.
+    """
+    empty = np.asarray(pc.equal(pc.utf8_trim_whitespace(ref.cells.distinct), ""), bool)
+    if ref.cells.whole and not empty.any():
+        return
+    code = ref.by_row(n_rows)
+    lost = np.flatnonzero((code < 0) | np.r_[empty, True][code])
+    name = ref.types[0]
+    listed = [
+        Problem(kind, "", name, f"{where}:row {row + 1}", _LEFT_OUT[kind])
+        for row in lost[: findings.room(kind, name)]
+    ]
+    findings.add(kind, name, len(lost), listed)
+
+
+def repeated_ids(findings: Findings, ids: Reference, where: str) -> None:
+    """Ids that stand in several rows of one table; the place is that of the last one."""
+    code = ids.cells.code
+    if len(code) == len(ids.iris):
+        return
+    several = np.flatnonzero(np.bincount(code, minlength=len(ids.iris)) > 1)
+    several = several[np.asarray(ids.iris.is_valid(), bool)[several]]
+    kind, name, listed = "repeated-id", ids.types[0], []
+    for one in several[: findings.room(kind, name)]:
+        row = ids.cells.row[np.flatnonzero(code == one)[-1]]
+        message = "several rows have this id: they are taken together"
+        place = f"{where}:row {row + 1}"
+        listed.append(Problem(kind, ids.iris[int(one)].as_py(), name, place, message))
+    findings.add(kind, name, len(several), listed)
