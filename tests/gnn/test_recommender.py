@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -313,3 +315,15 @@ def test_explains_a_score_by_parts_paths_and_texts(planted_model: Recommender) -
     names = {planted_model.graph.items.vocabulary[int(i)] for i in liked}
     assert {text.item for text in found.texts} <= names
     assert json.loads(json.dumps(found.as_dict()))["item"] == item
+
+
+def test_a_model_that_nobody_holds_is_gone_at_once(loaded: Callable[[], Recommender]) -> None:
+    """In a cycle it would wait for the collector, which counts objects and not their gigabytes."""
+    model = loaded().retrain()
+    gone = weakref.ref(model.scorer)
+    gc.disable()
+    try:
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
