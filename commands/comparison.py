@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..kg.errors import StateError, UsageError, nearest
 
 if TYPE_CHECKING:
+    from ..gnn.evaluate import Evaluation
     from ..gnn.recommender import Recommender
     from ..gnn.scorer_base import Scorer
     from ..kg.split import Split
 
 OURS = "coldframe"
+JUDGED = ("all", "hot", "warm", "cold", "cold-only")
+SURE = 0.05  # largest corrected p at which a difference counts
 
 
 def compared(
@@ -71,3 +74,30 @@ def _tuned(
     if model.config.refit:
         scorers = {name: scorer.fit(model.data) for name, scorer in scorers.items()}
     return scorers
+
+
+def differences(found: Evaluation, seed: int) -> list[dict[str, Any]]:
+    """Our model against every other one of an evaluation; rows as of `gnn.statistics.compare`.
+
+    NDCG at the first cut-off, by segment, paired by user; empty where ours or all others were left
+    out. None stands for an undefined value.
+    """
+    from ..gnn.statistics import compare
+    from ..kg.split import rng_for
+
+    if OURS not in found.models or len(found.models) == 1:
+        return []
+    metrics = dict.fromkeys(JUDGED, (f"ndcg@{found.ks[0]}",))
+    rows = compare(found, OURS, metrics, rng_for(seed, "paired differences"))
+    return [{key: None if one != one else one for key, one in row.items()} for row in rows]
+
+
+def difference_table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per other model, one column per segment: mean, interval, * = sure after Holm."""
+    table: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        mark = "*" if row["p_holm"] is not None and row["p_holm"] < SURE else " "
+        text = f"{row['mean']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{mark}"
+        line = table.setdefault(row["against"], {"against": row["against"]})
+        line[row["segment"]] = text
+    return list(table.values())

@@ -182,7 +182,7 @@ def evaluation(
     from ..gnn.scorer_base import fitted
     from ..kg.errors import UsageError
     from ..kg.files import write_sealed
-    from .comparison import compared
+    from .comparison import compared, differences
 
     if part not in ("test", "valid"):
         raise UsageError(f"got {part!r}, expected test or valid", where="--part")
@@ -194,7 +194,7 @@ def evaluation(
         chances = scorer.calibration
         judged = chances and assess(scorer.score, chances, model.data, run.split, part)
     result = {
-        "rows": found.rows(), "calibration": judged,
+        "rows": found.rows(), "differences": differences(found, model.seed), "calibration": judged,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
     write_sealed(run.path / "metrics.json", result)
@@ -240,7 +240,14 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
+    from .comparison import difference_table
+
     show_rows(out, found["rows"])
+    if rows := found["differences"]:
+        title = (
+            f"coldframe less the others: {rows[0]['metric']}, 95 % intervals over users; * = sure"
+        )
+        out.table(difference_table(rows), title=f"{title} (Holm over all cells, p < .05)")
     if (judged := found["calibration"]) is not None:
         out.say(
             f"chances: ECE {judged['ece']:.4f}, Brier {judged['brier']:.4f}, "

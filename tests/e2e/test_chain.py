@@ -64,10 +64,28 @@ def test_evaluate_has_the_rows_of_the_contract(base):
     kept = json.loads((base / "run" / "metrics.json").read_text())
     assert len(kept["rows"]) == len(rows)
     assert kept["calibration"] == chances
+    gaps = {(row["against"], row["segment"]): row for row in found["differences"]}
+    assert {name for name, _ in gaps} == models - {"coldframe"}
+    value = {(row["model"], row["segment"]): row["ndcg@10"] for row in rows}
+    for (other, segment), gap in gaps.items():
+        expected = value["coldframe", segment] - value[other, segment]
+        assert gap["mean"] == pytest.approx(expected, abs=2e-6)
+        assert gap["low"] <= gap["mean"] <= gap["high"]
+        assert gap["p"] <= gap["p_holm"] <= 1
+    assert kept["differences"] == found["differences"]
     # Too high for cold items by design: half of their likes are kept back here, to be asked for.
     assert 0 <= chances["ece"] < 0.08
     assert 0 < chances["brier"] < 1
     assert all({"predicted", "observed", "pairs"} == set(one) for one in chances["bins"])
+
+
+def test_evaluate_says_which_differences_are_sure(base):
+    words = ("evaluate", base / "run", "--models", "coldframe,popularity")
+    shown = RUNNER.invoke(cli.app, list(map(str, words))).stdout
+    line = next(line for line in shown.splitlines() if "[" in line)
+    assert line.startswith("popularity")
+    assert "*" in line
+    assert run("evaluate", base / "run", "--models", "popularity")["differences"] == []
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "trec"])
