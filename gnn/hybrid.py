@@ -286,11 +286,11 @@ class Hybrid:
             method, self.parts, self.members, data, users, items, self.config.dropout, self.seed
         )
 
-    def std(self, users: IntArray, items: IntArray) -> FloatArray:
-        """The posterior's standard deviation of the logits pair by pair; NaN without a posterior."""
-        if "kg-prior" not in self.parts:
+    def std(self, users: IntArray, items: IntArray, method: str = "laplace") -> FloatArray:
+        """`deviation`; NaN where the posterior is asked for and there is none."""
+        if method == "laplace" and "kg-prior" not in self.parts:
             return np.full(len(users), np.nan, np.float32)
-        return self.deviation("laplace", users, items)
+        return self.deviation(method, users, items)
 
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""

@@ -119,6 +119,18 @@ def test_recommend_leaves_known_items_out_and_ranks_cold_ones(base, made, tmp_pa
     assert {row["item"] for row in only["recommendations"]} == cold
 
 
+def test_recommend_tells_other_uncertainties(base):
+    found = run("recommend", base / "run", "--uncertainty", "mc-dropout", "-k", "2")
+    usual = run("recommend", base / "run", "-k", "2")
+    one, other = ([row["std"] for row in each["recommendations"]] for each in (found, usual))
+    assert all(value > 0 for value in one)
+    assert one != other
+    words = ("recommend", base / "run", "--json", "--uncertainty")
+    for method, code in (("ensemble", 4), ("dropout", 2)):
+        done = RUNNER.invoke(cli.app, [*map(str, words), method])
+        assert done.exit_code == code, done.output
+
+
 def test_similar_and_explain(base, made):
     cold = made.cold_items.read_text().split()[0]
     user = made.panel.read_text().split()[0]
