@@ -84,11 +84,17 @@ def train(
         lines = [{**row, "value": repr(row["value"])} for row in rows]
         output.result({"config": rows}, lambda shown: shown.table(lines))
         return
+    from ..gnn.distributed import is_first, joined
     from ..kg.catalog import Catalog
 
     folder = out or catalog.with_name(f"{catalog.resolve().name}-run")
     refuse_used(folder)
-    run = fit_run(output, Catalog.open(catalog), folder, protocol, layered.config, seed, device)
+    with joined():
+        made = Catalog.open(catalog), folder, protocol, layered.config, seed, device
+        if not is_first():
+            help_fit(*made)
+            return
+        run = fit_run(output, *made)
     told = summary(run)
     output.result(told, lambda shown: _show_run(shown, told))
 
@@ -153,6 +159,23 @@ def fit_run(
             output.note(f"going on with the training that was interrupted in {folder}")
         work.mkdir(parents=True, exist_ok=True)
         return Run.create(folder, catalog, split, model.fit(catalog, split, work=work))
+
+
+def help_fit(
+    catalog: Catalog,
+    folder: Path,
+    protocol: str,
+    config: RecommenderConfig | None,
+    seed: int,
+    device: str,
+) -> None:
+    """The same fit in a process beside the first: it computes its share and writes nothing."""
+    from ..gnn.recommender import Recommender
+    from ..gnn.runs import unfinished_work
+
+    split = split_of(catalog, protocol, seed)
+    model = Recommender(config, seed=seed, device=device)
+    model.fit(catalog, split, work=unfinished_work(folder, catalog, split, model))
 
 
 def split_of(catalog: Catalog, protocol: str, seed: int) -> Split:
