@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import StateError
+from ..kg.errors import StateError, UsageError
 from .console import Output
 from .layers import Layered, resolve, settings
 from .options import (
@@ -59,8 +59,11 @@ def train(
     without: Annotated[
         str | None, typer.Option(help="Leave out kg, text, walk or ids (commas); an ablation.")
     ] = None,
+    randomise: Annotated[
+        str | None, typer.Option(help="Shuffle what is named: kg, the graph; an ablation.")
+    ] = None,
     randomise_kg: Annotated[
-        bool | None, typer.Option("--randomise-kg", help="Shuffle the graph; an ablation.")
+        bool | None, typer.Option("--randomise-kg", help="The same as --randomise kg.")
     ] = None,
     config: ConfigFile = None,
     set_: Set = None,
@@ -70,12 +73,14 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Learn from a catalog: graph encoder with text, linear models, a gate, a posterior."""
+    if randomise not in (None, "kg"):
+        raise UsageError(f"cannot randomise {randomise!r}", where="--randomise", hint="say kg")
     flags = {
         "hybrid.training.epochs": ("--epochs", epochs),
         "hybrid.encoder.dimensions": ("--dimensions", dimensions),
         "text.model": ("--text", text),
         "ablation.without": ("--without", None if without is None else listed(without)),
-        "ablation.randomise_kg": ("--randomise-kg", randomise_kg),
+        "ablation.randomise_kg": ("--randomise kg", randomise_kg or (randomise and True)),
     }
     layered = _layered(config, {**settings(set_ or ()), **given(flags)})
     output = Output(as_json)
@@ -203,7 +208,6 @@ def evaluation(
     from ..gnn.calibration import assess
     from ..gnn.evaluate import evaluate as rank
     from ..gnn.scorer_base import fitted
-    from ..kg.errors import UsageError
     from ..kg.files import write_sealed
     from .comparison import compared, differences
 
