@@ -111,6 +111,10 @@ def evaluate(
     ] = None,
     part: Annotated[str, typer.Option(help="test, or valid.")] = "test",
     top: Annotated[str, typer.Option("--at", help="Cut-offs, with commas.")] = "10,20",
+    groups: Annotated[
+        bool,
+        typer.Option("--groups", help="Also by group of users, of each category that they have."),
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -122,7 +126,7 @@ def evaluate(
     names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
     Run.open(run)  # a folder that is no run gets no lock file
     with FolderLock(run, purpose="evaluate"):
-        found = evaluation(output, Run.open(run, device=device), names, part, ks)
+        found = evaluation(output, Run.open(run, device=device), names, part, ks, groups)
     output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
@@ -203,25 +207,33 @@ def evaluation(
     names: list[str] | None = None,
     part: str = "test",
     ks: tuple[int, ...] = (10, 20),
+    groups: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
     from ..gnn.calibration import assess
     from ..gnn.evaluate import evaluate as rank
+    from ..gnn.ratings import rating_errors
     from ..gnn.scorer_base import fitted
+    from ..gnn.segments import category_groups
     from ..kg.files import write_sealed
-    from .comparison import compared, differences
+    from .comparison import compared, differences, group_gaps
 
     if part not in ("test", "valid"):
         raise UsageError(f"got {part!r}, expected test or valid", where="--part")
     with output.progress("evaluate") as bar:
         model: Recommender = run.model
         scorers = compared(model, run.split, names, bar.stage)
-        found = rank(scorers, model.data, run.split, part=part, ks=ks, progress=bar.stage)  # type: ignore[arg-type]
+        members = category_groups(run.catalog.graph) if groups else {}
+        found = rank(
+            scorers, model.data, run.split, part=part, ks=ks, groups=members, progress=bar.stage  # type: ignore[arg-type]
+        )  # fmt: skip
         scorer = fitted(model.scorer, "the run's model")
         chances = scorer.calibration
         judged = chances and assess(scorer.score, chances, model.data, run.split, part)
+        ratings = rating_errors(model.encoder, model.data, getattr(run.split, part))
     result = {
         "rows": found.rows(), "differences": differences(found, model.seed), "calibration": judged,
+        "gaps": group_gaps(found, members), "ratings": ratings,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
     write_sealed(run.path / "metrics.json", result)
@@ -275,6 +287,15 @@ def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
             f"coldframe less the others: {rows[0]['metric']}, 95 % intervals over users; * = sure"
         )
         out.table(difference_table(rows), title=f"{title} (Holm over all cells, p < .05)")
+    if gaps := found["gaps"]:
+        out.table(
+            gaps, title=f"{gaps[0]['metric']} of the best and the worst served group of users"
+        )
+    if (rated := found["ratings"]) is not None:
+        out.say(
+            f"ratings: RMSE {rated['rmse']:.4f}, MAE {rated['mae']:.4f} on {rated['pairs']:,} pairs; "
+            f"of the mean rating {rated['mean']['rmse']:.4f}, {rated['mean']['mae']:.4f}"
+        )
     if (judged := found["calibration"]) is not None:
         out.say(
             f"chances: ECE {judged['ece']:.4f}, Brier {judged['brier']:.4f}, "

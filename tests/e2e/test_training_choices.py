@@ -71,6 +71,52 @@ def test_each_choice_is_learned_with(made, usual, choice, tmp_path):
     assert not np.allclose(found, usual, atol=1e-3)
 
 
+def test_ratings_are_judged_where_they_were_learned(made, tmp_path):
+    words = (
+        "--set=hybrid.training.loss=mse",
+        "--epochs",
+        "30",
+        "--set",
+        "hybrid.training.warm_epochs=10",
+    )
+    run("train", made.folder.parent / "catalog", "--out", tmp_path / "run", *SMALL, *words)
+    shown = ("evaluate", tmp_path / "run", "--models", "coldframe")
+    found = run(*shown)["ratings"]
+    opened = Run.open(tmp_path / "run", device="cpu")
+    test, encoder = opened.split.test, opened.model.encoder
+    rated = test.select(np.isfinite(test.rating))
+    gaps = [
+        rated.rating[n] - encoder.score(rated.user[[n]])[0, rated.item[n]]
+        for n in range(len(rated))
+    ]
+    assert found["pairs"] + found["unknown"] == len(rated) > 0
+    assert found["rmse"] == pytest.approx(np.sqrt(np.nanmean(np.square(gaps))), rel=1e-5)
+    assert found["mae"] == pytest.approx(np.nanmean(np.abs(gaps)), rel=1e-5)
+    assert found["mean"]["rmse"] > found["mean"]["mae"] > 0
+    assert "RMSE" in RUNNER.invoke(cli.app, list(map(str, shown))).stdout
+    usual = run("evaluate", made.folder.parent / "run", "--models", "coldframe")
+    assert usual["ratings"] is None
+    assert usual["gaps"] == []
+
+
+def test_groups_of_users_are_compared(made):
+    found = run(
+        *("evaluate", made.folder.parent / "run", "--models", "coldframe,popularity", "--groups")
+    )
+    value = {(r["model"], r["segment"]): (r["ndcg@10"], r["users"]) for r in found["rows"]}
+    assert {gap["model"] for gap in found["gaps"]} == {"coldframe", "popularity"}
+    for gap in found["gaps"]:
+        of = {
+            name.partition("=")[2]: mean
+            for (model, name), (mean, users) in value.items()
+            if model == gap["model"] and name.startswith(f"{gap['feature']}=") and users >= 10
+        }
+        assert gap["highest"] == pytest.approx(max(of.values()), abs=1e-6)
+        assert gap["lowest"] == pytest.approx(min(of.values()), abs=1e-6)
+        assert of[gap["best"]] >= of[gap["worst"]]
+        assert gap["gap"] == pytest.approx(gap["highest"] - gap["lowest"])
+
+
 def test_without_walk_no_part_follows_other_users(made, tmp_path):
     words = (made.folder.parent / "catalog", "--out", tmp_path / "run", *SMALL)
     assert run("train", *words, "--without", "walk")["parts"] == ["kg-prior", "encoder"]
