@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Output
-from .options import Device, Json, RunFolder, Seed, Weight
+from .options import Device, Json, RunFolder, Seed, Weight, listed
 from .serving import read_ids
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ def acquire(
         ),
     ] = 0,
     weight: Weight = None,
+    coverage: Annotated[
+        str,
+        typer.Option(help="What covers the graph: similar items, attributes, or pagerank's walks."),
+    ] = "similar",
+    criteria: Annotated[
+        str | None,
+        typer.Option(
+            help="Tell these of each question too, with commas: entropy,variance,bald,..."
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -99,7 +109,11 @@ def acquire(
     opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
     size = _batch(opened, budget, total)
     config = replace(
-        _limits(opened, users, items, targets, costs, weight), user_cap=user_cap, item_cap=item_cap
+        _limits(opened, users, items, targets, costs, weight),
+        user_cap=user_cap,
+        item_cap=item_cap,
+        coverage=coverage,
+        criteria=tuple(listed(criteria or "")),
     )
     fixed = None if panel is None else read_ids(panel, "user")
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):

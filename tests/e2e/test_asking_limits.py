@@ -151,3 +151,21 @@ def test_label_scores_annotators_by_gold_questions(folder, tmp_path):
     assert (
         run("acquire", folder, "--budget", "5", "--gold", "5", code=2)["error"]["where"] == "--gold"
     )
+
+
+def test_criteria_stand_beside_every_question_and_not_in_the_journal(folder, tmp_path):
+    words = ("--criteria", "entropy,variance", "--coverage", "attributes", "--gold", "2")
+    path = tmp_path / "asked.jsonl"
+    told = run("acquire", folder, "--budget", "12", "--out", path, *words)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert told["questions"] == len(rows) == 12
+    for row in rows:
+        assert 0 <= row["criterion.entropy"] < 1
+        assert row["criterion.variance"] > 0
+    again = run("acquire", folder, "--budget", "12")["questions"]
+    assert [row["criterion.entropy"] for row in again] == [row["criterion.entropy"] for row in rows]
+    answered = tmp_path / "answered.jsonl"
+    answered.write_text("".join(json.dumps({**row, "answer": "like"}) + "\n" for row in rows))
+    assert run("label", folder, answered)["accepted"] == 12
+    assert "criterion" not in (folder / "journal.jsonl").read_text()
+    run("acquire", folder, "--budget", "5", "--criteria", "entropi", code=2)
