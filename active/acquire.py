@@ -113,9 +113,7 @@ def acquire(
     played = replace(plan(strategy, state, budget), strategy=named)
     table = picks_table(picks, model.graph, round, state.pool if config.has_costs else None)
     for name in config.criteria:
-        values = np.zeros(0)
-        if len(picks):
-            values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
+        values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
         table = table.append_column(CRITERION + name, pa.array(values.astype(np.float64)))
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
 

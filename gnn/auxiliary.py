@@ -83,7 +83,7 @@ def _completion(
     losses = []
     for one in view.relations.get(view.item_type, ()):
         table = dict(model.ids).get(slot(one.source))
-        weights = dict(model.named_parameters()).get(f"layers.0.weights.{one.key}")
+        weights: Tensor | None = dict(model.named_parameters()).get(f"layers.0.weights.{one.key}")
         out = torch.nonzero(masks[view.item_type][one.key] == 0).squeeze(1)
         if table is None or len(out) < 2:
             continue

@@ -74,6 +74,13 @@ def test_each_criterion_can_be_looked_at(view, name):
         assert value >= 0
 
 
+def test_criteria_of_no_questions_are_empty_columns(view):
+    config = AskConfig(users=["0"], items=["6"], criteria=("bald",))
+    table = acquire(view, 9, config=config, exclude=[("0", "6")])
+    assert table.column_names == [*COLUMNS, "criterion.bald"]
+    assert table.num_rows == 0
+
+
 @pytest.mark.parametrize("coverage", COVERS)
 @pytest.mark.parametrize("strategy", ["coverage", "sharp-coverage"])
 def test_each_kind_of_coverage_can_be_asked_by(view, coverage, strategy):
