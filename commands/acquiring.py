@@ -59,6 +59,12 @@ def acquire(
             help="The users for whom rankings shall become right; a sample of all.",
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A table of user and item: pairs not to ask about."
+        ),
+    ] = None,
     user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
     item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
     costs: Annotated[
@@ -97,6 +103,7 @@ def acquire(
     As long as a round is open (nothing learned from it yet), its questions are given again.
     """
     from ..active.cycle import ask
+    from ..active.exclusions import read_pairs
     from ..active.panel import fix_panel
     from ..gnn.runs import Run
     from ..kg.locks import FolderLock
@@ -116,11 +123,14 @@ def acquire(
         criteria=tuple(listed(criteria or "")),
     )
     fixed = None if panel is None else read_ids(panel, "user")
+    apart = set() if exclude is None else read_pairs(exclude, opened.catalog.graph)
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
         if fixed is not None:
             fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
-        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config, gold=gold)
+        table, fresh = ask(
+            opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart
+        )
     _give(output, table, fresh, out)
 
 

@@ -169,3 +169,18 @@ def test_criteria_stand_beside_every_question_and_not_in_the_journal(folder, tmp
     assert run("label", folder, answered)["accepted"] == 12
     assert "criterion" not in (folder / "journal.jsonl").read_text()
     run("acquire", folder, "--budget", "5", "--criteria", "entropi", code=2)
+
+
+def test_pairs_of_a_table_are_not_asked(folder, tmp_path):
+    first = run("acquire", folder, "--budget", "20")["questions"]
+    shutil.rmtree(folder / "rounds")
+    apart = tmp_path / "apart.csv"
+    apart.write_text("user,item\n" + "\n".join(f"{one['user']},{one['item']}" for one in first))
+    second = run("acquire", folder, "--budget", "20", "--exclude", apart)["questions"]
+    pairs = [{(one["user"], one["item"]) for one in asked} for asked in (first, second)]
+    assert len(pairs[1]) == 20
+    assert not pairs[0] & pairs[1]
+    for text, part in (("user\nx\n", "item"), ("user,item\n,x\n", "2"), ("user,item\nx,y\n", "x")):
+        apart.write_text(text)
+        found = run("acquire", folder, "--budget", "5", "--exclude", apart, code=3)["error"]
+        assert part in found["message"] + found["where"]
