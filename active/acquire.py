@@ -12,14 +12,17 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from ..gnn.profiles import item_profile
-from ..kg.errors import UsageError
+from ..kg.errors import UsageError, nearest
 from ..kg.graph import Graph
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
+from .answers import CRITERION
 from .auto import find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
+from .coverage import known_cover
+from .criteria import CRITERIA, evaluate_pairs
 from .pool import AnswerChance, Pool
 from .state import AskState
 from .strategies import Picks
@@ -38,6 +41,8 @@ class AskConfig:
         targets: for whom rankings shall become right; None = a sample of 512 of all users.
         user_cap: most questions per user over all rounds; None = max(10, 3 x the even share).
         item_cap: most questions per item; None = no limit.
+        coverage: what covering the graph means, a name of `coverage.COVERS`.
+        criteria: names of `criteria.CRITERIA`, whose values are told of every question picked.
         user_cost, item_cost, item_weight: id -> cost or priority where it is not 1; weight 0 forbids.
     """
 
@@ -46,9 +51,17 @@ class AskConfig:
     targets: Iterable[str] | None = None
     user_cap: int | None = None
     item_cap: int | None = None
+    coverage: str = "similar"
+    criteria: tuple[str, ...] = ()
     user_cost: Mapping[str, float] | None = None
     item_cost: Mapping[str, float] | None = None
     item_weight: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        known_cover(self.coverage)
+        for name in self.criteria:
+            if name not in CRITERIA:
+                raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))
 
     @property
     def has_costs(self) -> bool:
@@ -79,8 +92,8 @@ def acquire(
         chance: how likely an answer is; certain by default.
 
     Returns:
-        columns round, user, item (IRIs), utility, gain, coverage, answer_chance, and cost where costs
-        are given; fewer rows than the budget where pool or caps are exhausted. `plan_of` reads from
+        columns round, user, item (IRIs), utility, gain, coverage, answer_chance, cost where costs
+        are given, and criterion.NAME for each of `config.criteria`; fewer rows than the budget where pool or caps are exhausted. `plan_of` reads from
         its metadata what was played.
 
     Raises:
@@ -99,6 +112,9 @@ def acquire(
     picks = find_strategy(strategy)(state, budget, rng)
     played = replace(plan(strategy, state, budget), strategy=named)
     table = picks_table(picks, model.graph, round, state.pool if config.has_costs else None)
+    for name in config.criteria:
+        values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
+        table = table.append_column(CRITERION + name, pa.array(values.astype(np.float64)))
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
 
 
@@ -149,6 +165,7 @@ def ask_state(
         profile=item_profile(graph),
         popularity=np.bincount(known.indices, minlength=graph.n_items).astype(np.float64),
         labels=np.bincount(answers.item, minlength=graph.n_items),
+        coverage=config.coverage,
     )
 
 

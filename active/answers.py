@@ -27,6 +27,7 @@ _WORDS = {
 _REQUIRED = ("user", "item", "answer")
 # Columns of a table of questions, which the journal does not repeat.
 _OWN = {*_REQUIRED, "round", "annotator", "utility", "gain", "coverage", "answer_chance", "cost"}
+CRITERION = "criterion."  # how the columns of criteria begin in such a table
 _LONGEST = 2_000  # characters of one cell
 
 
@@ -166,7 +167,11 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
             f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
             "nor a number"
         )
-    extra = {str(k): v for k, v in row.items() if k not in _OWN and v not in (None, "")}
+    extra = {
+        str(k): v
+        for k, v in row.items()
+        if k not in _OWN and not str(k).startswith(CRITERION) and v not in (None, "")
+    }
     return Answer(number, user, item, kind, rating, _text(row.get("annotator")), extra)
 
 

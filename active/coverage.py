@@ -20,6 +20,7 @@ from ..kg.vocabulary import IntArray
 
 Array = npt.NDArray[np.float64]
 FORMS = ("max", "saturate")
+COVERS = ("similar", "attributes", "pagerank")
 _PATIENCE = 3.0  # questions after which an item informs its neighbours by 1 - 1/e
 
 
@@ -55,6 +56,20 @@ class Cover:
     def value(self, counts: IntArray) -> float:
         """F(counts)."""
         return float(self.weights @ self.covered(counts))
+
+    def step(self, covered: Array, item: int, count: int) -> tuple[IntArray, Array]:
+        """The targets of an item, and how far each is covered after one more question about it.
+
+        Args:
+            covered: (J,), so far. count: questions about the item so far.
+        """
+        part = slice(self.reach.indptr[item], self.reach.indptr[item + 1])
+        targets, reach = self.reach.indices[part], self.reach.data[part]
+        depth = 1 - np.exp(-(count + 1.0) / _PATIENCE)
+        if self.form == "max":
+            return targets, np.maximum(reach * depth, covered[targets])
+        before = 1 - np.exp(-count / _PATIENCE)
+        return targets, np.minimum(covered[targets] + reach * (depth - before), 1.0)
 
     def marginal(self, counts: IntArray, *, whole: bool = False) -> Array:
         """Gain of one more question about each item, (I,); `whole`: of asking it all there is."""
@@ -157,6 +172,31 @@ def pagerank_spread(
     spread = sp.csr_matrix(sp.diags(1.0 / own) @ spread)
     spread.data = np.minimum(spread.data, 1.0)
     return Cover(spread, weights, form="saturate")
+
+
+def cover_of(name: str, profile: sp.csr_matrix, demand: Array) -> Cover:
+    """Coverage of the items of a KG profile by a name of `COVERS`.
+
+    Args:
+        profile: (I, features), nonzero where the item has the attribute. demand: (I,) at least 0: what
+            the items are worth; an attribute is worth what the items that have it are.
+    """
+    if name == "attributes":
+        has = (profile != 0).astype(np.float64)
+        worth = np.asarray(has.T @ demand).ravel()
+        return attribute_cover(profile, worth / max(float(worth.sum()), 1e-12))
+    return (
+        pagerank_spread(profile, demand)
+        if name == "pagerank"
+        else facility_location(profile, demand)
+    )
+
+
+def known_cover(name: str) -> str:
+    """The name itself; UsageError where it is none of `COVERS`, with the nearest."""
+    if name not in COVERS:
+        raise UsageError(f"unknown coverage {name!r}", hint=nearest(name, COVERS))
+    return name
 
 
 def _stochastic(matrix: sp.csr_matrix) -> sp.csr_matrix:

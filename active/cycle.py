@@ -65,6 +65,7 @@ def ask(
     seed: int = 0,
     config: AskConfig | None = None,
     gold: int = 0,
+    exclude: Iterable[tuple[str, str]] = (),
 ) -> tuple[pa.Table, bool]:
     """The questions of the open round, and whether they are new; an open round is not asked anew.
 
@@ -72,6 +73,7 @@ def ask(
 
     Args:
         gold: how many of the questions, within the budget, have an answer that is known; see `gold`.
+        exclude: pairs of IRIs that must not be asked, beside those asked before.
 
     Raises:
         StateError: the run has no posterior to ask with, or no pair is left. UsageError: too few
@@ -83,7 +85,7 @@ def ask(
     fresh = rounds.current <= run.round
 
     def make(number: int) -> pa.Table:
-        before, graph = asked_before(rounds), run.catalog.graph
+        before, graph = asked_before(rounds) | set(exclude), run.catalog.graph
         rng = rng_for(seed, f"gold, round {number}")
         known = draw_gold(run.model, gold, rng, users=among, exclude=before) if gold else []
         price = costs_of(graph, config, [(one.user, one.item) for one in known])

@@ -105,26 +105,18 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
     return basket
 
 
-def _reach(state: AskState, row: int) -> tuple[IntArray, FloatArray]:
-    assert state.cover is not None
-    matrix = state.cover.reach
-    part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    return matrix.indices[part], matrix.data[part]
-
-
 def _marginal(
     state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int
 ) -> float:
     assert state.cover is not None
-    targets, reach = _reach(state, row)
-    deeper = reach * (1 - np.exp(-(counts[row] + 1.0) / 3.0))
-    return float(state.cover.weights[targets] @ np.maximum(deeper - covered[targets], 0.0))
+    targets, after = state.cover.step(covered, row, int(counts[row]))
+    return float(state.cover.weights[targets] @ (after - covered[targets]))
 
 
 def _inform(state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int) -> None:
-    targets, reach = _reach(state, row)
-    deeper = reach * (1 - np.exp(-(counts[row] + 1.0) / 3.0))
-    covered[targets] = np.maximum(covered[targets], deeper)
+    assert state.cover is not None
+    targets, after = state.cover.step(covered, row, int(counts[row]))
+    covered[targets] = after
 
 
 def _first(candidates: Candidates) -> Candidates:

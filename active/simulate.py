@@ -20,6 +20,7 @@ from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file,
 from ..kg.graph import Graph
 from .auto import OWN, find_strategy
 from .user_cold import build_town, check_strategy, interview_all
+from .verdict import SIMPLE, verdict
 from .world import ALL, METRICS, build_world, play
 from .world import PROTOCOLS as ITEM_PROTOCOLS
 
@@ -90,7 +91,8 @@ def simulate(
     Returns:
         {"protocol", "budgets", "seeds", "ceiling": {metric: x}, "prior": {metric: x},
         "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
-        {"mean", "low", "high"}}, "labels_saved": {budget: x, or None below random's longer curve},
+        {"mean", "low", "high"}}, "aulc_against": {simple strategy: {metric: the same against it}},
+        "labels_saved": {budget: x, or None below random's longer curve},
         "labels_saved_by": {metric: ...},
         "saved_at_least": whether any of these is only a lower bound, "reaches_popularity": {metric:
         labels with which it has popularity's value at the largest budget, or null}}}, "reference":
@@ -203,9 +205,24 @@ def summarise(
         "strategies": strategies,
         "reference": {"labels": labels, **reference},
     }
+    _add_against_simple(result)
     _add_reach(result)
     result["verdict"] = verdict(result)
     return result
+
+
+def _add_against_simple(result: dict[str, Any]) -> None:
+    """Per strategy: its gain over each simple one that was played, paired by seed."""
+    found = result["strategies"]
+    for name, own in found.items():
+        own["aulc_against"] = {
+            other: {
+                metric: _aulc_gain(curves, found[other]["curve"][metric], result["budgets"])
+                for metric, curves in own["curve"].items()
+            }
+            for other in SIMPLE
+            if other in found and name not in ("random", other)
+        }
 
 
 def _add_reach(result: dict[str, Any]) -> None:
@@ -234,41 +251,6 @@ def _crossing(budgets: Sequence[int], values: Sequence[float], goal: float) -> f
     return float(budgets[at - 1] + share * (budgets[at] - budgets[at - 1]))
 
 
-def verdict(result: dict[str, Any]) -> list[str]:
-    """One plain sentence per strategy: whether it beats random, and the strong simple ones."""
-    sentences = []
-    found = result["strategies"]
-    for name, own in found.items():
-        if name == "random":
-            continue
-        gain = own["aulc_gain"]["ndcg@10"]
-        text = f"{name} {_against_random(gain)}"
-        for other in ("popularity", "predicted-popularity", "score-proportional"):
-            if other in found and other != name:
-                better = gain["mean"] > found[other]["aulc_gain"]["ndcg@10"]["mean"]
-                text += f"; {'ahead of' if better else 'behind'} {other}"
-        reached = own.get("reaches_popularity", {}).get("ndcg@10")
-        if reached is not None and name != "popularity":
-            text += f"; as good with {reached:,.1f} as popularity with {result['budgets'][-1]:,}"
-        sentences.append(text + ".")
-    return sentences
-
-
-def _against_random(gain: dict[str, float | None]) -> str:
-    """What a gain says about random, with its interval where there is one."""
-    mean, low, high = gain["mean"], gain["low"], gain["high"]
-    size = f"area under NDCG@10 {100 * (mean or 0.0):+.1f} %"
-    if low is None or high is None:
-        return f"cannot be told apart from random: one seed gives no interval ({size})"
-    if low > 0:
-        head = "beats random"
-    elif high < 0:
-        head = "LOSES to random"
-    else:
-        head = "is not told apart from random"
-    return f"{head} ({size}, 95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
-
-
 def area(values: Sequence[float], budgets: Sequence[int]) -> float:
     """Area under a curve over log(budget), divided by the width; the value itself for one budget."""
     if len(budgets) == 1:
@@ -278,10 +260,10 @@ def area(values: Sequence[float], budgets: Sequence[int]) -> float:
 
 
 def _aulc_gain(
-    curves: list[list[float]], random: list[list[float]], budgets: list[int]
+    curves: list[list[float]], others: list[list[float]], budgets: list[int]
 ) -> dict[str, float | None]:
-    """The relative gain of the area with its interval, whose ends are None with one seed."""
-    base = np.array([area(curve, budgets) for curve in random])
+    """The relative gain of the area over the second curves' with its interval, None with one seed."""
+    base = np.array([area(curve, budgets) for curve in others])
     own = np.array([area(curve, budgets) for curve in curves])
     gap = paired_t(own, base)
     scale = max(float(base.mean()), 1e-12)

@@ -14,7 +14,7 @@ from ..gnn.laplace import packed_outer
 from ..gnn.posterior import Posterior
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .coverage import Cover, facility_location
+from .coverage import Cover, cover_of
 from .pool import Pool
 
 Array = npt.NDArray[np.float64]
@@ -33,6 +33,8 @@ class AskState:
         profile: KG profile of all items (n_items, features); None = no graph is known.
         popularity: positives known per item, (n_items,).
         labels: usable answers so far per item, (n_items,).
+        coverage: what covering the graph means, a name of `coverage.COVERS`: items by similar ones,
+            their attributes, or what a random walk from them reaches.
     """
 
     posterior: Posterior
@@ -41,6 +43,7 @@ class AskState:
     profile: sp.csr_matrix | None = None
     popularity: Array | None = None
     labels: IntArray | None = None
+    coverage: str = "similar"
 
     @cached_property
     def target_vectors(self) -> FloatArray:
@@ -76,11 +79,11 @@ class AskState:
 
     @cached_property
     def cover(self) -> Cover | None:
-        """Facility location over the pool's items, weighted by demand; None without a graph."""
+        """Coverage of the graph by the pool's items, weighted by demand; None without a graph."""
         if self.profile is None or self.profile.nnz == 0:
             return None
         share = self.demand / max(float(self.demand.sum()), 1e-12)
-        return facility_location(self.profile[self.pool.items], share)
+        return cover_of(self.coverage, self.profile[self.pool.items], share)
 
     @cached_property
     def label_counts(self) -> IntArray:

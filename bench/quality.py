@@ -1,6 +1,7 @@
 """Ranking quality on any catalog folder, ours beside every baseline; prints one JSON object.
 
-    python bench/quality.py CATALOG [--protocol item-cold] [--seeds 0-4] [--variants full,without-text]
+    python bench/quality.py CATALOG [--protocol item-cold] [--seeds 0-4]
+                            [--variants full,without-text,kg-completion]
                             [--cold-costs 0.3,10]
 
 Settings, early stopping and the gate use validation data alone; the test part is looked at once per
@@ -31,8 +32,10 @@ from coldframe.datasets.splits import make_split
 from coldframe.gnn.ablation import AblationConfig
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.evaluate import evaluate
+from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.text import TextConfig
+from coldframe.gnn.training import TrainingConfig
 from coldframe.gnn.tune import tune_all
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.split import Split
@@ -47,6 +50,14 @@ VARIANTS: dict[str, tuple[AblationConfig, str]] = {
     "without-walk": (AblationConfig(without=("walk",)), "auto"),
     "without-ids": (AblationConfig(without=("ids",)), "auto"),
     "random-kg": (AblationConfig(randomise_kg=True), "auto"),
+}
+# One thing each that the encoder learns by otherwise; the row of its part tells it apart best.
+TRAINED: dict[str, dict[str, Any]] = {
+    "bpr": {"loss": "bpr"},
+    "bce": {"loss": "bce"},
+    "kg-completion": {"kg_completion": 0.1},
+    "view-contrast": {"view_contrast": 0.1},
+    "text-contrast": {"text_contrast": 0.1},
 }
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20", "mrr@10")
 Values = dict[tuple[str, str, str], list[float]]
@@ -93,9 +104,10 @@ def main() -> None:
 def _fit(
     catalog: Catalog, split: Split, variant: str, seed: int, refit: bool, device: str
 ) -> Recommender:
-    ablation, text = VARIANTS[variant]
-    config = replace(
-        RecommenderConfig(), text=TextConfig(model=text), ablation=ablation, refit=refit
+    ablation, text = VARIANTS["full" if variant in TRAINED else variant]
+    training = TrainingConfig(**TRAINED.get(variant, {}))
+    config = RecommenderConfig(
+        HybridConfig(training=training), TextConfig(model=text), ablation, refit
     )
     last = [""]
 
@@ -115,6 +127,8 @@ def _measure(
     assert scorer is not None
     name = "coldframe" if variant == "full" else f"coldframe {variant}"
     models: dict[str, Any] = {name: scorer}
+    if variant in TRAINED or variant == "full":
+        models[f"part encoder {variant}".removesuffix(" full")] = scorer.parts["encoder"]
     if baselines:
         linear = tune_all(
             model.data, split.valid, seed=seed, settings=scorer.settings, ready=scorer.parts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Output
-from .options import Device, Json, RunFolder, Seed, Weight
+from .options import Device, Json, RunFolder, Seed, Weight, listed
 from .serving import read_ids
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ def acquire(
             help="The users for whom rankings shall become right; a sample of all.",
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A table of user and item: pairs not to ask about."
+        ),
+    ] = None,
     user_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per user.")] = None,
     item_cap: Annotated[int | None, typer.Option(min=1, help="Most questions per item.")] = None,
     costs: Annotated[
@@ -78,6 +84,16 @@ def acquire(
         ),
     ] = 0,
     weight: Weight = None,
+    coverage: Annotated[
+        str,
+        typer.Option(help="What covers the graph: similar items, attributes, or pagerank's walks."),
+    ] = "similar",
+    criteria: Annotated[
+        str | None,
+        typer.Option(
+            help="Tell these of each question too, with commas: entropy,variance,bald,..."
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -87,6 +103,7 @@ def acquire(
     As long as a round is open (nothing learned from it yet), its questions are given again.
     """
     from ..active.cycle import ask
+    from ..active.exclusions import read_pairs
     from ..active.panel import fix_panel
     from ..gnn.runs import Run
     from ..kg.locks import FolderLock
@@ -99,14 +116,21 @@ def acquire(
     opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
     size = _batch(opened, budget, total)
     config = replace(
-        _limits(opened, users, items, targets, costs, weight), user_cap=user_cap, item_cap=item_cap
+        _limits(opened, users, items, targets, costs, weight),
+        user_cap=user_cap,
+        item_cap=item_cap,
+        coverage=coverage,
+        criteria=tuple(listed(criteria or "")),
     )
     fixed = None if panel is None else read_ids(panel, "user")
+    apart = set() if exclude is None else read_pairs(exclude, opened.catalog.graph)
     with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
         opened = Run.open(run, device=device, progress=bar.stage)
         if fixed is not None:
             fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
-        table, fresh = ask(opened, size, strategy=strategy, seed=seed, config=config, gold=gold)
+        table, fresh = ask(
+            opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart
+        )
     _give(output, table, fresh, out)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from ..kg.errors import StateError, UsageError
 from .console import Bar, Output
+from .drawing import draw
 from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
 
@@ -44,8 +45,9 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(ingest)
     app.command()(dataset)
-    schema = typer.Typer(cls=Group, rich_markup_mode=None, help="Draft a schema from data.")
+    schema = typer.Typer(cls=Group, rich_markup_mode=None, help="Draft a schema, or draw one.")
     schema.command("infer")(infer)
+    schema.command("draw")(draw)
     schema.callback(invoke_without_command=False)(lambda: None)
     app.add_typer(schema, name="schema")
     app.command()(check)

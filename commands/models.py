@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import StateError
+from ..kg.errors import StateError, UsageError
 from .console import Output
 from .layers import Layered, resolve, settings
 from .options import (
@@ -59,8 +59,11 @@ def train(
     without: Annotated[
         str | None, typer.Option(help="Leave out kg, text, walk or ids (commas); an ablation.")
     ] = None,
+    randomise: Annotated[
+        str | None, typer.Option(help="Shuffle what is named: kg, the graph; an ablation.")
+    ] = None,
     randomise_kg: Annotated[
-        bool | None, typer.Option("--randomise-kg", help="Shuffle the graph; an ablation.")
+        bool | None, typer.Option("--randomise-kg", help="The same as --randomise kg.")
     ] = None,
     config: ConfigFile = None,
     set_: Set = None,
@@ -70,12 +73,14 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Learn from a catalog: graph encoder with text, linear models, a gate, a posterior."""
+    if randomise not in (None, "kg"):
+        raise UsageError(f"cannot randomise {randomise!r}", where="--randomise", hint="say kg")
     flags = {
         "hybrid.training.epochs": ("--epochs", epochs),
         "hybrid.encoder.dimensions": ("--dimensions", dimensions),
         "text.model": ("--text", text),
         "ablation.without": ("--without", None if without is None else listed(without)),
-        "ablation.randomise_kg": ("--randomise-kg", randomise_kg),
+        "ablation.randomise_kg": ("--randomise kg", randomise_kg or (randomise and True)),
     }
     layered = _layered(config, {**settings(set_ or ()), **given(flags)})
     output = Output(as_json)
@@ -84,11 +89,17 @@ def train(
         lines = [{**row, "value": repr(row["value"])} for row in rows]
         output.result({"config": rows}, lambda shown: shown.table(lines))
         return
+    from ..gnn.distributed import is_first, joined
     from ..kg.catalog import Catalog
 
     folder = out or catalog.with_name(f"{catalog.resolve().name}-run")
     refuse_used(folder)
-    run = fit_run(output, Catalog.open(catalog), folder, protocol, layered.config, seed, device)
+    with joined():
+        made = Catalog.open(catalog), folder, protocol, layered.config, seed, device
+        if not is_first():
+            help_fit(*made)
+            return
+        run = fit_run(output, *made)
     told = summary(run)
     output.result(told, lambda shown: _show_run(shown, told))
 
@@ -100,6 +111,10 @@ def evaluate(
     ] = None,
     part: Annotated[str, typer.Option(help="test, or valid.")] = "test",
     top: Annotated[str, typer.Option("--at", help="Cut-offs, with commas.")] = "10,20",
+    groups: Annotated[
+        bool,
+        typer.Option("--groups", help="Also by group of users, of each category that they have."),
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -111,7 +126,7 @@ def evaluate(
     names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
     Run.open(run)  # a folder that is no run gets no lock file
     with FolderLock(run, purpose="evaluate"):
-        found = evaluation(output, Run.open(run, device=device), names, part, ks)
+        found = evaluation(output, Run.open(run, device=device), names, part, ks, groups)
     output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
@@ -155,6 +170,23 @@ def fit_run(
         return Run.create(folder, catalog, split, model.fit(catalog, split, work=work))
 
 
+def help_fit(
+    catalog: Catalog,
+    folder: Path,
+    protocol: str,
+    config: RecommenderConfig | None,
+    seed: int,
+    device: str,
+) -> None:
+    """The same fit in a process beside the first: it computes its share and writes nothing."""
+    from ..gnn.recommender import Recommender
+    from ..gnn.runs import unfinished_work
+
+    split = split_of(catalog, protocol, seed)
+    model = Recommender(config, seed=seed, device=device)
+    model.fit(catalog, split, work=unfinished_work(folder, catalog, split, model))
+
+
 def split_of(catalog: Catalog, protocol: str, seed: int) -> Split:
     """The protocol's split; of a catalog without positives an empty one, if none was asked for."""
     import numpy as np
@@ -175,26 +207,33 @@ def evaluation(
     names: list[str] | None = None,
     part: str = "test",
     ks: tuple[int, ...] = (10, 20),
+    groups: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
     from ..gnn.calibration import assess
     from ..gnn.evaluate import evaluate as rank
+    from ..gnn.ratings import rating_errors
     from ..gnn.scorer_base import fitted
-    from ..kg.errors import UsageError
+    from ..gnn.segments import category_groups
     from ..kg.files import write_sealed
-    from .comparison import compared
+    from .comparison import compared, differences, group_gaps
 
     if part not in ("test", "valid"):
         raise UsageError(f"got {part!r}, expected test or valid", where="--part")
     with output.progress("evaluate") as bar:
         model: Recommender = run.model
         scorers = compared(model, run.split, names, bar.stage)
-        found = rank(scorers, model.data, run.split, part=part, ks=ks, progress=bar.stage)  # type: ignore[arg-type]
+        members = category_groups(run.catalog.graph) if groups else {}
+        found = rank(
+            scorers, model.data, run.split, part=part, ks=ks, groups=members, progress=bar.stage  # type: ignore[arg-type]
+        )  # fmt: skip
         scorer = fitted(model.scorer, "the run's model")
         chances = scorer.calibration
         judged = chances and assess(scorer.score, chances, model.data, run.split, part)
+        ratings = rating_errors(model.encoder, model.data, getattr(run.split, part))
     result = {
-        "rows": found.rows(), "calibration": judged,
+        "rows": found.rows(), "differences": differences(found, model.seed), "calibration": judged,
+        "gaps": group_gaps(found, members), "ratings": ratings,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
     write_sealed(run.path / "metrics.json", result)
@@ -240,7 +279,23 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
+    from .comparison import difference_table
+
     show_rows(out, found["rows"])
+    if rows := found["differences"]:
+        title = (
+            f"coldframe less the others: {rows[0]['metric']}, 95 % intervals over users; * = sure"
+        )
+        out.table(difference_table(rows), title=f"{title} (Holm over all cells, p < .05)")
+    if gaps := found["gaps"]:
+        out.table(
+            gaps, title=f"{gaps[0]['metric']} of the best and the worst served group of users"
+        )
+    if (rated := found["ratings"]) is not None:
+        out.say(
+            f"ratings: RMSE {rated['rmse']:.4f}, MAE {rated['mae']:.4f} on {rated['pairs']:,} pairs; "
+            f"of the mean rating {rated['mean']['rmse']:.4f}, {rated['mean']['mae']:.4f}"
+        )
     if (judged := found["calibration"]) is not None:
         out.say(
             f"chances: ECE {judged['ece']:.4f}, Brier {judged['brier']:.4f}, "

@@ -49,15 +49,24 @@ def recommend(
     include_known: Annotated[
         bool, typer.Option("--include-known", help="Also items the user is known to have.")
     ] = False,
+    uncertainty: Annotated[
+        str,
+        typer.Option(
+            help="What the column std holds: laplace (the posterior's), mc-dropout, or ensemble "
+            "(train with --set hybrid.ensemble=3)."
+        ),
+    ] = "laplace",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """The best items for each user, cold ones included, known ones left out."""
     from ..gnn.ranking import RECOMMENDATIONS
     from ..gnn.runs import Run
+    from ..gnn.uncertainty import known_method
 
     output = Output(as_json)
     _check_suffix(out)
+    method = known_method(uncertainty)
     wanted = None if users is None else read_ids(users, "user")
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
@@ -66,7 +75,9 @@ def recommend(
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
-        batches = model.recommend_batches(wanted, top, exclude_known=not include_known, items=among)
+        batches = model.recommend_batches(
+            wanted, top, exclude_known=not include_known, items=among, uncertainty=method
+        )
         if out is not None:
             rows = write_recommendations(out, batches, run.resolve().name)
             told = {"path": str(out), "rows": rows}

@@ -70,6 +70,12 @@ def adapt_text(
     lora_rank: Annotated[
         int, typer.Option(min=0, help="0 = all weights; else LoRA of this rank (extra lora).")
     ] = 0,
+    learning_rate: Annotated[
+        float,
+        typer.Option(
+            help="The highest, reached after a tenth of the steps; LoRA wants about 5e-4."
+        ),
+    ] = 5e-5,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts per step.")] = 16,
     seed: Seed = 0,
     device: Device = "auto",
@@ -83,7 +89,9 @@ def adapt_text(
 
     output = Output(as_json)
     refuse_used(out)
-    config = AdaptConfig(epochs=epochs, lora_rank=lora_rank, batch_size=batch_size)
+    config = AdaptConfig(
+        epochs=epochs, lora_rank=lora_rank, batch_size=batch_size, learning_rate=learning_rate
+    )
     graph = Catalog.open(catalog).graph
     texts = [text for nodes in graph.nodes.values() for text in nodes.documents if text]
     with output.progress("adapt") as bar, FolderLock.of_file(out, purpose="adapt-text"):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..kg.errors import DataError, ResourceError, UsageError
 from ..kg.files import atomic_folder
 from .batches import generator_for
-from .text import TextConfig, model_folder, resolve
+from .text import TextConfig, model_folder, resolve, token_limit
 from .training import seeded
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,9 @@ class AdaptConfig:
         for name in ("epochs", "batch_size", "max_length"):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
+        if not 0 < self.learning_rate < math.inf:
+            got = self.learning_rate
+            raise UsageError(f"must be above 0, got {got}", where="learning_rate", hint="say 5e-5")
         if not 0 < self.masked < 1:
             raise UsageError(f"must be between 0 and 1, got {self.masked}", where="masked")
 
@@ -194,7 +197,7 @@ class _Run:
         return out
 
     def _loss(self, batch: list[str], generator: torch.Generator) -> Tensor:
-        limit = min(self.config.max_length, self.tokenizer.model_max_length)
+        limit = token_limit(self.config.max_length, self.tokenizer, self.model)
         tokens = self.tokenizer(
             batch, padding=True, truncation=True, max_length=limit, return_tensors="pt",
             return_special_tokens_mask=True,

@@ -22,7 +22,8 @@ class Auxiliary:
     """Weighted sum of the auxiliary losses.
 
     Attributes:
-        completion: guess attribute edges that passed no message (needs the sparse convolution).
+        completion: guess attribute edges that passed no message. A relation weighs the dimensions as
+            in the first sparse layer; all alike with PyG's convolutions, which have no such weights.
         views: two encodings with different attribute edges left out agree on every item.
         text: the text part and the graph part of an item's input agree.
     """
@@ -82,10 +83,12 @@ def _completion(
     losses = []
     for one in view.relations.get(view.item_type, ()):
         table = dict(model.ids).get(slot(one.source))
-        weights = dict(model.named_parameters()).get(f"layers.0.weights.{one.key}")
+        weights: Tensor | None = dict(model.named_parameters()).get(f"layers.0.weights.{one.key}")
         out = torch.nonzero(masks[view.item_type][one.key] == 0).squeeze(1)
-        if table is None or weights is None or len(out) < 2:
+        if table is None or len(out) < 2:
             continue
+        if weights is None:
+            weights = torch.ones_like(table[0])
         order = torch.randperm(len(out), generator=generator, device=out.device)
         out = out[order[:_SAMPLE]]
         matrix = one.matrix.forward

@@ -1,11 +1,15 @@
 """Training by many processes under torchrun: each takes a share of every step's users.
 
 All processes draw the same steps from the same generators, so the sum of their gradients is that of
-one process. Without an initialised process group everything here does nothing.
+one process. The first of them writes, the others only compute. Without an initialised process group
+everything here does nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +23,43 @@ def processes() -> int:
     """How many train together."""
     on = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if on else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes; true where there is one alone."""
+    return processes() == 1 or distributed.get_rank() == 0
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Within, the processes that torchrun started are one group; each has a GPU of its own, if any."""
+    if not distributed.is_available() or not distributed.is_torchelastic_launched():
+        yield
+        return
+    gpu = int(os.environ.get("LOCAL_RANK", "0"))
+    if gpu < torch.cuda.device_count():
+        torch.cuda.set_device(gpu)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def wait_for_all() -> None:
+    """Return once every process is here: what they all have read may be written from now on."""
+    if processes() > 1:
+        distributed.all_reduce(torch.zeros(1))
+
+
+def agreed(value: float) -> float:
+    """The first process's value, so that all decide alike."""
+    if processes() == 1:
+        return value
+    shared = torch.tensor([value], dtype=torch.float64)
+    distributed.broadcast(shared, 0)
+    return float(shared)
 
 
 def share(step: Step) -> Step:

@@ -17,6 +17,7 @@ from ..kg.vocabulary import IntArray
 from .calibration import Calibration, CalibrationConfig, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
+from .distributed import is_first, wait_for_all
 from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
 from .lesson import Lesson
@@ -139,6 +140,7 @@ class Hybrid:
             inner = data
         names = [name for name in self.config.parts if PARTS[name].feasible(data)]
         self.settings = dict(self._given) | _kept_settings(work)
+        wait_for_all()
         self._tune(names, inner, valid, work)
         rehearsal = Rehearsal.plan(inner, valid, self.config.gate, self.seed)
         self._say("rehearsal", 0, 1)
@@ -230,7 +232,7 @@ class Hybrid:
                 _LOG.info("%s keeps its default settings: %s", name, error)
                 continue
             self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
-            if work is not None:
+            if work is not None and is_first():
                 kept = {"settings": settings_out(self.settings)}
                 save_checkpoint(work / "settings", len(self.settings), {}, kept, keep=1)
 
@@ -288,11 +290,11 @@ class Hybrid:
             method, self.parts, self.members, data, users, items, self.config.dropout, self.seed
         )
 
-    def std(self, users: IntArray, items: IntArray) -> FloatArray:
-        """The posterior's standard deviation of the logits pair by pair; NaN without a posterior."""
-        if "kg-prior" not in self.parts:
+    def std(self, users: IntArray, items: IntArray, method: str = "laplace") -> FloatArray:
+        """`deviation`; NaN where the posterior is asked for and there is none."""
+        if method == "laplace" and "kg-prior" not in self.parts:
             return np.full(len(users), np.nan, np.float32)
-        return self.deviation("laplace", users, items)
+        return self.deviation(method, users, items)
 
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""

@@ -27,8 +27,8 @@ RECOMMENDATIONS = pa.schema(
 class Beliefs(Protocol):
     """What a scorer thinks of its own scores, pair by pair; NaN where it cannot tell."""
 
-    def std(self, users: IntArray, items: IntArray) -> FloatArray:
-        """Standard deviations of the logits, (n,)."""
+    def std(self, users: IntArray, items: IntArray, method: str = "laplace") -> FloatArray:
+        """Standard deviations by one of the methods of `uncertainty.deviation`, (n,)."""
         ...
 
     def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
@@ -55,13 +55,14 @@ def best_items(
     among: IntArray | None,
     k: int,
     beliefs: Beliefs,
+    uncertainty: str = "laplace",
 ) -> pa.Table:
     """Rows user, item, rank (from 1), score, std, probability of the k best candidates of each user.
 
     Args:
         users: (b,) indices; scores: (b, n_items), NaN = never recommended.
         known: pairs left out, (n_users, n_items); among: the only candidates. None = no restriction.
-        beliefs: gives the columns std and probability.
+        beliefs: gives the columns std, by the method `uncertainty`, and probability.
 
     A user gets fewer rows than k where fewer candidates have a score. Equal scores are ordered by
     item index.
@@ -86,7 +87,7 @@ def best_items(
             pa.array(graph.items.vocabulary[int(i)] for i in item),
             pa.array(place + 1, pa.int32()),
             pa.array(score, pa.float32()),
-            pa.array(beliefs.std(user, item), pa.float32()),
+            pa.array(beliefs.std(user, item, uncertainty), pa.float32()),
             pa.array(beliefs.chances(user, item, score), pa.float32()),
         ],
         schema=RECOMMENDATIONS,

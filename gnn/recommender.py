@@ -179,6 +179,7 @@ class Recommender:
         *,
         exclude_known: bool = True,
         items: Iterable[str] | None = None,
+        uncertainty: Method = "laplace",
     ) -> pa.Table:
         """The k best items of each user: columns user, item, rank, score, std, probability.
 
@@ -186,11 +187,17 @@ class Recommender:
             users: IRIs or original ids; None = all users.
             exclude_known: leave out pairs that were trained or tuned on.
             items: candidates; None = all items, cold ones included.
+            uncertainty: what the column std holds; see `uncertainty`.
 
         Raises:
-            UnknownIdError: an id that the catalog does not have. StateError: nothing was learned.
+            UnknownIdError: an id that the catalog does not have. UsageError: an unknown method.
+            StateError: nothing was learned, or nothing that the method looks at.
         """
-        tables = list(self.recommend_batches(users, k, exclude_known=exclude_known, items=items))
+        tables = list(
+            self.recommend_batches(
+                users, k, exclude_known=exclude_known, items=items, uncertainty=uncertainty
+            )
+        )
         return pa.concat_tables(tables) if tables else RECOMMENDATIONS.empty_table()
 
     def recommend_batches(
@@ -200,6 +207,7 @@ class Recommender:
         *,
         exclude_known: bool = True,
         items: Iterable[str] | None = None,
+        uncertainty: Method = "laplace",
     ) -> Iterator[pa.Table]:
         """`recommend` in blocks of users, so that memory stays bounded however many there are."""
         if k < 1:
@@ -216,7 +224,8 @@ class Recommender:
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
             self._say("recommend", start, len(chosen))
-            yield best_items(self.graph, block, self._scores(block), known, among, k, self._scorer)
+            scores = self._scores(block)
+            yield best_items(self.graph, block, scores, known, among, k, self._scorer, uncertainty)
         self._say("recommend", len(chosen), len(chosen))
 
     def _scores(self, users: IntArray) -> FloatArray:

@@ -174,11 +174,24 @@ class LanguageModel:
         return out
 
     def _forward(self, batch: list[str]) -> FloatArray:
-        limit = min(self.config.max_length, self._tokenizer.model_max_length)
+        limit = token_limit(self.config.max_length, self._tokenizer, self._model)
         tokens = self._tokenizer(
             batch, padding=True, truncation=True, max_length=limit, return_tensors="pt"
         ).to(self.device)
         return pooled(self._model, tokens).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def token_limit(wanted: int, tokenizer: Any, model: Any) -> int:
+    """Tokens per text: as many as wanted, no more than tokenizer and model can take.
+
+    A tokenizer often does not say; then the model's table of positions does, where it has one.
+    """
+    most = min(wanted, tokenizer.model_max_length)
+    for name, table in model.named_modules():
+        if name.rpartition(".")[2] == "position_embeddings" and hasattr(table, "num_embeddings"):
+            padding = getattr(table, "padding_idx", None)  # as in RoBERTa: positions start after it
+            most = min(most, table.num_embeddings - (0 if padding is None else padding + 1))
+    return int(most)
 
 
 def pooled(model: Any, tokens: Any) -> Any:

@@ -18,6 +18,7 @@ from ..kg.vocabulary import IntArray
 from .batches import Sampler
 from .checkpoint import Checkpoint, latest
 from .data import TrainingData
+from .distributed import is_first, wait_for_all
 from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from .encoder_state import EncoderState, grown, vocabularies_of
 from .inputs import InputSpace
@@ -39,7 +40,7 @@ class EncoderScorer:
         seed: everything random is derived from it.
         device: "cpu", "cuda", ...
         progress: called after each epoch with (epoch, epochs, figures).
-        checkpoints: folder to which epochs are saved; None = nowhere.
+        checkpoints: folder to which epochs are saved, by the first of many processes; None = nowhere.
         checkpoint_share: at most this share of the time goes into saving, so that on a large graph
             an epoch now and then is left out; 1 = every epoch.
         resume: go on from the latest checkpoint there, if there is one.
@@ -109,6 +110,7 @@ class EncoderScorer:
             marks, validate = {"data": _data_hash(data, None)}, valid
         if self.resume and self.checkpoints is not None and latest(self.checkpoints) is not None:
             run.restore(self._resumed(marks))
+        wait_for_all()
         done = run.run(
             validate,
             progress=self.progress,
@@ -229,7 +231,9 @@ class EncoderScorer:
 
     def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
         started = time.monotonic()
-        if self.checkpoints is None or self._state is None or started < self._next_save:
+        if self.checkpoints is None or self._state is None or not is_first():
+            return
+        if started < self._next_save:
             return
         replace(self._state, weights=state.best or state.average).save(
             self.checkpoints,

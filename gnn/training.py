@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..kg.errors import DataError, UsageError, nearest
 from .auxiliary import Auxiliary
 from .batches import Sampler, generator_for
-from .distributed import global_mean_scale, share, sum_gradients
+from .distributed import agreed, global_mean_scale, share, sum_gradients
 from .encoder import Encoded, GraphEncoder, Hidden
 from .losses import LOSSES
 from .view import GraphView
@@ -245,7 +245,7 @@ class Training:
 
     def _look(self, validate: Validate | None, figures: dict[str, float]) -> None:
         state = self.state
-        value = validate(self.encode()) if validate is not None else math.inf
+        value = agreed(validate(self.encode())) if validate is not None else math.inf
         if validate is not None:
             figures["valid"] = value
         state.history.append(dict(figures))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -51,6 +51,13 @@ class DropoutConfig:
         require(0 <= self.rate < 1, f"must be in [0, 1), got {self.rate}", "rate")
 
 
+def known_method(name: str) -> Method:
+    """The method of that name; UsageError if there is none, naming the nearest."""
+    if name not in METHODS:
+        raise UsageError(f"unknown method {name!r}", where="method", hint=nearest(name, METHODS))
+    return cast(Method, name)
+
+
 def posterior_of(parts: Mapping[str, Scorer]) -> Posterior:
     """Beliefs about every item in closed form; StateError where "kg-prior" is no part."""
     if not parts:
@@ -83,11 +90,7 @@ def deviation(
     Raises:
         UsageError: an unknown method. StateError: what the method looks at is switched off.
     """
-    if method not in METHODS:
-        raise UsageError(
-            f"unknown method {method!r}", where="method", hint=nearest(method, METHODS)
-        )
-    if method == "laplace":
+    if known_method(method) == "laplace":
         return np.sqrt(posterior_of(parts).pair_variance(users, items))
     encoder = parts.get("encoder")
     if not isinstance(encoder, EncoderScorer):

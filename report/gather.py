@@ -37,6 +37,7 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
         subtitle=f"Run {run.path.resolve().name}, round {run.round}.",
         counts=_counts(run.catalog),
         rows=measured.get("rows", ()),
+        differences=measured.get("differences", ()),
         calibration=measured.get("calibration") or {},
         rounds=curve(run),
         loop=read_json(simulated) if simulated.exists() else {},

@@ -15,7 +15,8 @@ GREY = "#9aa7a0"
 
 
 @contextmanager
-def _figure(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any, list[Any]]]:
+def new_figure(width: float, height: float, panels: int = 1) -> Iterator[tuple[Any, list[Any]]]:
+    """A matplotlib figure of so many inches with its panels side by side, to be drawn on within."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -49,7 +50,7 @@ def overview(
     rows: Sequence[Mapping[str, Any]], loop: Mapping[str, Any], models: Sequence[str]
 ) -> Any:
     """Two panels: NDCG@10 of some models by segment, and the curves of the strategies of asking."""
-    with _figure(12, 3.6, 2) as (figure, axes):
+    with new_figure(12, 3.6, 2) as (figure, axes):
         kept = [row for row in rows if row["model"] in models]
         kept.sort(key=lambda row: models.index(row["model"]))
         _bars(axes[0], kept, "ndcg@10", ("all", "hot", "cold", "cold-only"))
@@ -70,7 +71,7 @@ def learning_curves(loop: Mapping[str, Any]) -> Any:
     """
     strategies: Mapping[str, Any] = loop["strategies"]
     metrics = list(next(iter(strategies.values()))["curve"]) if strategies else []
-    with _figure(5.2 * max(len(metrics), 1), 3.6, max(len(metrics), 1)) as (figure, axes):
+    with new_figure(5.2 * max(len(metrics), 1), 3.6, max(len(metrics), 1)) as (figure, axes):
         for axis, metric in zip(axes, metrics, strict=False):
             _curves(axis, loop, metric)
         if metrics:
@@ -103,7 +104,7 @@ def segment_bars(
 ) -> Any:
     """One group of bars per segment, one bar per model; a segment nobody has is left out."""
     models = list(dict.fromkeys(row["model"] for row in rows))
-    with _figure(max(5.0, 2.0 + 0.45 * len(models) * len(segments)), 3.6) as (figure, axes):
+    with new_figure(max(5.0, 2.0 + 0.45 * len(models) * len(segments)), 3.6) as (figure, axes):
         _bars(axes[0], rows, metric, segments)
         axes[0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -134,7 +135,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, Any]]) -> Any:
     x = np.array([each["predicted"] for each in bins], float)
     y = np.array([each["observed"] for each in bins], float)
     low = 0.5 * min([*x[x > 0], *y[y > 0], 0.5])
-    with _figure(4.4, 3.8) as (figure, axes):
+    with new_figure(4.4, 3.8) as (figure, axes):
         axes[0].plot([low, 1], [low, 1], color=GREY, ls="--", lw=1, label="right")
         shown = np.maximum(x, low), np.maximum(y, low)
         axes[0].plot(*shown, marker="o", ms=4, color=COLOURS[0], label="coldframe")
@@ -147,7 +148,7 @@ def round_curves(
     rounds: Sequence[Mapping[str, Any]], metric: str, segments: Sequence[str] = ("all", "cold-only")
 ) -> Any:
     """A metric after each round, one line per segment: those whose items stay the same ones."""
-    with _figure(5.2, 3.4) as (figure, axes):
+    with new_figure(5.2, 3.4) as (figure, axes):
         names = [s for s in segments if any(row["segment"] == s for row in rows_of(rounds))]
         for segment, colour in zip(names, _colours(names), strict=True):
             line = [row for row in rows_of(rounds) if row["segment"] == segment]
@@ -166,7 +167,7 @@ def rows_of(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def shares(values: Mapping[str, float], label: str) -> Any:
     """Horizontal bars of shares between 0 and 1."""
-    with _figure(6.2, 0.7 + 0.32 * max(len(values), 1)) as (figure, axes):
+    with new_figure(6.2, 0.7 + 0.32 * max(len(values), 1)) as (figure, axes):
         names = list(values)[::-1]
         axes[0].barh(
             [short(name) for name in names], [values[name] for name in names], color=COLOURS[0]

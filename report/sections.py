@@ -32,6 +32,7 @@ class Facts:
     Attributes:
         counts: what the catalog holds: nodes by type, edges by relation, interactions.
         rows: rows of `evaluate --json`.
+        differences: "differences" of `evaluate --json`: ours less the others, paired by user.
         calibration: "calibration" of `evaluate --json`; empty where there is none.
         rounds: per round: "round", "labels" told until then, "rows" of evaluation, and "compared":
             rows on the validation pairs at once and after retraining.
@@ -46,6 +47,7 @@ class Facts:
     subtitle: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     rows: Rows = ()
+    differences: Rows = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     rounds: Rows = ()
     loop: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Facts:
 
 METRIC = "ndcg@10"
 ROWS = ("rows", "compared")  # of a round, shown apart
+COMPARED = ("against", "segment", "metric", "mean", "low", "high", "p_holm")
 EVALUATED = ("model", "segment", "users", "ndcg@10", "recall@10", "recall@20", "mrr@10")
 
 
@@ -98,8 +101,13 @@ def _accuracy(facts: Facts) -> Section:
         "interactions. Warm: it has some, but none was trained on. Cold: it has none at all."
     )
     names = [name for name in EVALUATED if any(name in row for row in facts.rows)]
+    paired = (
+        "Coldframe less each other model, paired by user, with 95 % bootstrap intervals; p_holm is "
+        "the two-sided p corrected for the number of these comparisons (Holm)."
+    )
+    after = [tag("p", paired), table(facts.differences, COMPARED)] if facts.differences else []
     return "Accuracy on held-out interactions", join(
-        [tag("p", words), drawing(svg, f"{METRIC} by segment."), table(facts.rows, names)]
+        [tag("p", words), drawing(svg, f"{METRIC} by segment."), table(facts.rows, names), *after]
     )
 
 

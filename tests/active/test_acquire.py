@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from coldframe.active.acquire import AskConfig, View, acquire
+from coldframe.active.acquire import AskConfig, View, acquire, ask_state
+from coldframe.active.coverage import COVERS
+from coldframe.active.criteria import CRITERIA, evaluate_pairs
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
 from coldframe.kg.errors import UnknownIdError, UsageError
@@ -53,6 +55,53 @@ def test_panel_items_exclusions_and_forbidden_items_are_kept(view):
     table = acquire(view, 100, config=config, exclude=taken)
     assert {user.rsplit("/", 1)[1] for user, _ in pairs(table)} <= {"0", "1", "2"}
     assert {item.rsplit("/", 1)[1] for _, item in pairs(table)} == {"7"}
+
+
+@pytest.mark.parametrize("name", sorted(CRITERIA))
+def test_each_criterion_can_be_looked_at(view, name):
+    table = acquire(view, 9, config=AskConfig(criteria=(name,)))
+    assert table.column_names == [*COLUMNS, f"criterion.{name}"]
+    plain = acquire(view, 9)
+    assert table.select(COLUMNS).equals(plain)
+    state = ask_state(view, 9, AskConfig())
+    vocabularies = view.graph.users.vocabulary, view.graph.items.vocabulary
+    for user, item, value in zip(
+        table["user"].to_pylist(), table["item"].to_pylist(),
+        table[f"criterion.{name}"].to_pylist(), strict=True,
+    ):  # fmt: skip
+        place = np.array([vocabularies[0].find(user)]), np.array([vocabularies[1].find(item)])
+        assert value == pytest.approx(float(evaluate_pairs(CRITERIA[name], state, *place)[0]))
+        assert value >= 0
+
+
+def test_criteria_of_no_questions_are_empty_columns(view):
+    config = AskConfig(users=["0"], items=["6"], criteria=("bald",))
+    table = acquire(view, 9, config=config, exclude=[("0", "6")])
+    assert table.column_names == [*COLUMNS, "criterion.bald"]
+    assert table.num_rows == 0
+
+
+@pytest.mark.parametrize("coverage", COVERS)
+@pytest.mark.parametrize("strategy", ["coverage", "sharp-coverage"])
+def test_each_kind_of_coverage_can_be_asked_by(view, coverage, strategy):
+    config = AskConfig(coverage=coverage)
+    table = acquire(view, 9, strategy=strategy, config=config)
+    assert len(set(pairs(table))) == 9
+    state = ask_state(view, 9, config)
+    assert state.cover is not None
+    assert state.cover.form == ("saturate" if coverage == "pagerank" else "max")
+    width = state.cover.reach.shape[1]
+    items = len(state.pool.items)
+    assert (width == items) == (coverage != "attributes")
+
+
+def test_unknown_criteria_and_coverages_name_the_nearest():
+    with pytest.raises(UsageError, match="entropi") as caught:
+        AskConfig(criteria=("entropi",))
+    assert "entropy" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="pagerang") as caught:
+        AskConfig(coverage="pagerang")
+    assert "pagerank" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("budget", [0, -3, float("nan"), float("inf")])

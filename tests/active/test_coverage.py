@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from coldframe.active.coverage import (
     Cover,
     attribute_cover,
+    cover_of,
     facility_location,
     greedy_cover,
     pagerank_spread,
@@ -80,6 +81,27 @@ def test_monotone_and_submodular(kind):
             more = small.copy()
             more[item] += 1
             assert before[item] == pytest.approx(cover.value(more) - cover.value(small), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_step_adds_what_its_marginal_says(kind):
+    rng = np.random.default_rng(2)
+    for seed in range(20):
+        cover = make(kind, seed)
+        counts = rng.integers(0, 4, 8)
+        covered = cover.covered(counts)
+        gains = cover.marginal(counts)
+        for item in range(8):
+            targets, after = cover.step(covered, item, int(counts[item]))
+            added = cover.weights[targets] @ (after - covered[targets])
+            assert added == pytest.approx(gains[item], abs=1e-12)
+
+
+def test_an_attribute_is_worth_what_its_items_are():
+    profile = sp.csr_matrix(np.array([[0.3, 0.9], [1.0, 0.0], [0.0, 0.0]]))
+    cover = cover_of("attributes", profile, np.array([1.0, 2.0, 4.0]))
+    assert cover.weights == pytest.approx(np.array([3.0, 1.0]) / 4)
+    assert cover.reach.toarray().tolist() == [[1, 1], [1, 0], [0, 0]]
 
 
 def test_an_item_without_attributes_covers_itself_only():

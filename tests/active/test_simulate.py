@@ -180,6 +180,33 @@ def test_one_seed_gives_no_interval_and_every_reader_says_so(outcome):
     assert "+1e" not in json.dumps(result, allow_nan=False)
 
 
+def test_the_verdict_tells_random_and_the_simple_ones_by_paired_intervals(outcome):
+    """Against popularity every seed gains a tenth; against drawing by score nothing is sure."""
+
+    def played(base: float, by_score: float) -> dict:
+        values = {"random": 0.2, "popularity": base, "score-proportional": by_score}
+        curves = {**values, "auto": 1.1 * base}
+        both = {name: {"ndcg@10": [x], "recall@20": [x]} for name, x in curves.items()}
+        return {**outcome, "curves": both}
+
+    outcomes = [played(0.35, 0.5), played(0.4, 0.3), played(0.45, 0.6)]
+    names = ["random", "popularity", "score-proportional", "auto"]
+    config = SimulationConfig(strategies=tuple(names[1:]), budgets=(100,), seeds=(0, 1, 2))
+    result = summarise(config, names, outcomes)
+    auto = result["strategies"]["auto"]
+    gain = auto["aulc_against"]["popularity"]["ndcg@10"]
+    assert gain["mean"] == pytest.approx(0.1)
+    assert 0 < gain["low"] < 0.1 < gain["high"]
+    assert auto["aulc_against"]["score-proportional"]["ndcg@10"]["low"] < 0
+    assert set(result["strategies"]["popularity"]["aulc_against"]) == {"score-proportional"}
+    assert result["strategies"]["random"]["aulc_against"] == {}
+    sentence = result["verdict"][-1]
+    assert "auto beats random" in sentence
+    assert "; beats popularity (+10.0 %, 95 % interval" in sentence
+    assert "is not told apart from score-proportional" in sentence
+    json.dumps(result, allow_nan=False)
+
+
 def test_area_is_over_the_logarithm():
     assert area([1.0, 3.0], [10, 1000]) == 2.0
     assert area([0.0, 0.0, 1.0], [1, 10, 100]) == 0.25

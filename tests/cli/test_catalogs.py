@@ -236,3 +236,14 @@ def test_a_query_has_a_hard_time_limit(generated):
     done = RUNNER.invoke(cli.app, ["sparql", str(catalog), cross, "--timeout", "1", "--json"])
     assert done.exit_code == 5
     assert "longer than 1 seconds" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_the_schema_graph_is_drawn_as_svg_and_png(generated, tmp_path):
+    _, catalog = generated
+    for suffix, start in ((".svg", b"<svg"), (".png", b"\x89PNG")):
+        path = tmp_path / f"schema{suffix}"
+        told = run("schema", "draw", catalog, "--out", path)
+        assert told == {"path": str(path), "types": 7, "relations": 9}
+        assert path.read_bytes().startswith(start)
+    done = RUNNER.invoke(cli.app, ["schema", "draw", str(catalog), "--out", "schema.jpg"])
+    assert done.exit_code == 2

@@ -76,6 +76,7 @@ def everything(text: str) -> Facts:
         subtitle=text,
         counts={text: 3},
         rows=rows(text),
+        differences=[{"against": text, "segment": text, "mean": 0.1, "low": 0.0, "p_holm": None}],
         calibration=calibration(text),
         rounds=[{"round": r, "labels": 100 * r, "rows": rows(text)} for r in (0, 1)],
         loop=loop_result(text),

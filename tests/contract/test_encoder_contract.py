@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from coldframe.gnn.auxiliary import Auxiliary
 from coldframe.gnn.batches import Sampler, generator_for
 from coldframe.gnn.convolutions import CONVOLUTIONS
 from coldframe.gnn.data import TrainingData
@@ -149,6 +150,18 @@ def test_messages_pass_both_ways(convolution: str) -> None:
     assert {1, 5, 9} <= items
     _, items = heard("item", 5)
     assert {1, 9} <= items, "through the tag that they share"
+
+
+@pytest.mark.parametrize("convolution", KINDS)
+def test_guessing_attributes_teaches_every_convolution(convolution: str) -> None:
+    model, view, _ = built(planted(n_items=60), convolution=convolution)
+    guess = Auxiliary(completion=1.0, views=0.0, text=0.0)
+    loss = guess(model, view, model(view), Hidden(), generator_for(0, "completion"))
+    assert float(loss.detach()) > 0
+    loss.backward()
+    tags = model.ids["of:values"].grad
+    assert tags is not None
+    assert tags.abs().max() > 0
 
 
 @pytest.mark.R(17)

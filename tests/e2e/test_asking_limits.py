@@ -151,3 +151,36 @@ def test_label_scores_annotators_by_gold_questions(folder, tmp_path):
     assert (
         run("acquire", folder, "--budget", "5", "--gold", "5", code=2)["error"]["where"] == "--gold"
     )
+
+
+def test_criteria_stand_beside_every_question_and_not_in_the_journal(folder, tmp_path):
+    words = ("--criteria", "entropy,variance", "--coverage", "attributes", "--gold", "2")
+    path = tmp_path / "asked.jsonl"
+    told = run("acquire", folder, "--budget", "12", "--out", path, *words)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert told["questions"] == len(rows) == 12
+    for row in rows:
+        assert 0 <= row["criterion.entropy"] < 1
+        assert row["criterion.variance"] > 0
+    again = run("acquire", folder, "--budget", "12")["questions"]
+    assert [row["criterion.entropy"] for row in again] == [row["criterion.entropy"] for row in rows]
+    answered = tmp_path / "answered.jsonl"
+    answered.write_text("".join(json.dumps({**row, "answer": "like"}) + "\n" for row in rows))
+    assert run("label", folder, answered)["accepted"] == 12
+    assert "criterion" not in (folder / "journal.jsonl").read_text()
+    run("acquire", folder, "--budget", "5", "--criteria", "entropi", code=2)
+
+
+def test_pairs_of_a_table_are_not_asked(folder, tmp_path):
+    first = run("acquire", folder, "--budget", "20")["questions"]
+    shutil.rmtree(folder / "rounds")
+    apart = tmp_path / "apart.csv"
+    apart.write_text("user,item\n" + "\n".join(f"{one['user']},{one['item']}" for one in first))
+    second = run("acquire", folder, "--budget", "20", "--exclude", apart)["questions"]
+    pairs = [{(one["user"], one["item"]) for one in asked} for asked in (first, second)]
+    assert len(pairs[1]) == 20
+    assert not pairs[0] & pairs[1]
+    for text, part in (("user\nx\n", "item"), ("user,item\n,x\n", "2"), ("user,item\nx,y\n", "x")):
+        apart.write_text(text)
+        found = run("acquire", folder, "--budget", "5", "--exclude", apart, code=3)["error"]
+        assert part in found["message"] + found["where"]

@@ -64,10 +64,28 @@ def test_evaluate_has_the_rows_of_the_contract(base):
     kept = json.loads((base / "run" / "metrics.json").read_text())
     assert len(kept["rows"]) == len(rows)
     assert kept["calibration"] == chances
+    gaps = {(row["against"], row["segment"]): row for row in found["differences"]}
+    assert {name for name, _ in gaps} == models - {"coldframe"}
+    value = {(row["model"], row["segment"]): row["ndcg@10"] for row in rows}
+    for (other, segment), gap in gaps.items():
+        expected = value["coldframe", segment] - value[other, segment]
+        assert gap["mean"] == pytest.approx(expected, abs=2e-6)
+        assert gap["low"] <= gap["mean"] <= gap["high"]
+        assert gap["p"] <= gap["p_holm"] <= 1
+    assert kept["differences"] == found["differences"]
     # Too high for cold items by design: half of their likes are kept back here, to be asked for.
     assert 0 <= chances["ece"] < 0.08
     assert 0 < chances["brier"] < 1
     assert all({"predicted", "observed", "pairs"} == set(one) for one in chances["bins"])
+
+
+def test_evaluate_says_which_differences_are_sure(base):
+    words = ("evaluate", base / "run", "--models", "coldframe,popularity")
+    shown = RUNNER.invoke(cli.app, list(map(str, words))).stdout
+    line = next(line for line in shown.splitlines() if "[" in line)
+    assert line.startswith("popularity")
+    assert "*" in line
+    assert run("evaluate", base / "run", "--models", "popularity")["differences"] == []
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "trec"])
@@ -99,6 +117,18 @@ def test_recommend_leaves_known_items_out_and_ranks_cold_ones(base, made, tmp_pa
     items.write_text(made.cold_items.read_text())
     only = run("recommend", base / "run", "--users", users, "--items", items, "-k", "80")
     assert {row["item"] for row in only["recommendations"]} == cold
+
+
+def test_recommend_tells_other_uncertainties(base):
+    found = run("recommend", base / "run", "--uncertainty", "mc-dropout", "-k", "2")
+    usual = run("recommend", base / "run", "-k", "2")
+    one, other = ([row["std"] for row in each["recommendations"]] for each in (found, usual))
+    assert all(value > 0 for value in one)
+    assert one != other
+    words = ("recommend", base / "run", "--json", "--uncertainty")
+    for method, code in (("ensemble", 4), ("dropout", 2)):
+        done = RUNNER.invoke(cli.app, [*map(str, words), method])
+        assert done.exit_code == code, done.output
 
 
 def test_similar_and_explain(base, made):

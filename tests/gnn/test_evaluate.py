@@ -313,6 +313,28 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
 
 
+def test_a_clear_difference_stays_sure_among_many_models(task) -> None:
+    data, split = task
+    good = np.random.default_rng(0).normal(size=(N_USERS, N_ITEMS))
+    good[split.test.user, split.test.item] += 9
+    others = {f"bad {k}": Fixed(-good - k) for k in range(30)}
+    found = evaluate({"good": Fixed(good), **others}, data, split)
+    metrics = dict.fromkeys(("all", "hot"), ("ndcg@10", "mrr@10"))
+    rows = compare(found, "good", metrics, np.random.default_rng(0))
+    assert len(rows) == 120
+    assert all(row["p_holm"] < 0.05 for row in rows)
+    own, theirs = (found.per_user(name, "all", "ndcg@10") for name in ("good", "bad 3"))
+    alone = paired_bootstrap(own, theirs, np.random.default_rng(1), resamples=10_000)
+    (row,) = [
+        r
+        for r in rows
+        if r["against"] == "bad 3" and (r["segment"], r["metric"]) == ("all", "ndcg@10")
+    ]
+    assert row["n"] == alone.n
+    assert row["mean"] == pytest.approx(alone.mean)
+    assert [row["low"], row["high"]] == pytest.approx([alone.low, alone.high], abs=0.01)
+
+
 def test_compare_finds_the_better_model(task) -> None:
     data, split = task
     good = np.random.default_rng(0).normal(size=(N_USERS, N_ITEMS))

@@ -57,6 +57,13 @@ def test_batches_and_order_do_not_matter(tiny_model: Path) -> None:
     np.testing.assert_allclose(one, many, atol=2e-3)  # float16 steps
 
 
+def test_a_text_longer_than_the_model_takes_is_cut(tiny_model: Path) -> None:
+    """The tokenizer does not say how many tokens the model has positions for."""
+    long = " ".join(WORDS[0] for _ in range(600))
+    config = TextConfig(str(tiny_model), max_length=1000)
+    assert np.isfinite(embed_texts([long], config)).all()
+
+
 def test_tfidf_puts_like_texts_near_and_keeps_the_space_of_its_corpus() -> None:
     corpus = [f"{colour} {plant}" for colour in ("red", "blue", "white") for plant in WORDS]
     rows = embed_texts(("red rose", "red roses", "blue lily"), TextConfig("tfidf"), corpus=corpus)

@@ -72,6 +72,18 @@ def test_each_method_by_name(ensembled: Recommender) -> None:
     assert not np.allclose(found["mc-dropout"], found["ensemble"])
 
 
+def test_recommendations_tell_the_uncertainty_that_was_asked_for(ensembled: Recommender) -> None:
+    user = ensembled.graph.users.vocabulary[3]
+    shown = {
+        name: ensembled.recommend([user], 5, uncertainty=name)
+        for name in ("laplace", "mc-dropout", "ensemble")
+    }
+    for name, table in shown.items():
+        pairs = [(user, item) for item in table["item"].to_pylist()]
+        np.testing.assert_allclose(table["std"], ensembled.uncertainty(pairs, name), rtol=1e-5)
+        assert table["item"] == shown["laplace"]["item"]
+
+
 def test_an_ensemble_is_of_encoders_from_other_starts(ensembled: Recommender) -> None:
     scorer = ensembled.scorer
     encoder = scorer.parts["encoder"]
