@@ -33,7 +33,7 @@ from ..kg.writing import naming
 from .answers import Answer, read_answers
 from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _FIRST = "0" * 64
 
 # What stands in the place of an answer in a note; no table of answers can say either.
@@ -198,7 +198,7 @@ class Journal:
             if record is None:
                 if line.rstrip(b"\n").endswith(b"}"):
                     raise self._damaged(number, "the record does not match its checksum")
-                _log.warning(
+                _LOG.warning(
                     "%s:%d: dropped an answer that was cut off while it was written",
                     self.path,
                     number,

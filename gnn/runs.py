@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import platform
 import secrets
@@ -47,8 +46,6 @@ from .plain import from_plain, to_plain
 from .recommender import Progress, Recommender
 from .run_tables import COLUMNS, rows_in, rows_out, split_out
 from .toml_text import dumps
-
-_LOG = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
 UNFINISHED = "unfinished"

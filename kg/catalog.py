@@ -51,7 +51,7 @@ from .tables import graph_from_tables
 if TYPE_CHECKING:
     from .catalog_store import CatalogStore
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 SCHEMA_FILE = "catalog.toml"
 Advance = Callable[[float, float], None]
 Tables = dict[str, pa.Table]
@@ -151,7 +151,7 @@ class Catalog:
         cache = folder / "cache" / cache_key(content, schema.content_hash)
         graph = intact(read_graph, cache)
         if graph is None:
-            _log.info("%s: the cache is stale or damaged and is built again", folder)
+            _LOG.info("%s: the cache is stale or damaged and is built again", folder)
             graph = _rebuilt(folder, schema, content)
             write_graph(graph, cache)
         return cls(graph, schema, content, path=folder)
@@ -264,7 +264,7 @@ def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
         return Schema.load(schema)
     from .infer import infer_schema
 
-    _log.info("no schema given: a draft is inferred from the data")
+    _LOG.info("no schema given: a draft is inferred from the data")
     return Schema.loads(infer_schema(data), source="inferred schema")
 
 

@@ -98,7 +98,6 @@ from pathlib import Path
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDF_TYPE = RDF + "type"
-RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 EVENT_ROLES = ("user", "item", "rating", "time", "split")
 FEATURE_KINDS = ("text", "number", "date", "category")
@@ -185,10 +184,6 @@ class NodeType:
     iri: str = ""
     label: bool = False
     features: tuple[Feature, ...] = ()
-
-    def of_kind(self, kind: str) -> tuple[Feature, ...]:
-        """The features of one kind, in the schema's order."""
-        return tuple(feature for feature in self.features if feature.kind == kind)
 
 
 @dataclass(frozen=True)
