@@ -9,6 +9,7 @@ import typer
 
 from ..kg.errors import StateError
 from .console import Output
+from .inputs import held_run
 from .layers import Layered, resolve, settings
 from .options import (
     CatalogFolder,
@@ -104,14 +105,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Rank all items for every test user: ours beside the linear models, hot, warm and cold."""
-    from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
-
     output = Output(as_json)
     names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
-    Run.open(run)  # a folder that is no run gets no lock file
-    with FolderLock(run, purpose="evaluate"):
-        found = evaluation(output, Run.open(run, device=device), names, part, ks)
+    with held_run(run, "evaluate", device=device) as opened:
+        found = evaluation(output, opened, names, part, ks)
     output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
