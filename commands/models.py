@@ -139,7 +139,8 @@ def fit_run(
 ) -> Run:
     """Split, fit and write a run; a fit that was interrupted goes on where it was."""
     from ..gnn.recommender import Recommender
-    from ..gnn.runs import Run, unfinished_work
+    from ..gnn.runs import Run
+    from ..gnn.unfinished import unfinished_work
     from ..kg.locks import FolderLock
 
     split = split_of(catalog, protocol, seed)

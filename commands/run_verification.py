@@ -14,7 +14,8 @@ from ..active.panel import PANEL
 from ..active.rounds import ASKED, CLOSED, QUALITY, Rounds
 from ..gnn.checkpoint import LATEST, checkpoint_name, latest, load_checkpoint
 from ..gnn.counts import KEY, LEDGER, pseudonym_key
-from ..gnn.runs import RUN_FILE, UNFINISHED, Run
+from ..gnn.runs import RUN_FILE, Run
+from ..gnn.unfinished import UNFINISHED
 from ..kg.errors import ColdframeError, IntegrityError, StateError
 from ..kg.files import naming, read_sealed, read_table
 from ..kg.table_files import unseal
