@@ -162,11 +162,13 @@ def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
         for one in rounds.journal.records()
         if positive is not None or one.answer.answer != "rating" or one.answer.rating in (0, 1)
     ]
-    gold, config = rounds.quality()
-    weights = trust(records, gold, positive=positive, config=config) if gold else {}
+    known = rounds.annotators()
+    weights = {}
+    if known.gold:
+        weights = trust(records, known.gold, positive=positive, config=known.config)
     found = asdict(agreement(records, positive=positive))
     shown = {key: None if value != value else value for key, value in found.items()}
-    scores = gold_scores(records, gold, positive=positive)
+    scores = gold_scores(records, known.gold, positive=positive)
     told = {who: {"answered": n, "right": right} for who, (n, right) in scores.items()}
     return {**shown, "weights": weights, "gold": told}
 
