@@ -188,7 +188,14 @@ class NodeType:
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation between node types; ends may be of several types, tried in this order."""
+    """A relation between node types.
+
+    Attributes:
+        path: from the node at its start to the one at its end.
+        sources, targets: node types of the ends, tried in this order.
+        inverse: IRI that says the same the other way round; "" if none.
+        closure: the edges to all ancestors are added.
+    """
 
     name: str
     path: PropertyPath
@@ -255,7 +262,17 @@ class TableMap:
 
 @dataclass(frozen=True)
 class Schema:
-    """A whole schema; `text` is the TOML that it was read from, `source` the file or its stand-in."""
+    """A whole schema.
+
+    Attributes:
+        nodes, relations, events, tables: by name.
+        user_type, item_type: node types.
+        same_as: IRIs of properties whose ends are merged into one node.
+        splits: names that events give as `split`, in order; empty = sorted as found.
+        open_relations: template of properties that are relations without being named; "" if none.
+        prefixes: prefix -> namespace.
+        text: the TOML that it was read from. source: the file or its stand-in.
+    """
 
     name: str
     nodes: Mapping[str, NodeType]
