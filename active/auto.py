@@ -40,7 +40,7 @@ def find_strategy(name: str) -> Strategy:
 
 @dataclass(frozen=True)
 class Arm:
-    """A strategy that another one plays: how far it is trusted, and its share of the budget."""
+    """A strategy that another one plays: how far it is trusted, and its share of the budget (0..1)."""
 
     name: str
     trust: float

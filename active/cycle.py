@@ -36,7 +36,7 @@ class Learned:
         run: as it stands now. labels: likes and dislikes learned. told: all labels so far.
         graph_iri: the round's named graph in the catalog's store.
         rows: our rows of evaluation; empty where the run has nothing to test on.
-        compared: rows of evaluation on the validation pairs, see `compare`.
+        compared: rows of evaluation on the validation pairs, see `at_once` and `retrained`.
     """
 
     run: Run

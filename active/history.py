@@ -27,7 +27,7 @@ def answer_chance(rounds: Rounds, graph: Graph) -> AnswerChance:
     do neither: they are about what the user knows.
     """
     told: dict[tuple[str, str], bool] = {}
-    gold = rounds.asked_gold()
+    gold = rounds.annotators().asked
     for record in rounds.journal.records():
         answer = record.answer
         useful = answer.answer not in (CANNOT_TELL, SKIP)

@@ -14,8 +14,8 @@ from scipy.special import expit
 from ..gnn.ranking import RECOMMENDATIONS
 from ..kg.errors import DataError, UsageError
 from ..kg.vocabulary import IntArray
-from .acquire import Askable
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
+from .beliefs import Askable
 from .fold import label_of
 from .newcomer import Array, Newcomer, Population
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import math
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,14 +24,15 @@ from typing import Any
 import pyarrow as pa
 
 from ..kg.errors import IntegrityError
-from ..kg.files import StrPath, append_record, atomic_write, plain, sha256_bytes
+from ..kg.files import StrPath, append_record, atomic_write, sha256_bytes
 from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
+from .journal_lines import line_of, parse_line
 from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _FIRST = "0" * 64
 
 # What stands in the place of an answer in a note; no table of answers can say either.
@@ -180,7 +179,7 @@ class Journal:
         entries = [*records, Record(0, note, _now())] if gone else records
         lines, before = [], _FIRST
         for seq, record in enumerate(entries, 1):
-            lines.append(_line(replace(record, seq=seq), before))
+            lines.append(line_of(replace(record, seq=seq), before))
             before = sha256_bytes(lines[-1])
         if lines:
             # Both heads stand there while the journal is exchanged, so that a kill leaves a sound one.
@@ -194,11 +193,11 @@ class Journal:
         seq, before = 0, _FIRST
         hashes = {0: _FIRST}
         for number, line in enumerate(self._lines(), 1):
-            record = _parse(line)
+            record = parse_line(line)
             if record is None:
                 if line.rstrip(b"\n").endswith(b"}"):
                     raise self._damaged(number, "the record does not match its checksum")
-                _log.warning(
+                _LOG.warning(
                     "%s:%d: dropped an answer that was cut off while it was written",
                     self.path,
                     number,
@@ -268,7 +267,7 @@ class Journal:
         lines = []
         for answer in answers:
             seq += 1
-            lines.append(_line(Record(seq, answer, time, told, batch), before))
+            lines.append(line_of(Record(seq, answer, time, told, batch), before))
             before = sha256_bytes(lines[-1])
         if not self.head_path.exists():
             self._write_heads([(0, _FIRST)])  # from the first record on, a missing head is damage
@@ -319,49 +318,3 @@ def is_about(record: Record, person: Person) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _line(record: Record, before: str) -> bytes:
-    answer = record.answer
-    body: dict[str, Any] = {
-        "seq": record.seq,
-        "prev": before,
-        "round": answer.round,
-        "user": answer.user,
-        "item": answer.item,
-        "answer": answer.answer,
-        "annotator": answer.annotator,
-        "time": record.time,
-    }
-    if record.batch:
-        body |= {"told": record.told, "batch": record.batch}
-    if not math.isnan(answer.rating):
-        body["rating"] = answer.rating
-    if answer.extra:
-        body["extra"] = json.loads(json.dumps(plain(dict(answer.extra)), default=str))
-    body["crc"] = _crc(body)
-    return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()
-
-
-def _crc(body: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in body.items() if key != "crc"}
-    return f"{zlib.crc32(json.dumps(rest, separators=(',', ':')).encode()):08x}"
-
-
-def _parse(line: bytes) -> tuple[dict[str, Any], Answer] | None:
-    """The record in a line; None where the line is not one whole, unchanged record."""
-    try:
-        body = json.loads(line)
-        if not isinstance(body, dict) or body.get("crc") != _crc(body):
-            return None
-        return body, Answer(
-            int(body["round"]),
-            body["user"],
-            body["item"],
-            body["answer"],
-            float(body.get("rating", math.nan)),
-            body["annotator"],
-            body.get("extra", {}),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None

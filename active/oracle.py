@@ -1,9 +1,8 @@
-"""Oracles: who answers a question. Here the simulated one; files and people answer through a journal."""
+"""The simulated oracle: who answers in simulations. Files and people answer through a journal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +12,6 @@ from ..kg.graph import Interactions
 from ..kg.vocabulary import IntArray
 
 FloatArray64 = npt.NDArray[np.float64]
-
-
-class Oracle(Protocol):
-    """Answers pairs with 1, 0, or NaN where it cannot tell."""
-
-    def answer(self, users: IntArray, items: IntArray) -> FloatArray64:
-        """(n,) labels of the pairs."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ class Basket:
 
     A user is taken while under `pool.user_cap` questions in all, an item likewise; the summed cost
     stays within the budget.
+
+    Attributes:
+        users, items, utilities: of the picks, one entry each, in the order in which they were made.
     """
 
     pool: Pool

@@ -36,7 +36,12 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, taken apart; `factor` is None where the query gives the weights."""
+    """One rule, taken apart.
+
+    Attributes:
+        text: as it was given. selector: which items; after an @ the file of a query.
+        factor: of their priority; None where the query gives it.
+    """
 
     text: str
     selector: str

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..gnn.recommender import Recommender
-from ..gnn.runs import Run, unfinished_work
+from ..gnn.runs import Run
+from ..gnn.unfinished import unfinished_work
 from ..kg.errors import StateError, nearest
 from ..kg.graph import Interactions
 from .cycle import (

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..kg.errors import DataError, IntegrityError, StateError
+from ..kg.errors import DataError, StateError
 from ..kg.files import (
     StrPath,
     atomic_folder,
@@ -33,6 +33,7 @@ from ..kg.files import (
 from ..kg.person import Person
 from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import Vocabulary
+from .annotators import Annotators
 from .answers import Answer, read_answers
 from .fold import fold, label_of
 from .gold import GoldPair
@@ -41,7 +42,6 @@ from .quality import QualityConfig, trust, within_quota
 from .repeats import Record
 
 ASKED, CLOSED = "queries.parquet", "metrics.json"
-QUALITY = "annotators.json"
 
 
 @dataclass(frozen=True)
@@ -150,48 +150,30 @@ class Rounds:
 
         Gold questions that were asked have no verdict: their answers are known, and teach nothing.
         """
-        gold, config = self.quality()
-        if config is None:
+        known = self.annotators()
+        if known.config is None:
             return fold(records, positive=positive)
-        weights = trust(records, gold, positive=positive, config=config) if gold else None
-        asked = self.asked_gold()
+        weights = None
+        if known.gold:
+            weights = trust(records, known.gold, positive=positive, config=known.config)
         kept = [
             one
-            for one in within_quota(records, config)
-            if (one.answer.user, one.answer.item) not in asked
+            for one in within_quota(records, known.config)
+            if (one.answer.user, one.answer.item) not in known.asked
         ]
         return fold(kept, positive=positive, trust=weights)
 
-    def quality(self) -> tuple[dict[tuple[str, str], int], QualityConfig | None]:
-        """Gold answers (user, item) -> label, and the rules for annotators; nothing if none were set."""
-        gold, _, config = self._read_quality()
-        return gold, config
+    def annotators(self) -> Annotators:
+        """Gold answers, which of them were asked, and the rules for annotators.
 
-    def asked_gold(self) -> set[tuple[str, str]]:
-        """Pairs that were asked although their answer is known, see `ask_gold`."""
-        return self._read_quality()[1]
-
-    def _read_quality(
-        self,
-    ) -> tuple[dict[tuple[str, str], int], set[tuple[str, str]], QualityConfig | None]:
-        path = self.folder / QUALITY
-        if not path.exists():
-            return {}, set(), None
-        try:
-            found = read_sealed(path, "set gold answers and quota again")
-            gold = {(str(user), str(item)): int(label) for user, item, label in found["gold"]}
-            asked = {(str(user), str(item)) for user, item in found.get("asked", [])}
-            return gold, asked, QualityConfig(quota=float(found["quota"]))
-        except (KeyError, TypeError, ValueError):
-            raise IntegrityError("not readable", where=str(path), hint="set it again") from None
+        Raises:
+            IntegrityError: their file is damaged.
+        """
+        return Annotators.read(self.folder)
 
     def ask_gold(self, pairs: Iterable[GoldPair]) -> None:
         """Note pairs that are asked to see who answers with care; their answers never become edges."""
-        listed = list(pairs)
-        gold, asked, config = self._read_quality()
-        gold |= {(one.user, one.item): one.label for one in listed}
-        asked |= {(one.user, one.item) for one in listed}
-        self._write_quality(gold, config or QualityConfig(), asked)
+        self.annotators().with_asked(pairs).write(self.folder)
 
     def set_quality(
         self,
@@ -211,35 +193,24 @@ class Rounds:
         Raises:
             UsageError: quota is no share. DataError: a gold row cannot be used; nothing is set then.
         """
-        known, config = self.quality()
+        known = self.annotators()
+        labels = dict(known.gold)
         for line, row in [] if gold is None else read_answers(gold, round=0):
             label = label_of(row, positive) if isinstance(row, Answer) else None
             if not isinstance(row, Answer) or label is None:
                 reason = row if isinstance(row, str) else "a gold answer is a like or a dislike"
                 raise DataError(reason, where=f"gold answers, line {line}")
-            known[self._iri("user", row.user), self._iri("item", row.item)] = label
-        config = config or QualityConfig()
+            labels[self._iri("user", row.user), self._iri("item", row.item)] = label
+        config = known.config or QualityConfig()
         config = config if quota is None else replace(config, quota=quota)
-        self._write_quality(known, config, self.asked_gold())
-        return len(known)
+        replace(known, gold=labels, config=config).write(self.folder)
+        return len(labels)
 
     def forget_gold(self, person: Person) -> None:
         """Drop the gold answers about a person."""
-        gold, config = self.quality()
-        if config is not None:
-            left = {edge: label for edge, label in gold.items() if not person.is_edge(edge)}
-            asked = {edge for edge in self.asked_gold() if not person.is_edge(edge)}
-            self._write_quality(left, config, asked)
-
-    def _write_quality(
-        self,
-        gold: dict[tuple[str, str], int],
-        config: QualityConfig,
-        asked: set[tuple[str, str]],
-    ) -> None:
-        rows = [[user, item, label] for (user, item), label in sorted(gold.items())]
-        told = {"gold": rows, "quota": config.quota, "asked": sorted(map(list, asked))}
-        write_sealed(self.folder / QUALITY, told)
+        known = self.annotators()
+        if known.config is not None:
+            known.without(person).write(self.folder)
 
     def _iri(self, kind: str, name: str) -> str:
         vocabulary = self._vocabularies[kind == "item"]

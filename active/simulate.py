@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from .verdict import SIMPLE, verdict
 from .world import ALL, METRICS, build_world, play
 from .world import PROTOCOLS as ITEM_PROTOCOLS
 
-_log = logging.getLogger(__name__)
 CUTS = (100, 200, 350, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000)
 REACH = 32  # random's curve is followed up to so many times the largest budget
 USER_COLD = "user-cold"

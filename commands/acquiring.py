@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Output
+from .inputs import check_suffix, held_run, read_ids, weights_of
 from .options import Device, Json, RunFolder, Seed, Weight, listed
-from .serving import read_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,14 +106,11 @@ def acquire(
     from ..active.exclusions import read_pairs
     from ..active.panel import fix_panel
     from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
-    from .asking import table_suffix
 
     output = Output(as_json)
-    if out is not None:
-        table_suffix(out)
+    check_suffix(out)
     _check_asked(budget, total, strategy, costs)
-    opened = Run.open(run, device=device)  # a folder that is no run gets no lock file
+    opened = Run.open(run, device=device)
     size = _batch(opened, budget, total)
     config = replace(
         _limits(opened, users, items, targets, costs, weight),
@@ -124,8 +121,10 @@ def acquire(
     )
     fixed = None if panel is None else read_ids(panel, "user")
     apart = set() if exclude is None else read_pairs(exclude, opened.catalog.graph)
-    with output.progress("acquire") as bar, FolderLock(run, purpose="acquire"):
-        opened = Run.open(run, device=device, progress=bar.stage)
+    with (
+        output.progress("acquire") as bar,
+        held_run(run, "acquire", device=device, progress=bar.stage) as opened,
+    ):
         if fixed is not None:
             fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
         table, fresh = ask(
@@ -145,7 +144,6 @@ def _limits(
     """The pairs that may be asked and what they cost, by the files and rules of the flags."""
     from ..active.acquire import AskConfig
     from ..active.costs import Costs, read_costs
-    from .asking import weights_of
 
     cost = Costs() if costs is None else read_costs(costs)
     return AskConfig(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import DataError
+from ..kg.errors import DataError, UsageError
 from .acquiring import acquire
 from .console import Output
+from .inputs import held_run
 from .interviewing import KEEPING, interview
 from .options import Device, Json, RunFolder
 from .simulating import loop
@@ -17,7 +18,6 @@ from .simulating import loop
 if TYPE_CHECKING:
     from ..active.rounds import Rounds
     from ..active.stopping import StopConfig
-    from ..gnn.runs import Run
 
 TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
@@ -119,13 +119,12 @@ def retrain(
     from ..active.cycle import learn
     from ..active.replay import relearn
     from ..active.stopping import stop_reason
-    from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
 
     output, rules = Output(as_json), _stop_rules(total, target, plateau)
-    Run.open(run)  # a folder that is no run gets no lock file
-    with output.progress("retrain") as bar, FolderLock(run, purpose="retrain"):
-        opened = Run.open(run, device=device, progress=bar.stage)
+    with (
+        output.progress("retrain") as bar,
+        held_run(run, "retrain", device=device, progress=bar.stage) as opened,
+    ):
         found = (relearn if opened.stale else learn)(opened, measure=measure)
     told = {
         "round": found.run.round,
@@ -141,7 +140,6 @@ def retrain(
 
 def _stop_rules(total: int | None, target: str | None, plateau: float | None) -> StopConfig:
     from ..active.stopping import StopConfig
-    from ..kg.errors import UsageError
 
     if target is None:
         return StopConfig(total=total, plateau=plateau)
@@ -164,39 +162,15 @@ def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
         for one in rounds.journal.records()
         if positive is not None or one.answer.answer != "rating" or one.answer.rating in (0, 1)
     ]
-    gold, config = rounds.quality()
-    weights = trust(records, gold, positive=positive, config=config) if gold else {}
+    known = rounds.annotators()
+    weights = {}
+    if known.gold:
+        weights = trust(records, known.gold, positive=positive, config=known.config)
     found = asdict(agreement(records, positive=positive))
     shown = {key: None if value != value else value for key, value in found.items()}
-    scores = gold_scores(records, gold, positive=positive)
+    scores = gold_scores(records, known.gold, positive=positive)
     told = {who: {"answered": n, "right": right} for who, (n, right) in scores.items()}
     return {**shown, "weights": weights, "gold": told}
-
-
-def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
-    """The items' priorities that rules of --weight give; None without rules."""
-    from ..active.priorities import item_weights, parse
-
-    if not rules:
-        return None
-    graph = run.catalog.graph
-    if not any(parse(rule).selector.startswith("@") for rule in rules):
-        return item_weights(graph, rules)
-    with run.catalog.store() as store:
-        return item_weights(graph, rules, store.select_within)
-
-
-def table_suffix(path: Path) -> None:
-    """Before the work: refuse a suffix that names no format of tables."""
-    from ..kg.errors import UsageError
-    from ..kg.table_files import SUFFIXES
-
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"cannot tell the format from the suffix {path.suffix!r}",
-            where=str(path),
-            hint=f"use one of {', '.join(SUFFIXES)}",
-        )
 
 
 def _show_told(out: Output, told: dict[str, Any]) -> None:

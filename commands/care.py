@@ -1,4 +1,4 @@
-"""Looking after an installation and its artefacts: doctor, verify, forget."""
+"""Looking after an installation and its artefacts: doctor, verify."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .console import Output
 from .options import Json
 
 TITLE = "Care"
-COMMANDS: tuple[str, ...] = ("doctor", "verify")
+COMMANDS = ("doctor", "verify")
 
 # package -> (what is lost without it, how to get it)
 OPTIONAL = {

@@ -14,6 +14,7 @@ import typer
 
 from ..kg.errors import StateError
 from .console import Output
+from .inputs import read_ids
 from .options import Device, Json, Seed
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ def _play(output: Output, run: Run, made: GeneratedCatalog) -> list[dict[str, An
     from ..active.acquire import AskConfig
     from ..active.cycle import ask, curve, learn, tell
     from ..kg.files import read_table
-    from .serving import read_ids
 
     table = read_table(made.truth)
     pairs = zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True)

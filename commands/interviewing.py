@@ -9,6 +9,7 @@ import typer
 
 from ..kg.errors import ColdframeError, DataError, UsageError
 from .console import Output, note
+from .inputs import check_suffix, read_ids, weights_of
 from .options import Device, Json, RunFolder, TopK, Weight
 
 if TYPE_CHECKING:
@@ -61,14 +62,11 @@ def interview(
     from ..active.cycle import positive_from
     from ..active.interview import Interview, InterviewConfig
     from ..gnn.runs import Run
-    from .asking import table_suffix, weights_of
-    from .serving import read_ids
 
     output = Output(as_json)
     if named is not None and user is not None:
         raise UsageError("--user is in the catalog already", where="--as", hint="give one of them")
-    if out is not None:
-        table_suffix(out)
+    check_suffix(out)
     among = None if items is None else read_ids(items, "item")
     with output.progress("interview"):
         opened = Run.open(run, device=device)

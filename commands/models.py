@@ -9,6 +9,7 @@ import typer
 
 from ..kg.errors import StateError, UsageError
 from .console import Output
+from .inputs import held_run
 from .layers import Layered, resolve, settings
 from .options import (
     CatalogFolder,
@@ -119,14 +120,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Rank all items for every test user: ours beside the linear models, hot, warm and cold."""
-    from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
-
     output = Output(as_json)
     names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
-    Run.open(run)  # a folder that is no run gets no lock file
-    with FolderLock(run, purpose="evaluate"):
-        found = evaluation(output, Run.open(run, device=device), names, part, ks, groups)
+    with held_run(run, "evaluate", device=device) as opened:
+        found = evaluation(output, opened, names, part, ks, groups)
     output.result(found, lambda shown: _show_evaluation(shown, found))
 
 
@@ -157,7 +154,8 @@ def fit_run(
 ) -> Run:
     """Split, fit and write a run; a fit that was interrupted goes on where it was."""
     from ..gnn.recommender import Recommender
-    from ..gnn.runs import Run, unfinished_work
+    from ..gnn.runs import Run
+    from ..gnn.unfinished import unfinished_work
     from ..kg.locks import FolderLock
 
     split = split_of(catalog, protocol, seed)
@@ -180,7 +178,7 @@ def help_fit(
 ) -> None:
     """The same fit in a process beside the first: it computes its share and writes nothing."""
     from ..gnn.recommender import Recommender
-    from ..gnn.runs import unfinished_work
+    from ..gnn.unfinished import unfinished_work
 
     split = split_of(catalog, protocol, seed)
     model = Recommender(config, seed=seed, device=device)

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from ..active.annotators import QUALITY
 from ..active.forgetting import PLAN
 from ..active.journal import Journal
 from ..active.measure import PER_USER
 from ..active.panel import PANEL
-from ..active.rounds import ASKED, CLOSED, QUALITY, Rounds
+from ..active.rounds import ASKED, CLOSED, Rounds
 from ..gnn.checkpoint import LATEST, checkpoint_name, latest, load_checkpoint
 from ..gnn.counts import KEY, LEDGER, pseudonym_key
-from ..gnn.runs import RUN_FILE, UNFINISHED, Run
+from ..gnn.runs import RUN_FILE, Run
+from ..gnn.unfinished import UNFINISHED
 from ..kg.errors import ColdframeError, IntegrityError, StateError
 from ..kg.files import naming, read_sealed, read_table
 from ..kg.table_files import unseal

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import DataError, UsageError
+from ..kg.errors import DataError
 from .console import Output
+from .inputs import check_suffix, read_ids
 from .options import Device, Json, RunFolder, TopK
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def recommend(
     from ..gnn.uncertainty import known_method
 
     output = Output(as_json)
-    _check_suffix(out)
+    check_suffix(out, TREC)
     method = known_method(uncertainty)
     wanted = None if users is None else read_ids(users, "user")
     among = None if items is None else read_ids(items, "item")
@@ -151,30 +152,6 @@ def report(
     output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))
 
 
-def read_ids(path: Path, kind: str) -> list[str]:
-    """Ids from a table's column of that name, or one per line of any other file."""
-    from ..kg.files import read_table
-    from ..kg.table_files import SUFFIXES
-
-    if path.suffix.lower() not in SUFFIXES:
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
-        ids = [line.strip() for line in lines if line.strip()]
-    else:
-        table = read_table(path, text=(kind,))
-        if kind not in table.column_names:
-            raise DataError(
-                f"column {kind!r} is missing; there are {', '.join(table.column_names)}",
-                where=str(path),
-            )
-        ids = [value for value in table[kind].to_pylist() if value]
-    if not ids:
-        raise DataError(f"the file names no {kind}", where=str(path))
-    return list(dict.fromkeys(ids))
-
-
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:
     """Write batch by batch, so that memory stays bounded; returns how many rows."""
     from ..gnn.ranking import RECOMMENDATIONS
@@ -202,18 +179,6 @@ def _trec_lines(batches: Iterable[pa.Table], tag: str) -> Iterator[str]:
         for row in batch.to_pylist():
             user, item = ("%20".join(row[name].split()) for name in ("user", "item"))
             yield f"{user} Q0 {item} {row['rank']} {row['score']:.6f} {word}\n"
-
-
-def _check_suffix(out: Path | None) -> None:
-    """Before the work: a suffix that says no format is no place for its outcome."""
-    from ..kg.table_files import SUFFIXES
-
-    if out is not None and out.suffix.lower() not in (*SUFFIXES, *TREC):
-        raise UsageError(
-            f"cannot tell the format from the suffix {out.suffix!r}",
-            where=str(out),
-            hint=f"use one of {', '.join((*SUFFIXES, *TREC))}",
-        )
 
 
 def _show_first(out: Output, rows: list[dict[str, Any]]) -> None:

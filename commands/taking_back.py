@@ -9,6 +9,7 @@ import typer
 
 from ..kg.errors import IntegrityError, UsageError
 from .console import Output
+from .inputs import check_suffix, held_run
 from .options import Device, Json, RunFolder, TopK
 
 TITLE = "Taking back and giving away"
@@ -38,15 +39,12 @@ def rollback(
     Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
     """
     from ..active.replay import roll_back
-    from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
 
     output = Output(as_json)
     if (round_ is None) == (annotator is None):
         raise UsageError("name either a round or an annotator", hint="--round N, or --annotator X")
-    Run.open(run)  # a folder that is no run gets no lock file
-    with output.progress("rollback"), FolderLock(run, purpose="rollback"):
-        found = roll_back(Run.open(run), round=round_, annotator=annotator)
+    with output.progress("rollback"), held_run(run, "rollback") as opened:
+        found = roll_back(opened, round=round_, annotator=annotator)
     told: dict[str, Any] = {
         "answers": found.answers,
         "labels": found.labels,
@@ -101,13 +99,10 @@ def forget(
     The files that the catalog was made from are not touched.
     """
     from ..active.forgetting import forget as take_out
-    from ..gnn.runs import Run
-    from ..kg.locks import FolderLock
 
     output = Output(as_json)
-    Run.open(run)  # a folder that is no run gets no lock file
-    with output.progress("forget"), FolderLock(run, purpose="forget"):
-        found = take_out(Run.open(run), user)
+    with output.progress("forget"), held_run(run, "forget") as opened:
+        found = take_out(opened, user)
     told: dict[str, Any] = {
         "interactions": found.interactions,
         "records": found.records,
@@ -160,18 +155,13 @@ def export_counts(
     Each noisy export is entered in the run's ledger; when the budget is spent there are no more.
     """
     from ..gnn.counts import CountsConfig, counts
-    from ..gnn.runs import Run
     from ..kg.files import write_table
-    from ..kg.locks import FolderLock
-    from .asking import table_suffix
 
     output = Output(as_json)
     config = CountsConfig(by, at_least, epsilon, per_user, budget, pseudonymous)
-    if out is not None:
-        table_suffix(out)
-    Run.open(run)  # a folder that is no run gets no lock file
-    with output.progress("export"), FolderLock(run, purpose="export-counts"):
-        table = counts(Run.open(run), config)
+    check_suffix(out)
+    with output.progress("export"), held_run(run, "export-counts") as opened:
+        table = counts(opened, config)
     if out is None:
         rows = table.to_pylist()
         output.result({"counts": rows}, lambda shown: shown.table(rows))

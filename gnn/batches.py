@@ -77,7 +77,13 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what the encoder must not see, and what the loss asks of it (CPU tensors)."""
+    """One step: what the encoder must not see, and what the loss asks of it (CPU tensors).
+
+    Attributes:
+        hidden: what the encoder must not see.
+        users: int64 (B,), the step's users.
+        owner, target, rating, weight, candidates, log_q, known: as in `Batch`.
+    """
 
     hidden: Hidden
     users: Tensor

@@ -12,9 +12,7 @@ from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
-from .knn import KGKNN, ProfileConfig
 from .scorer_base import Scorer, require, standardise
-from .walk import RP3Beta, RP3BetaConfig
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,3 @@ def combine(scores: list[FloatArray], weights: tuple[float, ...], lift: float = 
     if lift:
         total += np.float32(lift) * np.isnan(scores[0])
     return np.where(known, total, np.float32(np.nan))
-
-
-def walk_and_profile(
-    walk: RP3BetaConfig | None = None,
-    profile: ProfileConfig | None = None,
-    config: BlendConfig | None = None,
-) -> Blend:
-    """RP3beta + w KG-kNN: the plain blend that every table shows."""
-    return Blend({"rp3beta": RP3Beta(walk), "kg-knn": KGKNN(profile)}, config)

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
 from .encoder import EncoderConfig
 from .inputs import InputSpace, NumberSpace, ProfileSpace
 from .plain import from_plain
-from .training import TrainingConfig
+from .training import TrainingConfig, TrainingState
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,28 @@ def vocabularies_of(graph: Graph) -> dict[str, tuple[int, str]]:
     return {
         kind: (len(nodes), nodes.vocabulary.content_hash) for kind, nodes in graph.nodes.items()
     }
+
+
+def training_state(checkpoint: Checkpoint) -> TrainingState:
+    """What a training goes on from; IntegrityError where the checkpoint holds too little for it."""
+    groups, meta = checkpoint.groups, checkpoint.meta
+    try:
+        best = meta["progress"]["best_value"]
+        return TrainingState(
+            int(meta["progress"]["epoch"]),
+            groups["weights"],
+            groups["average"],
+            groups["best"],
+            groups["optimizer"],
+            int(meta["progress"]["steps"]),
+            -np.inf if best is None else float(best),
+            int(meta["progress"]["best_epoch"]),
+            list(meta["history"]),
+        )
+    except KeyError as error:
+        raise IntegrityError(
+            f"the checkpoint cannot be resumed: {error} is missing", where=str(checkpoint.path)
+        ) from error
 
 
 def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
 _JUDGES = 2000  # users by whom the kinds are set against each other
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
 _PLAYED = 0.3  # of the common items, those that play items known by answers alone
-_COLD, _COMMON, _TOLD = (KINDS.index(name) for name in ("cold", "common", "told"))
+_COLD, _RARE, _COMMON, _TOLD = map(KINDS.index, ("cold", "rare", "common", "told"))
 
 
 def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
@@ -39,8 +39,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     learning what finds cold items, but they do press on the common ones.
     """
     n_parts = len(lesson.common.z)
-    weights = np.zeros((3, len(KINDS), n_parts), np.float32)
-    weights[0] = 1.0 / n_parts
+    weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
     lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
@@ -94,30 +93,39 @@ def _equal(n_parts: int) -> FloatArray:
 
 
 def _fit(task: _Task, config: GateConfig) -> FloatArray:
-    """w, v and q (3, P) by the softmax likelihood, with L-BFGS."""
+    """w, v and q (3, P) by the softmax likelihood."""
     z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item)
     target = torch.from_numpy(task.truth.astype(np.float32))
     masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
     theta = torch.zeros((3, len(z)), requires_grad=True)
     equal = torch.from_numpy(_equal(len(z)))
-    optimiser = torch.optim.LBFGS([theta], max_iter=30, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
         w, v, q = theta + equal
         by_item = torch.einsum("p,pbi->bi", w, z) + torch.einsum("p,pbi->bi", v, z) * d_item
         logits = by_item + torch.einsum("p,pbi->bi", q, z) * d_user
         log_share = logits.masked_fill(masked, -1e9).log_softmax(1)
         fit = -(log_share * target).sum()
-        value = fit / target.sum() + config.penalty * theta.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return fit / target.sum() + config.penalty * theta.square().sum()
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    _minimise(loss, theta)
     found = (theta + equal).detach().numpy().astype(np.float32)
     if len(np.unique(task.d_item[~task.masked])) == 1:
         found[1] = 0.0  # a degree that never varies teaches nothing about degrees
     return found
+
+
+def _minimise(loss: Callable[[], Tensor], parameter: Tensor) -> None:
+    """Move a parameter, in place, to where the loss is smallest, with L-BFGS."""
+    optimiser = torch.optim.LBFGS([parameter], max_iter=30, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -163,19 +171,21 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
         return gate
     degree = lesson.item_degree
     # What presses on common items are the catalog's own cold items, where it has that many.
-    count = [len(np.unique(found.item[found.item >= 0])) for found in (hidden, cold)]
-    crowd = [cold] if count[1] >= count[0] else [cold, hidden]
-    wanted = [found.wanted for found in (hidden, rare, common)]
+    n_hidden, n_cold = (len(np.unique(found.item[found.item >= 0])) for found in (hidden, cold))
+    crowd = [cold] if n_cold >= n_hidden else [cold, hidden]
+    wanted_in_all = np.sum([found.wanted for found in (hidden, rare, common)], axis=0)
     stand = _Stand(
-        common=_Shelf.of(gate, 2, [common], degree),
-        rare=_Shelf.of(gate, 1, [rare], degree),
-        crowd=_Shelf.of(gate, 0, crowd, degree),
-        found=_Shelf.of(gate, 0, [hidden], degree),
-        wanted=(wanted[2], np.sum(wanted, axis=0)),
+        common=_Shelf.of(gate, _COMMON, [common], degree),
+        rare=_Shelf.of(gate, _RARE, [rare], degree),
+        crowd=_Shelf.of(gate, _COLD, crowd, degree),
+        found=_Shelf.of(gate, _COLD, [hidden], degree),
+        wanted=(common.wanted, wanted_in_all),
         rare_cost=config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
-    return stand.settled(gate, with_rare=rare.item.shape[1] > 0, with_cold=bool(wanted[0].any()))
+    return stand.settled(
+        gate, with_rare=rare.item.shape[1] > 0, with_cold=bool(hidden.wanted.any())
+    )
 
 
 @dataclass(frozen=True)
@@ -203,11 +213,11 @@ class _Stand:
         if with_rare:
             rare = _lifted(lambda bias: self._worth(bias, none, none, self.rare_cost))[-1]
         biases, weights = np.zeros_like(gate.bias), gate.weights.copy()
-        biases[0, 1] = rare
+        biases[0, _RARE] = rare
         if with_cold:
             bias, scale, slope = self._cold(rare)
-            weights[:, 0] *= scale
-            biases[:, 0] = bias, slope
+            weights[:, _COLD] *= scale
+            biases[:, _COLD] = bias, slope
         return Gate(weights, biases)
 
     def _cold(self, rare: float) -> tuple[float, float, float]:
@@ -281,16 +291,12 @@ def _with_told(gate: Gate, lesson: Lesson) -> Gate:
     z, target = torch.from_numpy(task.z[lesson.answering]), torch.from_numpy(task.truth).float()
     masked = torch.from_numpy(task.masked)
     line = torch.tensor([1.0, 0.0], requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=30, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
         logits = torch.where(told, line[0] * z + line[1], score).masked_fill(masked, -1e9)
-        value = -(logits.log_softmax(1) * target).sum() / target.sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return -(logits.log_softmax(1) * target).sum() / target.sum()
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    _minimise(loss, line)
     weights[:, _TOLD], bias[:, _TOLD] = 0.0, 0.0
     slope, intercept = line.detach().tolist()
     weights[0, _TOLD, lesson.answering], bias[0, _TOLD] = max(slope, 0.0), intercept

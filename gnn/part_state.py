@@ -135,9 +135,8 @@ def settings_in(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: from_plain(config_type(name), value, name) for name, value in values.items()}
 
 
-def catalog_of(meta: Mapping[str, Any], path: Path) -> Catalog:
+def catalog_of(source: str | None, path: Path) -> Catalog:
     """The catalog folder that a checkpoint at `path` names; StateError where it was in memory."""
-    source = meta.get("catalog")
     if source is None:
         raise StateError(
             "it was fitted on a catalog in memory", where=str(path), hint="give load the catalog"

@@ -9,46 +9,31 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-import torch
 
-from ..kg.cache import part_hashes
 from ..kg.catalog import Catalog
-from ..kg.errors import DataError, IntegrityError, StateError, UsageError
+from ..kg.errors import DataError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.split import Split, hold_out_per_user, rng_for
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
-from .calibration import Calibration
-from .checkpoint import Checkpoint, latest, load_checkpoint, save_checkpoint
+from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .config import RecommenderConfig
 from .data import TrainingData
 from .device import resolve_device
-from .encoder_state import vocabularies_of
 from .explanation import Explanation, explain
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
 from .labels import corrections, labelled_rows
 from .neighbours import similar_items
-from .part_state import (
-    catalog_of,
-    check_graph,
-    gate_in,
-    gate_out,
-    interactions_in,
-    interactions_out,
-    restored,
-    settings_in,
-    settings_out,
-    tensors_of,
-)
-from .plain import from_plain, to_plain
+from .part_state import catalog_of, interactions_in
 from .posterior import Posterior
 from .ranking import RECOMMENDATIONS, best_items, scores_of_pairs
+from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
 from .text import embed_nodes
 from .trainer import EncoderScorer
-from .uncertainty import Method, load_members, posterior_of, save_members
+from .uncertainty import Method, posterior_of, save_members
 
 Progress = Callable[[str, int, int], None]
 
@@ -320,26 +305,9 @@ class Recommender:
         """Write a checkpoint under `folder`; returns its path. See `gnn.checkpoint`."""
         scorer = self._scorer
         save_members(scorer.members, Path(folder), step)
-        groups = {f"part-{name}": tensors_of(part) for name, part in scorer.parts.items()}
-        groups = {name: tensors for name, tensors in groups.items() if tensors}
-        if scorer.gate is not None:
-            groups["gate"] = gate_out(scorer.gate)
-        if scorer.calibration is not None:
-            groups["calibration"] = scorer.calibration.tensors()
-        groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in self.data.text.items()}
-        groups["train"] = interactions_out(self.data.train)
-        groups["valid"] = interactions_out(self._valid)
-        meta = {
-            "config": to_plain(self.config),
-            "catalog": None if self._source is None else str(self._source.resolve()),
-            "seed": self.seed,
-            "parts": list(scorer.parts),
-            "members": len(scorer.members),
-            "settings": settings_out(scorer.settings),
-            "fitted": scorer.trained_rows,
-            "vocabularies": vocabularies_of(self.graph),
-            "graph": part_hashes(self.graph),
-        }
+        groups = groups_of(scorer, self.data, self._valid)
+        source = None if self._source is None else str(self._source.resolve())
+        meta = RecommenderState.of(scorer, self.config, source, self.graph).as_dict()
         if self.encoder is not None:
             return self.encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
         return save_checkpoint(Path(folder), step, groups, {"recommender": meta})
@@ -366,46 +334,22 @@ class Recommender:
             IntegrityError: it is damaged, or not of this very graph, which rounds do not change.
         """
         checkpoint = load_checkpoint(latest(Path(path)) or Path(path))
-        try:
-            meta = checkpoint.meta["recommender"]
-            config = from_plain(RecommenderConfig, meta["config"])
-            settings = settings_in(meta["settings"])
-            seed, names, vocabularies = int(meta["seed"]), meta["parts"], meta["vocabularies"]
-            rows, parts = int(meta["fitted"]), dict(meta["graph"])
-        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-            raise IntegrityError(
-                f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
-            ) from error
-        model = cls(config, seed=seed, device=device, progress=progress)
+        state = RecommenderState.read(checkpoint)
+        model = cls(state.config, seed=state.seed, device=device, progress=progress)
         if catalog is None:
-            catalog = catalog_of(meta, checkpoint.path)
+            catalog = catalog_of(state.catalog, checkpoint.path)
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
         model._source = catalog.path if isinstance(catalog, Catalog) else None
         train = interactions_in(checkpoint.groups, "train") if train is None else train
         valid = interactions_in(checkpoint.groups, "valid") if valid is None else valid
-        graph = ablated(graph, config.ablation, model.seed)
-        check_graph(graph, vocabularies, parts)
+        graph = ablated(graph, state.config.ablation, model.seed)
+        state.check(graph)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
-        model._data = TrainingData(graph, train, text)
-        model._valid = valid
-        model.scorer = model._new_scorer(settings)
+        model._data, model._valid = TrainingData(graph, train, text), valid
+        model.scorer = model._new_scorer(state.settings)
         if "gate" in checkpoint.groups:
-            model._restore_parts(checkpoint, names, rows)
+            restore(model.scorer, state, checkpoint, model.data)
         elif "encoder" in checkpoint.groups:
             seen = untouched(model.data)
             model._of_graph = EncoderScorer.load(checkpoint.path, seen, device=model.device)
         return model
-
-    def _restore_parts(self, checkpoint: Checkpoint, names: Sequence[str], rows: int) -> None:
-        """The parts as they were, on the first `rows` interactions: what was told since came last."""
-        scorer, data = self._scorer, self.data
-        if rows < len(data.train):
-            data = data.with_train(data.train.select(np.arange(rows)))
-        parts = {
-            name: restored(name, scorer.settings, checkpoint, data, self.device) for name in names
-        }
-        scorer.restore(parts, gate_in(checkpoint.groups["gate"], len(parts)), data).hear(self.data)
-        members = checkpoint.meta["recommender"].get("members", 0)
-        scorer.members = load_members(checkpoint.path, members, data, self.device)
-        if "calibration" in checkpoint.groups:
-            scorer.calibration = Calibration.restore(checkpoint.groups["calibration"])

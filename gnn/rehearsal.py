@@ -54,11 +54,7 @@ class Rehearsal:
         cut = round(len(drawn) * config.hidden_share / share) if share else 0
         hidden, thinned = drawn[:cut], drawn[cut:]
         keep = rng.integers(1, RARE, n_items)
-        shuffled = rng.permutation(len(train))
-        order = shuffled[np.argsort(train.item[shuffled], kind="stable")]
-        start = np.searchsorted(train.item[order], train.item[order], side="left")
-        rank = np.empty(len(train), np.int64)
-        rank[order] = np.arange(len(train)) - start
+        rank = _random_rank(train.item, rng)
         known = np.flatnonzero(data.user_degree > 0)
         users = np.sort(rng.choice(known, round(config.hidden_users * len(known)), replace=False))
         gone = np.isin(train.item, hidden) | np.isin(train.user, users)
@@ -125,6 +121,16 @@ class Rehearsal:
 
         truth = self.targets.matrix(data.n_users, data.n_items)
         return held_out_pairs(users, score, data, truth, closed, config, self.seed)
+
+
+def _random_rank(owner: IntArray, rng: np.random.Generator) -> IntArray:
+    """Rank 0, 1, ... of each row among those of the same owner, in a random order, (n,)."""
+    shuffled = rng.permutation(len(owner))
+    order = shuffled[np.argsort(owner[shuffled], kind="stable")]
+    start = np.searchsorted(owner[order], owner[order], side="left")
+    rank = np.empty(len(owner), np.int64)
+    rank[order] = np.arange(len(owner)) - start
+    return rank
 
 
 def _sample(wanted: IntArray, hidden: IntArray, most: int, rng: np.random.Generator) -> IntArray:

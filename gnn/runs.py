@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import os
 import platform
 import secrets
@@ -20,13 +18,11 @@ from typing import Any, Self
 import numpy as np
 import pyarrow.compute as pc
 
-from .. import __version__
 from ..kg.catalog import Catalog
 from ..kg.errors import IntegrityError, StateError
 from ..kg.files import (
     append_record,
     atomic_write,
-    plain,
     read_sealed,
     read_table,
     safe_join,
@@ -45,13 +41,11 @@ from .config import RecommenderConfig
 from .labels import corrections
 from .plain import from_plain, to_plain
 from .recommender import Progress, Recommender
-from .run_tables import COLUMNS, rows_in, rows_out, split_out
+from .run_tables import rows_in, rows_out, split_out
 from .toml_text import dumps
-
-_LOG = logging.getLogger(__name__)
+from .unfinished import UNFINISHED
 
 RUN_FILE = "run.json"
-UNFINISHED = "unfinished"
 FORMAT = "coldframe run 1"
 _FILES = ("config.toml", "env.json")  # written once, with the run
 _LOADED = ("catalog", "split", "model")
@@ -116,7 +110,7 @@ class Run:
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
         run = cls(folder, about, model.device, model.progress)
         run.log("trained", round=0)
-        run.__dict__["catalog"], run.__dict__["model"] = catalog, model
+        run._fill(catalog=catalog, model=model)
         return run
 
     @classmethod
@@ -133,7 +127,7 @@ class Run:
             raise StateError(
                 "this is no run folder", where=str(folder), hint="make one: coldframe train"
             )
-        about = read_sealed(folder / RUN_FILE, "restore it from a copy, or train a new run")
+        about = read_sealed(folder / RUN_FILE, _RESTORE)
         if about.get("format") != FORMAT:
             raise IntegrityError("not a run of this version", where=str(folder / RUN_FILE))
         return cls(folder, about, device, progress)
@@ -285,7 +279,7 @@ class Run:
         about = {**self.about, "round": number, "measured": dict(measured or {"rows": []})}
         write_sealed(self.path / RUN_FILE, about)
         run = replace(self, about=about)
-        run.__dict__["model"] = model
+        run._fill(model=model)
         run.log("retrained", round=number, labels=len(labels))
         return run
 
@@ -306,7 +300,7 @@ class Run:
         """The run under another name in the catalog's store, as a copy of a run needs it."""
         run = replace(self, about={**self.about, "name": _new_name(self.path)})
         write_sealed(self.path / RUN_FILE, run.about)
-        run.__dict__.update({k: self.__dict__[k] for k in _LOADED if k in self.__dict__})
+        run._fill(**{name: self.__dict__[name] for name in _LOADED if name in self.__dict__})
         run.log("renamed", name=run.name, before=self.name)
         return run
 
@@ -317,9 +311,13 @@ class Run:
         write_sealed(self.path / RUN_FILE, about)
         shutil.rmtree(self.path / UNFINISHED, ignore_errors=True)
         run = replace(self, about=about)
-        run.__dict__["model"] = model
+        run._fill(model=model)
         run.log("trained anew", round=self.round)
         return run
+
+    def _fill(self, **loaded: Any) -> None:
+        """Enter what is at hand already, so that it is not loaded when first used."""
+        self.__dict__.update(loaded)
 
     def set_labels(self, number: int, rows: Interactions) -> None:
         """Replace what a finished round added to training."""
@@ -334,25 +332,6 @@ class Run:
 def _new_name(folder: Path) -> str:
     """The folder's name and what no other run has, so that none ever writes to another's graphs."""
     return f"{folder.resolve().name}-{secrets.token_hex(4)}"
-
-
-def unfinished_work(folder: Path, catalog: Catalog, split: Split, model: Recommender) -> Path:
-    """Where the training of a run keeps what an interruption must not lose.
-
-    The name is a hash of all that the training depends on, so that the same command finds its work
-    again and another one starts its own. `Run.create` takes all of it away.
-    """
-    plan = {
-        "version": __version__,
-        "catalog": [catalog.content_hash, catalog.schema.content_hash],
-        "config": to_plain(model.config),
-        "seed": model.seed,
-    }
-    digest = hashlib.sha256(json.dumps(plain(plan), sort_keys=True).encode())
-    for rows in (split.train, split.valid):
-        for name in COLUMNS:
-            digest.update(np.ascontiguousarray(getattr(rows, name)).tobytes())
-    return folder / UNFINISHED / digest.hexdigest()[:16]
 
 
 def environment() -> dict[str, Any]:

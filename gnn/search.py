@@ -6,7 +6,6 @@ decimal, the two ends of its range.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -19,8 +18,6 @@ from ..kg.split import Split, rng_for
 from .config import RecommenderConfig
 from .evaluate import evaluate
 from .recommender import Recommender
-
-_LOG = logging.getLogger(__name__)
 
 C = TypeVar("C")
 Progress = Callable[[str, int, int], None]

@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..kg.errors import IntegrityError, StateError
+from ..kg.errors import StateError
 from ..kg.graph import FloatArray, Interactions
 from ..kg.vocabulary import IntArray
 from .batches import Sampler
-from .checkpoint import Checkpoint, latest
+from .checkpoint import latest
 from .data import TrainingData
 from .distributed import is_first, wait_for_all
 from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
-from .encoder_state import EncoderState, grown, vocabularies_of
+from .encoder_state import EncoderState, grown, training_state, vocabularies_of
 from .inputs import InputSpace
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown
 from .training import Progress, Training, TrainingConfig, TrainingState, Validate, seeded
+from .validation import ndcg_of_valid
 from .view import GraphView
 
 __all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
@@ -105,7 +106,7 @@ class EncoderScorer:
         )
         if isinstance(valid, Interactions):
             marks = {"data": _data_hash(data, valid)}
-            validate = _validation(data, valid) if len(valid) else None
+            validate = ndcg_of_valid(data, valid) if len(valid) else None
         else:
             marks, validate = {"data": _data_hash(data, None)}, valid
         if self.resume and self.checkpoints is not None and latest(self.checkpoints) is not None:
@@ -165,6 +166,18 @@ class EncoderScorer:
         """float32 (n_items,)."""
         return _array(fitted(self._encoded, self.name).bias)
 
+    @property
+    def content_item_vectors(self) -> FloatArray:
+        """float32 (n_items, d), without ids and interactions."""
+        fitted(self._encoded, self.name)
+        return _array(self._content[0])
+
+    @property
+    def content_item_bias(self) -> FloatArray:
+        """float32 (n_items,), without ids and interactions."""
+        fitted(self._encoded, self.name)
+        return _array(self._content[1])
+
     def save(self, folder: Path) -> Path:
         """Write the trained state as a checkpoint under `folder`; returns the checkpoint's path."""
         epoch = int(self.history[-1]["epoch"]) if self.history else 0
@@ -213,21 +226,9 @@ class EncoderScorer:
         model.eval()
         with torch.no_grad():
             self._encoded = _on_cpu(model(view))
-            self._content = _content(model, view)
+            self._content = _content(model, view, self._encoded)
         self._known = _known_items(view, model)
         return self
-
-    @property
-    def content_item_vectors(self) -> FloatArray:
-        """float32 (n_items, d), without ids and interactions."""
-        fitted(self._encoded, self.name)
-        return _array(self._content[0])
-
-    @property
-    def content_item_bias(self) -> FloatArray:
-        """float32 (n_items,), without ids and interactions."""
-        fitted(self._encoded, self.name)
-        return _array(self._content[1])
 
     def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
         started = time.monotonic()
@@ -273,69 +274,23 @@ class EncoderScorer:
                     where=str(checkpoint.path),
                     hint="resume with the old settings, or train anew in another folder",
                 )
-        return _training_state(checkpoint)
+        return training_state(checkpoint)
 
 
-def _training_state(checkpoint: Checkpoint) -> TrainingState:
-    groups, meta = checkpoint.groups, checkpoint.meta
-    try:
-        best = meta["progress"]["best_value"]
-        return TrainingState(
-            int(meta["progress"]["epoch"]),
-            groups["weights"],
-            groups["average"],
-            groups["best"],
-            groups["optimizer"],
-            int(meta["progress"]["steps"]),
-            -np.inf if best is None else float(best),
-            int(meta["progress"]["best_epoch"]),
-            list(meta["history"]),
-        )
-    except KeyError as error:
-        raise IntegrityError(
-            f"the checkpoint cannot be resumed: {error} is missing", where=str(checkpoint.path)
-        ) from error
+def _content(model: GraphEncoder, view: GraphView, like: Encoded) -> tuple[Tensor, Tensor]:
+    """Vectors and biases of all items, a quarter of them hidden at a time, as in training.
 
-
-def _validation(data: TrainingData, valid: Interactions) -> Validate:
-    """Mean NDCG@10 of the valid pairs, ranked among items that are trained or valid themselves."""
-    wanted = valid.matrix(data.n_users, data.n_items)
-    users = np.flatnonzero(np.diff(wanted.indptr) > 0)
-    items = (data.item_degree > 0) | (np.bincount(wanted.indices, minlength=data.n_items) > 0)
-    top = min(10, int(items.sum()))
-    discount = 1.0 / np.log2(np.arange(top) + 2.0)
-    closed = torch.from_numpy(~items)
-
-    def ndcg(encoded: Encoded) -> float:
-        total = 0.0
-        for block in np.array_split(users, max(1, len(users) // 1024)):
-            rows = torch.from_numpy(block)
-            scores = (encoded.users[rows] @ encoded.items.T + encoded.bias).cpu()
-            scores[torch.from_numpy(data.positives[block].toarray() > 0) | closed] = -torch.inf
-            best = scores.topk(top, dim=1).indices.numpy()
-            relevant = wanted[block].toarray() > 0
-            gains = np.take_along_axis(relevant, best, 1) @ discount
-            ideal = np.cumsum(discount)[np.minimum(relevant.sum(1), top) - 1]
-            total += float((gains / ideal).sum())
-        return total / max(len(users), 1)
-
-    return ndcg
-
-
-def _content(model: GraphEncoder, view: GraphView) -> tuple[Tensor, Tensor]:
-    """Vectors and biases of all items, a quarter of them hidden at a time, as in training."""
+    Args:
+        like: the graph as encoded with nothing hidden; gives the shapes, (n_items, d) and (n_items,).
+    """
     n = view.counts[view.item_type]
     fold = torch.arange(n, device=view.liked.forward.device) % _FOLDS
-    vectors, bias = None, None
+    vectors, bias = torch.empty_like(like.items), torch.empty_like(like.bias)
     for number in range(_FOLDS):
         hidden = fold == number
         encoded = _on_cpu(model(view, Hidden(items=hidden)))
-        if vectors is None or bias is None:
-            vectors, bias = torch.empty_like(encoded.items), torch.empty_like(encoded.bias)
         chosen = hidden.cpu()
         vectors[chosen], bias[chosen] = encoded.items[chosen], encoded.bias[chosen]
-    if vectors is None or bias is None:  # cannot be: there is at least one fold
-        raise StateError("no items")
     return vectors, bias
 
 

@@ -1,14 +1,4 @@
-"""The catalog: a knowledge graph and its schema, in memory or in a folder.
-
-catalog.toml     the schema
-manifest.json    what was read: inputs with hashes, counts, problems
-cache/quads/     the statements as Arrow columns (where the source was RDF)
-cache/tables/    the tables' columns (where it was not)
-cache/<key>/     the graph as Arrow columns, keyed by the hashes of content and schema
-store/           the statements in an Oxigraph store, filled at the first question (`catalog_store`);
-                 one named graph per round comes beside them
-text/            text embeddings
-"""
+"""The catalog: a knowledge graph and its schema, in memory or in a folder (`catalog_folder`)."""
 
 from __future__ import annotations
 
@@ -22,22 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .arrow_folder import read_arrow_folder, write_arrow_folder
-from .cache import (
-    cache_key,
-    graph_hash,
-    intact,
-    read_graph,
-    read_quads_cache,
-    write_graph,
-    write_quads,
-)
+from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
+from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
 from .catalog_inputs import leave_out, said, sorted_out
-from .errors import DataError, IntegrityError, StateError, UsageError
+from .errors import DataError, StateError
 from .export import write_nquads
-from .files import atomic_folder, atomic_write, write_sealed
+from .files import atomic_folder
 from .graph import Graph
-from .manifest import MANIFEST, manifest_of, read_manifest
+from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
 from .origin import hashed
@@ -45,14 +27,13 @@ from .quads import Quads, Source
 from .reading import Reading
 from .report import Report
 from .schema import Schema
-from .table_inputs import Sources, find_tables, read_columns
+from .table_inputs import Sources, find_tables
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:
     from .catalog_store import CatalogStore
 
-_log = logging.getLogger(__name__)
-SCHEMA_FILE = "catalog.toml"
+_LOG = logging.getLogger(__name__)
 Advance = Callable[[float, float], None]
 Tables = dict[str, pa.Table]
 
@@ -151,8 +132,8 @@ class Catalog:
         cache = folder / "cache" / cache_key(content, schema.content_hash)
         graph = intact(read_graph, cache)
         if graph is None:
-            _log.info("%s: the cache is stale or damaged and is built again", folder)
-            graph = _rebuilt(folder, schema, content)
+            _LOG.info("%s: the cache is stale or damaged and is built again", folder)
+            graph = rebuilt(folder, schema, content)
             write_graph(graph, cache)
         return cls(graph, schema, content, path=folder)
 
@@ -180,7 +161,7 @@ class Catalog:
             progress: called with (done, total) steps.
         """
         target = Path(out)
-        _refuse(target, replace)
+        check_free(target, replace)
         advance = progress or _silent
         source = read(inputs, schema, reading=reading)
         source = replaced(source, inputs=source.inputs + hashed(sources))
@@ -190,23 +171,6 @@ class Catalog:
             write_catalog(source, folder)
         advance(4, 4)
         return cls.open(target), source.report
-
-
-def write_catalog(source: Catalog, folder: Path) -> None:
-    """Write a catalog that was read into an empty folder."""
-    atomic_write(folder / SCHEMA_FILE, source.schema.text)
-    (folder / "text").mkdir()
-    (folder / "store").mkdir()
-    key = cache_key(source.content_hash, source.schema.content_hash)
-    write_graph(source.graph, folder / "cache" / key)
-    _keep_source(source, folder / "cache")
-    assert source.report is not None
-    write_sealed(
-        folder / MANIFEST,
-        manifest_of(
-            source.graph.name, source.content_hash, source.schema, source.report, source.inputs
-        ),
-    )
 
 
 def read(
@@ -264,7 +228,7 @@ def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
         return Schema.load(schema)
     from .infer import infer_schema
 
-    _log.info("no schema given: a draft is inferred from the data")
+    _LOG.info("no schema given: a draft is inferred from the data")
     return Schema.loads(infer_schema(data), source="inferred schema")
 
 
@@ -323,42 +287,3 @@ def _from_both(
     inputs = tuple(one for one in quads.sources if one.path != named)
     inputs += hashed(dict.fromkeys(tables.values()))
     return Catalog(graph, schema, quads.content_hash, joined, statements=quads, inputs=inputs)
-
-
-def _refuse(target: Path, replace: bool) -> None:
-    """Before any work: the folder must be free, or be a catalog that may be replaced."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not replace:
-        raise StateError(
-            "the folder exists already", where=str(target), hint="choose another, or replace it"
-        )
-    if not (target / MANIFEST).is_file():
-        raise UsageError("this is no catalog folder, so it is not replaced", where=str(target))
-
-
-def _keep_source(source: Catalog, cache: Path) -> None:
-    """What the graph can be built from again, under this schema or a changed one."""
-    if source.statements is not None:
-        write_quads(source.statements, cache / "quads")
-    elif source.tables is not None:
-        columns = {
-            name: read_columns(source.tables[name], table, f"tables.{name}")
-            for name, table in source.schema.tables.items()
-        }
-        write_arrow_folder(cache / "tables", columns, {"kind": "tables"})
-
-
-def _rebuilt(folder: Path, schema: Schema, content: str) -> Graph:
-    """The graph from the statements or the tables that were kept."""
-    quads = intact(read_quads_cache, folder / "cache" / "quads")
-    if quads is not None and quads.content_hash == content:
-        return graph_from_quads(quads, schema)[0]
-    tables = intact(read_arrow_folder, folder / "cache" / "tables")
-    if tables is not None:
-        return graph_from_tables(tables[0], schema)[0]
-    raise IntegrityError(
-        "the cache is stale or damaged, and what it was built from is damaged too",
-        where=str(folder),
-        hint="ingest the source again",
-    )

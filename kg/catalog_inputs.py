@@ -12,7 +12,7 @@ from .quads import Quads
 from .table_inputs import SUFFIXES as TABLE_SUFFIXES
 from .table_inputs import is_table
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
@@ -53,7 +53,7 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
 def leave_out(tables: Iterable[Path]) -> None:
     """Say which tables are not read."""
     for path in tables:
-        _log.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
+        _LOG.warning("%s: no [tables.*] section of the schema reads it, so it is left out", path)
 
 
 def said(source: Any) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyoxigraph as ox
 
-from .catalog import Catalog, write_catalog
+from .catalog import Catalog
+from .catalog_folder import write_catalog
 from .catalog_store import ROUNDS, CatalogStore
 from .claims import claim, claims
 from .errors import DataError

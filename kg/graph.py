@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from .vocabulary import TEXT, IntArray, Vocabulary
 
 FloatArray = npt.NDArray[np.float32]
 EdgeType = tuple[str, str, str]
-_EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

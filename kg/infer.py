@@ -17,9 +17,10 @@ TOLD = "may give the answers away"
 CONSTANT = "the same everywhere"
 LEFT_OUT = (IDENTIFIER, TOLD, CONSTANT)  # remarks of features that are commented out
 USER_WORDS = (
-    *("user", "person", "customer", "member", "reader", "visitor", "agent", "account", "client"),
-    *("buyer", "shopper", "reviewer", "subscriber", "listener", "borrower", "patron"),
-)
+    "user", "person", "customer", "member", "reader", "visitor", "agent", "account",
+    "client", "buyer", "shopper", "reviewer", "subscriber", "listener", "borrower",
+    "patron",
+)  # fmt: skip
 
 
 @dataclass

@@ -16,71 +16,31 @@ from .vocabulary import TEXT
 KEYS = ("id", "iri", "uri", "key", "uuid", "guid", "identifier")
 CODES = ("sku", "asin", "isbn", "isbn13", "isbn10", "gtin", "ean", "upc", "code", "handle", "slug")
 ITEMS = (
-    *(
-        "item",
-        "product",
-        "article",
-        "sku",
-        "asin",
-        "isbn",
-        "movie",
-        "film",
-        "book",
-        "song",
-        "track",
-    ),
-    *(
-        "artist",
-        "album",
-        "game",
-        "show",
-        "video",
-        "podcast",
-        "recipe",
-        "course",
-        "business",
-        "news",
-    ),
-)
+    "item", "product", "article", "sku", "asin", "isbn", "movie", "film", "book", "song",
+    "track", "artist", "album", "game", "show", "video", "podcast", "recipe", "course",
+    "business", "news",
+)  # fmt: skip
 EVENTS = (
-    *(
-        "rating",
-        "review",
-        "order",
-        "event",
-        "interaction",
-        "purchase",
-        "transaction",
-        "click",
-        "view",
-    ),
-    *("play", "listen", "action", "log", "history", "feedback", "behavior", "behaviour", "session"),
-    *("visit", "sale", "basket", "cart", "like", "bookmark", "loan", "checkout", "watch"),
-)
+    "rating", "review", "order", "event", "interaction", "purchase", "transaction",
+    "click", "view", "play", "listen", "action", "log", "history", "feedback", "behavior",
+    "behaviour", "session", "visit", "sale", "basket", "cart", "like", "bookmark", "loan",
+    "checkout", "watch",
+)  # fmt: skip
 LINKS = (
-    *("brand", "category", "categories", "genre", "author", "artist", "maker", "manufacturer"),
-    *(
-        "publisher",
-        "director",
-        "tag",
-        "topic",
-        "style",
-        "vendor",
-        "supplier",
-        "series",
-        "collection",
-    ),
-    *("department", "actor", "writer", "composer", "subject", "subcategory", "keyword"),
-)
+    "brand", "category", "categories", "genre", "author", "artist", "maker",
+    "manufacturer", "publisher", "director", "tag", "topic", "style", "vendor",
+    "supplier", "series", "collection", "department", "actor", "writer", "composer",
+    "subject", "subcategory", "keyword",
+)  # fmt: skip
 PROSE = ("description", "title", "name", "about", "summary", "text", "abstract", "plot", "body")
 ROLES = {
     "rating": (
-        *("rating", "stars", "score", "overall", "grade", "weight", "count", "plays", "playcount"),
-        *("quantity", "qty"),
+        "rating", "stars", "score", "overall", "grade", "weight", "count", "plays", "playcount",
+        "quantity", "qty",
     ),
     "time": ("timestamp", "time", "datetime", "date", "when", "at", "created", "ts", "unixtime"),
     "split": ("split", "part", "fold"),
-}
+}  # fmt: skip
 _TOLD = ("rating", "ratings", "stars", "reviews", "popularity", "sales", "sold", "rank", "votes")
 _FILES = ("url", "image", "img", "link", "photo", "thumbnail", "picture", "href")
 _CODED = {"isbn": "book", "isbn10": "book", "isbn13": "book"} | dict.fromkeys(

@@ -13,9 +13,8 @@ from .infer import DraftNode, plain_name, unique_name
 from .quads import CodeArray, Quads
 from .vocabulary import local_name
 
-SHARED = (
-    0.02  # of the smaller of two sets of nodes; one node must not become two of different types
-)
+# Of the smaller of two sets of nodes; one node must not become two of different types.
+SHARED = 0.02
 _LABELS = (
     ("http://www.w3.org/2000/01/rdf-schema#label", "rdfs:label"),
     ("http://www.w3.org/2004/02/skos/core#prefLabel", "skos:prefLabel"),

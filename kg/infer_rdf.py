@@ -1,118 +1,31 @@
-"""Drafting a schema from statements: classes, literal kinds, relations, hidden hops, events."""
+"""Drafting a schema from statements: features, relations, hidden hops, events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from .errors import DataError
 from .ids import sorted_distinct
 from .infer import (
-    IDENTIFIER,
     Draft,
     DraftNode,
     looks_like_users,
-    plain_name,
     quoted,
     telling_name,
-    unique_name,
     write_draft,
 )
 from .infer_ends import Loose, loose_types
-from .literals import parse_numbers, parse_times
-from .quads import CodeArray, Quads
-from .schema import RDF_TYPE
-from .vocabulary import local_name
+from .infer_types import MOST, Types, Use, literal_kind
+from .quads import Quads
 
-SAMPLE = 20_000  # literals of one property that are looked at
-MOST = 0.95  # a rule holds if it does for this share
-SMALL = 0.02  # properties that fewer nodes of a type have are left out
 DEPTH = 2  # hidden nodes that a path may pass
-_NOT_TYPES = (
-    "http://www.w3.org/2002/07/owl#NamedIndividual",
-    "http://www.w3.org/2000/01/rdf-schema#Resource",
-)
 _SAME_AS = "http://www.w3.org/2002/07/owl#sameAs"
 _BROADER = "http://www.w3.org/2004/02/skos/core#broader"
 
 
-@dataclass(frozen=True)
-class Use:
-    """One property as the nodes of one type use it.
-
-    Attributes:
-        subjects: distinct subjects of the type; rows: statements.
-        literal: statements with a literal; targets: node type (-1 = none) -> statements.
-    """
-
-    property: str
-    rows: npt.NDArray[np.int64]
-    subjects: int
-    literal: int
-    targets: dict[int, int]
-
-
-class _Types:
-    """Node types found by class: the type of every term, and which types are only inner nodes."""
-
-    def __init__(self, quads: Quads) -> None:
-        self.quads = quads
-        self.of = np.full(len(quads.terms), -1, np.int32)
-        self.classes: list[str] = []
-        rows = quads.rows_of(RDF_TYPE)
-        subjects, classes = quads.s[rows], quads.o[rows]
-        found, counts = np.unique(classes[classes >= 0], return_counts=True)
-        for code in found[np.argsort(-counts, kind="stable")]:
-            iri = quads.term(int(code))
-            members = subjects[classes == code]
-            free = members[self.of[members] < 0]
-            if iri in _NOT_TYPES or len(free) < 0.1 * len(members):
-                continue
-            self.of[free] = len(self.classes)
-            self.classes.append(iri)
-        self.names: list[str] = []
-        for iri in self.classes:
-            self.names.append(unique_name(plain_name(local_name(iri)), self.names))
-        self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
-        self.uses = [self._uses(k) for k in range(len(self.classes))]
-        self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
-
-    def _uses(self, kind: int) -> list[Use]:
-        quads, out = self.quads, []
-        for code in sorted_distinct(quads.p):
-            iri = quads.term(int(code))
-            rows = np.arange(*quads.rows_of(int(code)).indices(len(quads))[:2])
-            rows = rows[self.of[quads.s[rows]] == kind]
-            subjects = len(sorted_distinct(quads.s[rows]))
-            if iri == RDF_TYPE or subjects < SMALL * self.count[kind]:
-                continue
-            ends = quads.o[rows]
-            kinds, counts = np.unique(self.of[ends[ends >= 0]], return_counts=True)
-            targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-            out.append(Use(iri, rows, subjects, int((ends < 0).sum()), targets))
-        return out
-
-    def _is_hidden(self, kind: int) -> bool:
-        """Nodes that exactly one statement points at: parts of another node, not things."""
-        counts = self._pointing(kind)
-        pointed = counts > 0
-        return bool(
-            pointed.sum() > MOST * self.count[kind] and (counts[pointed] == 1).mean() > MOST
-        )
-
-    def _pointing(self, kind: int) -> npt.NDArray[np.int64]:
-        ends = self.quads.o[self.quads.o >= 0]
-        ends = ends[self.of[ends] == kind]
-        return np.asarray(np.bincount(ends, minlength=len(self.of))[self.of == kind], np.int64)
-
-
 def draft_from_quads(quads: Quads) -> str:
     """Draft a schema from RDF statements."""
-    types = _Types(quads)
+    types = Types(quads)
     if not types.classes:
         raise DataError(
             "nothing has a class (rdf:type), so no schema can be drafted",
@@ -154,7 +67,7 @@ def draft_from_quads(quads: Quads) -> str:
 
 def _describe(
     draft: Draft,
-    types: _Types,
+    types: Types,
     things: dict[int, DraftNode],
     kind: int,
     inverses: set[str],
@@ -170,9 +83,7 @@ def _describe(
             taken = {feature[1]: feature[2] for feature in node.features}
             node.features.append((found, telling_name(path, node.name, taken), path, remark))
             continue
-        if _says_nothing(types, use):
-            continue
-        if use.property == _SAME_AS:
+        if use.property == _SAME_AS or _says_nothing(types, use):
             continue
         targets = [t for t, n in use.targets.items() if t in things and n > 0.05 * len(use.rows)]
         if targets and f"{kind} {path}" not in inverses:
@@ -190,14 +101,14 @@ def _is_shared(quads: Quads, use: Use) -> bool:
     return len(sorted_distinct(quads.o[use.rows])) < 0.9 * len(use.rows)
 
 
-def _says_nothing(types: _Types, use: Use) -> bool:
+def _says_nothing(types: Types, use: Use) -> bool:
     """Every node that has the property has it with all of its values."""
     distinct = len(sorted_distinct(types.quads.o[use.rows]))
     return use.subjects > 1 and distinct <= len(use.rows) / use.subjects
 
 
 def _paths(
-    types: _Types, start: int, uses: list[Use], before: str, depth: int
+    types: Types, start: int, uses: list[Use], before: str, depth: int
 ) -> list[tuple[str, Use]]:
     """Property paths from a type; a hidden type is passed through."""
     out: list[tuple[str, Use]] = []
@@ -212,66 +123,15 @@ def _paths(
             inner = [
                 part
                 for each in types.uses[kind]
-                if (part := _part(types, each, ends[ends >= 0])) is not None
+                if (part := types.part(each, ends[ends >= 0])) is not None
             ]
             out += _paths(types, kind, inner, path, depth - 1)
     return out
 
 
-def _part(types: _Types, use: Use, nodes: CodeArray) -> Use | None:
-    """A use, only from some nodes; None where few of them have it."""
-    quads = types.quads
-    rows = use.rows[np.isin(quads.s[use.rows], nodes)]
-    if len(rows) < SMALL * len(nodes) or not len(rows):
-        return None
-    ends = quads.o[rows]
-    kinds, counts = np.unique(types.of[ends[ends >= 0]], return_counts=True)
-    targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-    return Use(
-        use.property, rows, len(sorted_distinct(quads.s[rows])), int((ends < 0).sum()), targets
-    )
-
-
-def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
-    """Kind of a literal property from a sample, and a remark on anything odd."""
-    codes = -(quads.o[use.rows].astype(np.int64) + 1)
-    codes = codes[codes >= 0]
-    step = max(1, len(codes) // SAMPLE)
-    text = quads.literals.value.take(pa.array(codes[::step]))
-    several = len(use.rows) > 1.05 * use.subjects
-    found, remark = kind_of_text(text, several=several)
-    if IDENTIFIER not in remark and len(sorted_distinct(codes)) > 0.98 * len(codes) > 50:
-        length = pc.mean(pc.utf8_length(text)).as_py() or 0
-        spaces = pc.mean(pc.match_substring_regex(text, "[ .]").cast(pa.float64())).as_py() or 0
-        links = pc.mean(pc.starts_with(text, "http").cast(pa.float64())).as_py() or 0
-        if links > MOST or (found != "date" and length < 16 and spaces < 0.1):
-            remark = IDENTIFIER
-    return found, remark
-
-
-def kind_of_text(text: pa.Array, *, several: bool) -> tuple[str, str]:
-    """number, date, category or text, from a column of strings; and a remark."""
-    n = max(1, len(text))
-    numbers = 1 - np.isnan(parse_numbers(text)).mean() if len(text) else 0.0
-    dates = 1 - np.isnan(parse_times(text)).mean() if len(text) else 0.0
-    remark = "several values per node" if several else ""
-    if numbers > MOST:
-        return "number", remark
-    if dates > MOST and numbers < MOST:
-        return "date", remark
-    for share, what in ((numbers, "number"), (dates, "date")):
-        if share > 0.7:
-            return what, f"{1 - share:.0%} of the values are no {what}"
-    distinct = pc.count_distinct(text).as_py() / n
-    length = pc.mean(pc.utf8_length(text)).as_py() or 0
-    if distinct < 0.2 and length < 40 and not several:
-        return "category", ""
-    return "text", remark
-
-
 def _write_relation(
     draft: Draft,
-    types: _Types,
+    types: Types,
     kind: int,
     path: str,
     use: Use,
@@ -300,7 +160,7 @@ def _add_relation(draft: Draft, path: str, source: str, to: str, more: list[str]
     draft.sections.append((f"[relations.{telling_name(path, source, taken)}]", body))
 
 
-def _inverse_of(types: _Types, kind: int, use: Use, target: int) -> str:
+def _inverse_of(types: Types, kind: int, use: Use, target: int) -> str:
     """A property of the target type that says the same the other way round; "" if none does."""
     quads = types.quads
     width = len(quads.terms)
@@ -315,11 +175,11 @@ def _inverse_of(types: _Types, kind: int, use: Use, target: int) -> str:
     return ""
 
 
-def _find_events(types: _Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
+def _find_events(types: Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
     """Types whose nodes nothing points at and that join exactly one user and one item."""
     out = []
     for kind in range(len(types.classes)):
-        if kind in types.hidden or types._pointing(kind).any():
+        if kind in types.hidden or types.pointing(kind).any():
             continue
         single = [
             (use, next(iter(use.targets)))
@@ -339,11 +199,11 @@ def _find_events(types: _Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
     return out
 
 
-def _texts(types: _Types, kind: int) -> int:
+def _texts(types: Types, kind: int) -> int:
     return sum(use.literal > 0 for use in types.uses[kind])
 
 
-def _write_event(draft: Draft, types: _Types, kind: int, roles: dict[str, tuple[str, int]]) -> None:
+def _write_event(draft: Draft, types: Types, kind: int, roles: dict[str, tuple[str, int]]) -> None:
     body = [f'class = "<{types.classes[kind]}>"']
     body += [f'{role} = "<{iri}>"' for role, (iri, _) in roles.items()]
     for use in types.uses[kind]:
@@ -358,7 +218,7 @@ def _write_event(draft: Draft, types: _Types, kind: int, roles: dict[str, tuple[
     draft.sections.append((f"[events.{types.names[kind]}]", body))
 
 
-def _guess_items(types: _Types, things: dict[int, DraftNode], draft: Draft) -> str:
+def _guess_items(types: Types, things: dict[int, DraftNode], draft: Draft) -> str:
     """The type with the most relations and texts, weighed by its size."""
     best = max(
         (k for k in things if k < len(types.classes)),

@@ -42,7 +42,7 @@ from .infer_columns import (
     speaks_of_events,
     tells_answers,
 )
-from .infer_rdf import kind_of_text
+from .infer_types import kind_of_text
 from .schema import TableMap
 from .table_inputs import read_all
 

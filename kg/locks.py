@@ -18,7 +18,7 @@ from .writing import StrPath, naming
 
 LOCK_NAME = ".coldframe.lock"
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 class FolderLock:
@@ -95,7 +95,7 @@ class FolderLock:
 
     def _sign(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size:
-            _log.info("recovered the lock of %s, left by %s", self.held_path, self._holder())
+            _LOG.info("recovered the lock of %s, left by %s", self.held_path, self._holder())
         holder = {
             "pid": os.getpid(),
             "host": platform.node(),

@@ -98,7 +98,6 @@ from pathlib import Path
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDF_TYPE = RDF + "type"
-RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 EVENT_ROLES = ("user", "item", "rating", "time", "split")
 FEATURE_KINDS = ("text", "number", "date", "category")
@@ -186,14 +185,17 @@ class NodeType:
     label: bool = False
     features: tuple[Feature, ...] = ()
 
-    def of_kind(self, kind: str) -> tuple[Feature, ...]:
-        """The features of one kind, in the schema's order."""
-        return tuple(feature for feature in self.features if feature.kind == kind)
-
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation between node types; ends may be of several types, tried in this order."""
+    """A relation between node types.
+
+    Attributes:
+        path: from the node at its start to the one at its end.
+        sources, targets: node types of the ends, tried in this order.
+        inverse: IRI that says the same the other way round; "" if none.
+        closure: the edges to all ancestors are added.
+    """
 
     name: str
     path: PropertyPath
@@ -260,7 +262,17 @@ class TableMap:
 
 @dataclass(frozen=True)
 class Schema:
-    """A whole schema; `text` is the TOML that it was read from, `source` the file or its stand-in."""
+    """A whole schema.
+
+    Attributes:
+        nodes, relations, events, tables: by name.
+        user_type, item_type: node types.
+        same_as: IRIs of properties whose ends are merged into one node.
+        splits: names that events give as `split`, in order; empty = sorted as found.
+        open_relations: template of properties that are relations without being named; "" if none.
+        prefixes: prefix -> namespace.
+        text: the TOML that it was read from. source: the file or its stand-in.
+    """
 
     name: str
     nodes: Mapping[str, NodeType]

@@ -28,7 +28,7 @@ from .errors import DataError, ResourceError, StateError
 
 StrPath = str | os.PathLike[str]
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _TEMPORARY = re.compile(r"\.cf-(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
 _ABANDONED_AFTER = 7 * 86_400.0  # seconds; for temporary files of other machines
@@ -166,7 +166,7 @@ def _publish_folder(temporary: Path, target: Path) -> None:
         if undo is not None:
             os.rename(*undo)  # noqa: PTH104
         elif not _exchange(temporary, target):
-            _log.warning("%s is the new folder, but may not survive a power cut", target)
+            _LOG.warning("%s is the new folder, but may not survive a power cut", target)
         raise
 
 

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "datasets": {"datasets", "kg"},
     "gnn": {"gnn", "kg"},
     "active": {"active", "gnn", "kg"},
+    "report": {"report", "active", "gnn", "kg"},
 }
 
 

@@ -12,36 +12,15 @@ from coldframe.active import recording
 from coldframe.active.cycle import learn, tell
 from coldframe.active.recording import own
 from coldframe.active.replay import roll_back
-from coldframe.datasets.generated import generate_catalog
-from coldframe.datasets.splits import make_split
-from coldframe.gnn.config import RecommenderConfig
-from coldframe.gnn.hybrid import HybridConfig
-from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import Run
-from coldframe.gnn.text import TextConfig
-from coldframe.kg.catalog import Catalog
 from coldframe.kg.provenance import recorded_rounds, round_graph
-
-CONFIG = RecommenderConfig(
-    hybrid=HybridConfig(parts=("popularity", "kg-prior"), tune=False),
-    text=TextConfig(model="none"),
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("copies")
-    made = generate_catalog(base / "data", size="tiny")
-    catalog, _ = Catalog.ingest(list(made.inputs), made.schema, base / "catalog")
-    split = make_split(catalog.graph, "default")
-    Run.create(base / "a", catalog, split, Recommender(CONFIG, device="cpu").fit(catalog, split))
-    return base
 
 
 @pytest.fixture
-def base(trained: Path, tmp_path: Path) -> Path:
-    for name in ("catalog", "a"):
-        shutil.copytree(trained / name, tmp_path / name)
+def base(asking_base: Path, tmp_path: Path) -> Path:
+    """A folder with a catalog and its run."""
+    for name in ("catalog", "run"):
+        shutil.copytree(asking_base / name, tmp_path / name)
     return tmp_path
 
 
@@ -70,8 +49,8 @@ def rounds(run: Run) -> list[int]:
 
 
 def test_a_copy_and_its_original_do_not_mix_their_rounds(base: Path) -> None:
-    shutil.copytree(base / "a", base / "b")
-    first, second = taught(base / "a", range(3)), taught(base / "b", range(5, 9))
+    shutil.copytree(base / "run", base / "b")
+    first, second = taught(base / "run", range(3)), taught(base / "b", range(5, 9))
     assert first.name != second.name == Run.open(base / "b").name
     assert (told(first, 1), told(second, 1)) == ({0, 1, 2}, {5, 6, 7, 8})
     again = taught(base / "b", range(10, 12))
@@ -80,54 +59,54 @@ def test_a_copy_and_its_original_do_not_mix_their_rounds(base: Path) -> None:
 
 
 def test_a_copy_takes_the_rounds_before_along(base: Path) -> None:
-    taught(base / "a", range(3))
-    shutil.copytree(base / "a", base / "b")
+    taught(base / "run", range(3))
+    shutil.copytree(base / "run", base / "b")
     copy = taught(base / "b", range(5, 7))
     assert (told(copy, 1), told(copy, 2)) == ({0, 1, 2}, {5, 6})
-    assert rounds(Run.open(base / "a")) == [1]
+    assert rounds(Run.open(base / "run")) == [1]
     roll_back(Run.open(base / "b"), round=1)
-    assert told(Run.open(base / "a"), 1) == {0, 1, 2}
+    assert told(Run.open(base / "run"), 1) == {0, 1, 2}
     assert rounds(Run.open(base / "b")) == [2]
 
 
 def test_a_copy_that_only_rolls_back_leaves_the_original(base: Path) -> None:
-    taught(base / "a", range(3))
-    shutil.copytree(base / "a", base / "b")
+    taught(base / "run", range(3))
+    shutil.copytree(base / "run", base / "b")
     roll_back(Run.open(base / "b"), round=1)
-    assert told(Run.open(base / "a"), 1) == {0, 1, 2}
+    assert told(Run.open(base / "run"), 1) == {0, 1, 2}
 
 
 def test_a_moved_run_keeps_its_name(base: Path) -> None:
-    name = taught(base / "a", range(3)).name
-    shutil.move(base / "a", base / "b")
+    name = taught(base / "run", range(3)).name
+    shutil.move(base / "run", base / "b")
     moved = taught(base / "b", range(5, 7))
     assert moved.name == name
     assert rounds(moved) == [1, 2]
 
 
 def test_copied_together_with_the_catalog_it_keeps_its_name(base: Path) -> None:
-    name = taught(base / "a", range(3)).name
-    for part in ("catalog", "a"):
+    name = taught(base / "run", range(3)).name
+    for part in ("catalog", "run"):
         shutil.copytree(base / part, base / "elsewhere" / part)
-    assert taught(base / "elsewhere" / "a", range(5, 7)).name == name
-    assert rounds(Run.open(base / "a")) == [1]
+    assert taught(base / "elsewhere" / "run", range(5, 7)).name == name
+    assert rounds(Run.open(base / "run")) == [1]
 
 
 def test_what_a_vanished_original_went_on_with_is_not_taken_over(base: Path) -> None:
-    taught(base / "a", range(3))
-    shutil.copytree(base / "a", base / "b")
-    taught(base / "a", range(20, 30))
-    shutil.rmtree(base / "a")
+    taught(base / "run", range(3))
+    shutil.copytree(base / "run", base / "b")
+    taught(base / "run", range(20, 30))
+    shutil.rmtree(base / "run")
     left = taught(base / "b", range(5, 7))
     assert (told(left, 1), told(left, 2)) == ({0, 1, 2}, {5, 6})
 
 
 def test_trained_again_in_the_same_place_it_is_another_run(base: Path) -> None:
-    old = taught(base / "a", range(3))
+    old = taught(base / "run", range(3))
     catalog, split, model = old.catalog, old.split, old.model
-    shutil.rmtree(base / "a")
-    assert Run.create(base / "a", catalog, split, model).name != old.name
-    assert told(taught(base / "a", range(5, 7)), 1) == {5, 6}
+    shutil.rmtree(base / "run")
+    assert Run.create(base / "run", catalog, split, model).name != old.name
+    assert told(taught(base / "run", range(5, 7)), 1) == {5, 6}
 
 
 @pytest.mark.R(3)
@@ -138,14 +117,14 @@ def test_killed_while_it_gets_its_name_the_next_call_completes_it(
     def kill(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    taught(base / "a", range(3))
-    shutil.copytree(base / "a", base / "b")
+    taught(base / "run", range(3))
+    shutil.copytree(base / "run", base / "b")
     with monkeypatch.context() as patch:
         patch.setattr(recording, moment, kill)
         with pytest.raises(KeyboardInterrupt):
             own(Run.open(base / "b"))
     copy = taught(base / "b", range(5, 7))
-    assert copy.name != Run.open(base / "a").name
+    assert copy.name != Run.open(base / "run").name
     assert (told(copy, 1), told(copy, 2)) == ({0, 1, 2}, {5, 6})
-    assert told(Run.open(base / "a"), 1) == {0, 1, 2}
+    assert told(Run.open(base / "run"), 1) == {0, 1, 2}
     np.testing.assert_array_equal(rounds(copy), [1, 2])

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from coldframe.active.acquire import AskConfig
 from coldframe.active.cycle import ask, learn, rounds_of, tell, told
 from coldframe.active.measure import AT_ONCE, POSTERIOR, RETRAINED
-from coldframe.datasets.generated import generate_catalog
-from coldframe.datasets.splits import make_split
-from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.evaluate import evaluate
-from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.posterior import Posterior
-from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import Run
-from coldframe.gnn.text import TextConfig
-from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import StateError
-
-CONFIG = RecommenderConfig(
-    hybrid=HybridConfig(parts=("popularity", "kg-prior"), tune=False), text=TextConfig(model="none")
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("corrections")
-    made = generate_catalog(base / "data", size="tiny")
-    catalog, _ = Catalog.ingest(list(made.inputs), made.schema, base / "catalog")
-    split = make_split(catalog.graph, "default")
-    Run.create(base / "run", catalog, split, Recommender(CONFIG, device="cpu").fit(catalog, split))
-    return base
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Run:
-    for name in ("catalog", "run"):
-        shutil.copytree(trained / name, tmp_path / name)
-    return Run.open(tmp_path / "run", device="cpu")
+def run(asking_run: Run) -> Run:
+    return asking_run
 
 
 def say(run: Run, answer: object, **more: object) -> object:

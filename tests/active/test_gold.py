@@ -22,8 +22,8 @@ def pairs(table) -> list[tuple[str, str]]:
 
 def test_gold_questions_are_known_pairs_that_nothing_marks(asking_run: Run) -> None:
     table, _ = ask(asking_run, 40, gold=8)
-    asked = rounds_of(asking_run).asked_gold()
-    gold, _ = rounds_of(asking_run).quality()
+    annotators = rounds_of(asking_run).annotators()
+    asked, gold = annotators.asked, annotators.gold
     assert len(table) == 40
     assert len(asked) == 8
     assert asked <= set(pairs(table))
@@ -48,7 +48,7 @@ def test_gold_questions_are_known_pairs_that_nothing_marks(asking_run: Run) -> N
 def test_answers_to_gold_are_scored_and_never_become_edges(asking_run: Run) -> None:
     run = asking_run
     table, _ = ask(run, 30, gold=10)
-    asked, (gold, _) = rounds_of(run).asked_gold(), rounds_of(run).quality()
+    asked, gold = rounds_of(run).annotators().asked, rounds_of(run).annotators().gold
     rows = []
     for user, item in pairs(table):
         truth = gold.get((user, item), 1)
@@ -68,12 +68,12 @@ def test_answers_to_gold_are_scored_and_never_become_edges(asking_run: Run) -> N
     assert len(done.run.model.data.train) == before + 20
     again, _ = ask(done.run, 30, gold=10)
     assert not set(pairs(again)) & set(pairs(table))
-    assert len(rounds_of(done.run).asked_gold()) == 20
+    assert len(rounds_of(done.run).annotators().asked) == 20
 
 
 def test_a_round_with_answers_to_gold_alone_is_closed_without_labels(asking_run: Run) -> None:
     ask(asking_run, 20, gold=5)
-    asked = rounds_of(asking_run).asked_gold()
+    asked = rounds_of(asking_run).annotators().asked
     tell(asking_run, [{"user": u, "item": i, "answer": "like"} for u, i in sorted(asked)])
     done = learn(asking_run, measure=False)
     assert (done.labels, done.run.round) == (0, 1)
@@ -102,9 +102,9 @@ def test_gold_may_not_take_the_whole_budget_and_counts_its_cost(asking_run: Run)
 def test_a_forgotten_users_gold_goes(asking_run: Run) -> None:
     ask(asking_run, 20, gold=5)
     rounds = rounds_of(asking_run)
-    user = sorted(rounds.asked_gold())[0][0]
+    user = sorted(rounds.annotators().asked)[0][0]
     rounds.forget_gold(Person.of([user]))
-    assert user not in json.dumps(sorted(rounds.asked_gold()))
+    assert user not in json.dumps(sorted(rounds.annotators().asked))
     assert user not in (asking_run.path / "annotators.json").read_text()
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from coldframe import Interview
-from coldframe.active.acquire import View
+from coldframe.active.beliefs import View
 from coldframe.active.interview import InterviewConfig
 from coldframe.active.newcomer import Population
 from coldframe.gnn.data import TrainingData

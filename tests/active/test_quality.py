@@ -119,7 +119,7 @@ def test_gold_and_quota_hold_for_a_folder_from_then_on(tmp_path):
     assert rounds.set_quality(gold=gold) == 12
     assert verdict() == 0
     assert rounds.set_quality(quota=0.5) == 12  # what was set before stays
-    assert Rounds(tmp_path).quality()[1].quota == 0.5
+    assert Rounds(tmp_path).annotators().config.quota == 0.5
     with pytest.raises(DataError, match="line 1"):
         rounds.set_quality(gold=[{"user": "g", "item": "1", "answer": "skip"}])
     with pytest.raises(UsageError):
@@ -131,6 +131,6 @@ def test_gold_answers_about_a_person_can_be_forgotten(tmp_path):
     rounds.forget_gold(Person(frozenset(), frozenset({"g"})))
     rounds.set_quality(gold=[answer("g", "1", 1, ""), answer("h", "1", 0, "")], quota=0.3)
     rounds.forget_gold(Person(frozenset(), frozenset({"g"})))
-    gold, config = rounds.quality()
-    assert gold == {("h", "1"): 0}
-    assert config.quota == 0.3
+    known = rounds.annotators()
+    assert known.gold == {("h", "1"): 0}
+    assert known.config.quota == 0.3

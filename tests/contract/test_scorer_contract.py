@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from coldframe.gnn.als import ALS, ALSConfig
-from coldframe.gnn.blend import Blend, BlendConfig, walk_and_profile
+from coldframe.gnn.blend import Blend, BlendConfig
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.hybrid import Hybrid, HybridConfig
@@ -266,7 +266,7 @@ class TestHybridOfTunedWalks(ScorerContract):
 
 class TestWalkAndProfile(ScorerContract):
     def make(self) -> Scorer:
-        return walk_and_profile()
+        return Blend({"rp3beta": RP3Beta(), "kg-knn": KGKNN()})
 
 
 class TestBlendOfWalks(ScorerContract):

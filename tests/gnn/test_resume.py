@@ -11,7 +11,8 @@ import pytest
 from coldframe.gnn import tune
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.recommender import Recommender
-from coldframe.gnn.runs import UNFINISHED, Run, unfinished_work
+from coldframe.gnn.runs import Run
+from coldframe.gnn.unfinished import UNFINISHED, unfinished_work
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.split import Split
 

@@ -202,7 +202,7 @@ def test_an_opened_catalog_does_not_read_its_sources(
 ) -> None:
     out = tmp_path / "out"
     Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
-    monkeypatch.setattr(catalog_module, "_rebuilt", lambda *_: pytest.fail("it was rebuilt"))
+    monkeypatch.setattr(catalog_module, "rebuilt", lambda *_: pytest.fail("it was rebuilt"))
     assert Catalog.open(out).graph.n_items == 2
 
 

@@ -1,0 +1,87 @@
+"""What several commands take in: runs to change, files of ids, rules of priority, names of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..kg.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from ..gnn.runs import Run
+
+
+@contextmanager
+def held_run(
+    folder: Path,
+    purpose: str,
+    *,
+    device: str = "auto",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[Run]:
+    """A run that no other command changes meanwhile.
+
+    Raises:
+        StateError: there is no run. LockedError: another command holds it.
+    """
+    from ..gnn.runs import Run
+    from ..kg.locks import FolderLock
+
+    Run.open(folder)  # a folder that is no run gets no lock file
+    with FolderLock(folder, purpose=purpose):
+        yield Run.open(folder, device=device, progress=progress)
+
+
+def read_ids(path: Path, kind: str) -> list[str]:
+    """Ids from a table's column of that name, or one per line of any other file.
+
+    Raises:
+        DataError: no UTF-8 text, no such column, or no id.
+    """
+    from ..kg.files import read_table
+    from ..kg.table_files import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
+        ids = [line.strip() for line in lines if line.strip()]
+    else:
+        table = read_table(path, text=(kind,))
+        if kind not in table.column_names:
+            raise DataError(
+                f"column {kind!r} is missing; there are {', '.join(table.column_names)}",
+                where=str(path),
+            )
+        ids = [value for value in table[kind].to_pylist() if value]
+    if not ids:
+        raise DataError(f"the file names no {kind}", where=str(path))
+    return list(dict.fromkeys(ids))
+
+
+def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
+    """The items' priorities that rules of --weight give; None without rules."""
+    from ..active.priorities import item_weights, parse
+
+    if not rules:
+        return None
+    graph = run.catalog.graph
+    if not any(parse(rule).selector.startswith("@") for rule in rules):
+        return item_weights(graph, rules)
+    with run.catalog.store() as store:
+        return item_weights(graph, rules, store.select_within)
+
+
+def check_suffix(out: Path | None, more: Sequence[str] = ()) -> None:
+    """Before the work: UsageError for a suffix that names no format of tables, nor one of `more`."""
+    from ..kg.table_files import SUFFIXES
+
+    if out is not None and out.suffix.lower() not in (*SUFFIXES, *more):
+        raise UsageError(
+            f"cannot tell the format from the suffix {out.suffix!r}",
+            where=str(out),
+            hint=f"use one of {', '.join((*SUFFIXES, *more))}",
+        )

@@ -1,0 +1,150 @@
+"""What statements say of node types: classes, the properties of their nodes, kinds of literals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .ids import sorted_distinct
+from .infer import IDENTIFIER, plain_name, unique_name
+from .literals import parse_numbers, parse_times
+from .quads import CodeArray, Quads
+from .schema import RDF_TYPE
+from .vocabulary import local_name
+
+SAMPLE = 20_000  # literals of one property that are looked at
+MOST = 0.95  # a rule holds if it does for this share
+SMALL = 0.02  # properties that fewer nodes of a type have are left out
+_NOT_TYPES = (
+    "http://www.w3.org/2002/07/owl#NamedIndividual",
+    "http://www.w3.org/2000/01/rdf-schema#Resource",
+)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One property as the nodes of one type use it.
+
+    Attributes:
+        subjects: distinct subjects of the type; rows: statements.
+        literal: statements with a literal; targets: node type (-1 = none) -> statements.
+    """
+
+    property: str
+    rows: npt.NDArray[np.int64]
+    subjects: int
+    literal: int
+    targets: dict[int, int]
+
+
+class Types:
+    """Node types found by class, and which of them are only inner nodes.
+
+    Attributes:
+        of: type of every term, (n_terms,) int32, -1 = none.
+        classes, names, count, uses: of each type: its class, a readable name, nodes, properties.
+        hidden: types whose nodes are parts of another node, not things.
+    """
+
+    def __init__(self, quads: Quads) -> None:
+        self.quads = quads
+        self.of = np.full(len(quads.terms), -1, np.int32)
+        self.classes: list[str] = []
+        rows = quads.rows_of(RDF_TYPE)
+        subjects, classes = quads.s[rows], quads.o[rows]
+        found, counts = np.unique(classes[classes >= 0], return_counts=True)
+        for code in found[np.argsort(-counts, kind="stable")]:
+            iri = quads.term(int(code))
+            members = subjects[classes == code]
+            free = members[self.of[members] < 0]
+            if iri in _NOT_TYPES or len(free) < 0.1 * len(members):
+                continue
+            self.of[free] = len(self.classes)
+            self.classes.append(iri)
+        self.names: list[str] = []
+        for iri in self.classes:
+            self.names.append(unique_name(plain_name(local_name(iri)), self.names))
+        self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
+        self.uses = [self._uses(k) for k in range(len(self.classes))]
+        self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
+
+    def _uses(self, kind: int) -> list[Use]:
+        quads, out = self.quads, []
+        for code in sorted_distinct(quads.p):
+            iri = quads.term(int(code))
+            rows = np.arange(*quads.rows_of(int(code)).indices(len(quads))[:2])
+            rows = rows[self.of[quads.s[rows]] == kind]
+            subjects = len(sorted_distinct(quads.s[rows]))
+            if iri == RDF_TYPE or subjects < SMALL * self.count[kind]:
+                continue
+            out.append(self._use(iri, rows))
+        return out
+
+    def _use(self, property: str, rows: npt.NDArray[np.int64]) -> Use:
+        ends = self.quads.o[rows]
+        kinds, counts = np.unique(self.of[ends[ends >= 0]], return_counts=True)
+        targets = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+        subjects = len(sorted_distinct(self.quads.s[rows]))
+        return Use(property, rows, subjects, int((ends < 0).sum()), targets)
+
+    def part(self, use: Use, nodes: CodeArray) -> Use | None:
+        """A use, only from some nodes; None where few of them have it."""
+        rows = use.rows[np.isin(self.quads.s[use.rows], nodes)]
+        if len(rows) < SMALL * len(nodes) or not len(rows):
+            return None
+        return self._use(use.property, rows)
+
+    def _is_hidden(self, kind: int) -> bool:
+        """Nodes that exactly one statement points at: parts of another node, not things."""
+        counts = self.pointing(kind)
+        pointed = counts > 0
+        return bool(
+            pointed.sum() > MOST * self.count[kind] and (counts[pointed] == 1).mean() > MOST
+        )
+
+    def pointing(self, kind: int) -> npt.NDArray[np.int64]:
+        """Statements that point at each node of a type, (count[kind],)."""
+        ends = self.quads.o[self.quads.o >= 0]
+        ends = ends[self.of[ends] == kind]
+        return np.asarray(np.bincount(ends, minlength=len(self.of))[self.of == kind], np.int64)
+
+
+def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
+    """Kind of a literal property from a sample, and a remark on anything odd."""
+    codes = -(quads.o[use.rows].astype(np.int64) + 1)
+    codes = codes[codes >= 0]
+    step = max(1, len(codes) // SAMPLE)
+    text = quads.literals.value.take(pa.array(codes[::step]))
+    several = len(use.rows) > 1.05 * use.subjects
+    found, remark = kind_of_text(text, several=several)
+    if IDENTIFIER not in remark and len(sorted_distinct(codes)) > 0.98 * len(codes) > 50:
+        length = pc.mean(pc.utf8_length(text)).as_py() or 0
+        spaces = pc.mean(pc.match_substring_regex(text, "[ .]").cast(pa.float64())).as_py() or 0
+        links = pc.mean(pc.starts_with(text, "http").cast(pa.float64())).as_py() or 0
+        if links > MOST or (found != "date" and length < 16 and spaces < 0.1):
+            remark = IDENTIFIER
+    return found, remark
+
+
+def kind_of_text(text: pa.Array, *, several: bool) -> tuple[str, str]:
+    """number, date, category or text, from a column of strings; and a remark."""
+    n = max(1, len(text))
+    numbers = 1 - np.isnan(parse_numbers(text)).mean() if len(text) else 0.0
+    dates = 1 - np.isnan(parse_times(text)).mean() if len(text) else 0.0
+    remark = "several values per node" if several else ""
+    if numbers > MOST:
+        return "number", remark
+    if dates > MOST and numbers < MOST:
+        return "date", remark
+    for share, what in ((numbers, "number"), (dates, "date")):
+        if share > 0.7:
+            return what, f"{1 - share:.0%} of the values are no {what}"
+    distinct = pc.count_distinct(text).as_py() / n
+    length = pc.mean(pc.utf8_length(text)).as_py() or 0
+    if distinct < 0.2 and length < 40 and not several:
+        return "category", ""
+    return "text", remark
