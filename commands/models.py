@@ -48,7 +48,9 @@ def train(
     protocol: Annotated[
         str,
         typer.Option(
-            help="How interactions are split: default, fixed, warm, item-cold, user-cold."
+            help="How interactions are split: default (the catalog's own split, else item-cold), fixed, "
+            "item-cold, user-cold, warm, thinned, cold-split-column, kg-coldstart-open, or all: "
+            "nothing held back to test on."
         ),
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the encoder, at most.")] = None,
@@ -112,7 +114,7 @@ def evaluate(
     Run.open(run)  # a folder that is no run gets no lock file
     with FolderLock(run, purpose="evaluate"):
         found = evaluation(output, Run.open(run, device=device), names, part, ks)
-    output.result(found, lambda shown: _show_evaluation(shown, found))
+    output.result(found, lambda shown: _show_evaluation(shown, found, f"ndcg@{ks[0]}"))
 
 
 def given(flags: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
@@ -239,8 +241,8 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
-    show_rows(out, found["rows"])
+def _show_evaluation(out: Output, found: dict[str, Any], metric: str) -> None:
+    show_rows(out, found["rows"], metric)
     if (judged := found["calibration"]) is not None:
         out.say(
             f"chances: ECE {judged['ece']:.4f}, Brier {judged['brier']:.4f}, "
