@@ -56,7 +56,7 @@ class Forgotten:
     """What was taken out.
 
     Attributes:
-        interactions: rows of the split and of the rounds' labels.
+        interactions: of the catalog, and labels of the run's rounds.
         records: of the journal.
         scan: the search of run and catalog afterwards.
     """
@@ -126,6 +126,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
         hers = labels_left(run, records, standing(others))  # what she said of others goes as well
         left = labels | hers
         interactions, about = _stage(run, new, left, folder)
+        interactions += len(catalog.graph.interactions) - len(new.graph.interactions)
         interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
         plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
         write_sealed(folder / "plan.json", plan)
@@ -135,7 +136,7 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
 def _stage(
     run: Run, new: Catalog, labels: Mapping[int, Interactions], folder: Path
 ) -> tuple[int, dict[str, Any]]:
-    """Split and labels by the new indices; how many rows went, and what run.json is to say."""
+    """Split and labels by the new indices; how many labels went, and what run.json is to say."""
     old = run.catalog.graph
     moves = (
         _moves(old.users.vocabulary, new.graph.users.vocabulary),
@@ -143,7 +144,6 @@ def _stage(
     )
     split = run.split
     parts = {name: _moved(getattr(split, name), *moves) for name in ("train", "valid", "test")}
-    gone = sum(len(getattr(split, name)) - len(rows) for name, rows in parts.items())
     cold_users, cold_items = (
         kept[kept >= 0] for kept in (moves[0][split.cold_users], moves[1][split.cold_items])
     )
@@ -157,6 +157,7 @@ def _stage(
         split.seed,
     )
     write_table(folder / "split.parquet", split_out(left))
+    gone = 0
     for number, before in labels.items():
         rows = _moved(before, *moves)
         gone += len(before) - len(rows)

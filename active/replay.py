@@ -74,7 +74,8 @@ def _nothing_to_take(history: list[Record], round: int | None, annotator: str | 
     answers = [record.answer for record in standing(history)]
     if annotator is not None:
         names = {one.annotator for one in answers} - {""}
-        return StateError(f"no answers by annotator {annotator!r}", hint=nearest(annotator, names))
+        hint = nearest(annotator, names) if names else "no answer has a column annotator"
+        return StateError(f"no answers by annotator {annotator!r}", hint=hint)
     rounds = ", ".join(map(str, sorted({one.round for one in answers}))) or "none"
     return StateError(f"no answers in round {round}", hint=f"rounds with answers: {rounds}")
 

@@ -83,7 +83,7 @@ def build_town(
         raise DataError(
             f"no user of catalog {graph.name!r} has {at_least} positive interactions, or the share "
             "of hidden users rounds to none",
-            hint="lower at_least",
+            hint="lower at_least (--at-least)",
         )
     people = np.sort(rng_for(seed, "interviewed").permutation(hidden)[:MOST])
     data = TrainingData(graph, positives.select(~np.isin(positives.user, hidden)))

@@ -125,7 +125,8 @@ def retrain(
         output.progress("retrain") as bar,
         held_run(run, "retrain", device=device, progress=bar.stage) as opened,
     ):
-        found = (relearn if opened.stale else learn)(opened, measure=measure)
+        anew = bool(opened.stale)
+        found = (relearn if anew else learn)(opened, measure=measure)
     told = {
         "round": found.run.round,
         "labels": found.labels,
@@ -135,7 +136,7 @@ def retrain(
         "compared": found.compared,
         "stop": stop_reason(found.run, rules),
     }
-    output.result(told, lambda shown: _show_learned(shown, told))
+    output.result(told, lambda shown: _show_learned(shown, told, anew))
 
 
 def _stop_rules(total: int | None, target: str | None, plateau: float | None) -> StopConfig:
@@ -204,14 +205,20 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
         out.say(KEEPING)
 
 
-def _show_learned(out: Output, told: dict[str, Any]) -> None:
-    if not told["graph"]:
+def _show_learned(out: Output, told: dict[str, Any], anew: bool) -> None:
+    if anew:
         out.say(f"trained anew on what is left: round {told['round']}")
         return
-    out.say(
-        f"round {told['round']}: learned {told['labels']:,} labels, "
-        f"{told['labels_in_all']:,} in all; graph {told['graph']}"
-    )
+    if not told["graph"]:
+        out.say(
+            f"round {told['round']} is closed: no like or dislike among its answers, so the model stays "
+            "as it is"
+        )
+    else:
+        out.say(
+            f"round {told['round']}: learned {told['labels']:,} labels, "
+            f"{told['labels_in_all']:,} in all; graph {told['graph']}"
+        )
     if told["rows"]:
         out.table(told["rows"], ("segment", "users", *SHOWN_METRICS), title="test pairs")
     if told["compared"]:

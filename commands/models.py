@@ -49,7 +49,9 @@ def train(
     protocol: Annotated[
         str,
         typer.Option(
-            help="How interactions are split: default, fixed, warm, item-cold, user-cold."
+            help="How interactions are split: default (the catalog's own split, else item-cold), fixed, "
+            "item-cold, user-cold, warm, thinned, cold-split-column, kg-coldstart-open, or all: "
+            "nothing held back to test on."
         ),
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the encoder, at most.")] = None,
@@ -124,7 +126,7 @@ def evaluate(
     names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
     with held_run(run, "evaluate", device=device) as opened:
         found = evaluation(output, opened, names, part, ks, groups)
-    output.result(found, lambda shown: _show_evaluation(shown, found))
+    output.result(found, lambda shown: _show_evaluation(shown, found, f"ndcg@{ks[0]}"))
 
 
 def given(flags: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
@@ -276,10 +278,10 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _show_evaluation(out: Output, found: dict[str, Any]) -> None:
+def _show_evaluation(out: Output, found: dict[str, Any], metric: str) -> None:
     from .comparison import difference_table
 
-    show_rows(out, found["rows"])
+    show_rows(out, found["rows"], metric)
     if rows := found["differences"]:
         title = (
             f"coldframe less the others: {rows[0]['metric']}, 95 % intervals over users; * = sure"

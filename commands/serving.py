@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import DataError
+from ..kg.errors import DataError, UnknownIdError
 from .console import Output
 from .inputs import check_suffix, read_ids
 from .options import Device, Json, RunFolder, TopK
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..gnn.explanation import Explanation
+    from ..kg.graph import NodeSet
 
 TITLE = "Recommendations"
 COMMANDS = ("recommend", "similar", "explain", "report")
@@ -76,6 +77,8 @@ def recommend(
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
+        _check_known(users, wanted, model.graph.users, "user")
+        _check_known(items, among, model.graph.items, "item")
         batches = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, uncertainty=method
         )
@@ -88,7 +91,7 @@ def recommend(
     found = [row for table in tables for row in table.to_pylist()]
     output.result(
         {"columns": RECOMMENDATIONS.names, "recommendations": found},
-        lambda shown: _show_first(shown, found),
+        lambda shown: _show_first(shown, found, model.graph.items),
     )
 
 
@@ -152,6 +155,14 @@ def report(
     output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))
 
 
+def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind: str) -> None:
+    """Refuse ids that the catalog does not have, and name the file that they are in."""
+    try:
+        nodes.vocabulary.indices(ids or (), kind=kind)
+    except UnknownIdError as error:
+        raise UnknownIdError(error.message, where=str(path), hint=error.hint) from None
+
+
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:
     """Write batch by batch, so that memory stays bounded; returns how many rows."""
     from ..gnn.ranking import RECOMMENDATIONS
@@ -181,8 +192,11 @@ def _trec_lines(batches: Iterable[pa.Table], tag: str) -> Iterator[str]:
             yield f"{user} Q0 {item} {row['rank']} {row['score']:.6f} {word}\n"
 
 
-def _show_first(out: Output, rows: list[dict[str, Any]]) -> None:
-    out.table(rows[:SHOWN])
+def _show_first(out: Output, rows: list[dict[str, Any]], items: NodeSet) -> None:
+    first = rows[:SHOWN]
+    places = items.vocabulary.indices(row["item"] for row in first)
+    titles = [items.titles[int(place)] for place in places]
+    out.table([{**row, "title": title} for row, title in zip(first, titles, strict=True)])
     if len(rows) > SHOWN:
         out.say(f"... and {len(rows) - SHOWN:,} more rows; --out FILE writes them all")
 

@@ -34,9 +34,9 @@ def rollback(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take back one round or one annotator: the answers stay in the journal, and no longer count.
+    """Take back one round or one annotator: the answers no longer count.
 
-    Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
+    They stay in the journal. Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
     """
     from ..active.replay import roll_back
 
@@ -150,7 +150,7 @@ def export_counts(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """How many users like an item, or something of a group: small groups left out, noise on request.
+    """How many users like an item, or a group's; small groups left out, noise on request.
 
     Each noisy export is entered in the run's ledger; when the budget is spent there are no more.
     """

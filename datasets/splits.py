@@ -49,7 +49,11 @@ def make_split(graph: Graph, protocol: str = "default", seed: int = 0, **options
     if protocol == "default":
         protocol = default_protocol(graph)
     if protocol not in PROTOCOLS:
-        raise UsageError(f"unknown protocol {protocol!r}", hint=nearest(protocol, PROTOCOLS))
+        raise UsageError(
+            f"unknown protocol {protocol!r}",
+            where="protocol",
+            hint=nearest(protocol, ("default", *PROTOCOLS)),
+        )
     function = PROTOCOLS[protocol]
     valid = [
         name for name in inspect.signature(function).parameters if name not in _FIXED_PARAMETERS

@@ -124,8 +124,11 @@ class Run:
         """
         folder = Path(path)
         if not (folder / RUN_FILE).is_file():
+            begun = (folder / UNFINISHED).is_dir()
             raise StateError(
-                "this is no run folder", where=str(folder), hint="make one: coldframe train"
+                "its training is not finished" if begun else "this is no run folder",
+                where=str(folder),
+                hint=f"{'go on' if begun else 'make one'}: coldframe train",
             )
         about = read_sealed(folder / RUN_FILE, _RESTORE)
         if about.get("format") != FORMAT:

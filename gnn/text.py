@@ -283,7 +283,7 @@ def model_folder(kind: str, config: TextConfig) -> Path:
         raise ResourceError(
             f"text model {kind!r} is neither a folder nor on this machine",
             where="text.model",
-            hint="give a folder, minilm, tfidf or none; or allow the download",
+            hint="give a folder, minilm, tfidf or none; or allow the download: text.download = true",
         ) from error
     return Path(found)
 

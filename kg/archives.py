@@ -147,7 +147,12 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
 def is_rdf_in(folder: Path, path: Path) -> bool:
     """Whether a file below a folder is one that reading the folder reads."""
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and path.is_file() and (_syntax(path.name) is not None or _is_zip(path.name))
+    return not hidden and path.is_file() and is_rdf(path)
+
+
+def is_rdf(path: Path) -> bool:
+    """Whether a file's suffix says that it is RDF, or an archive of it."""
+    return _syntax(path.name) is not None or _is_zip(path.name)
 
 
 def _syntax(name: str) -> str | None:

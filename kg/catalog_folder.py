@@ -59,7 +59,9 @@ def check_free(target: Path, replace: bool) -> None:
         return
     if not replace:
         raise StateError(
-            "the folder exists already", where=str(target), hint="choose another, or replace it"
+            "the folder exists already",
+            where=str(target),
+            hint="choose another, or replace it (--replace)",
         )
     if not (target / MANIFEST).is_file():
         raise UsageError("this is no catalog folder, so it is not replaced", where=str(target))

@@ -19,11 +19,12 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
     """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files.
 
     Raises:
-        DataError: a folder without RDF and tables.
+        DataError: a folder without RDF and tables, or a file that is neither by its suffix.
     """
     from .archives import SUFFIXES as RDF_SUFFIXES
-    from .archives import is_rdf_in
+    from .archives import is_rdf, is_rdf_in
 
+    known = " ".join([*RDF_SUFFIXES, ".zip", *TABLE_SUFFIXES])
     rdf: list[str | Path] = []
     tables: list[Path] = []
     schemas: list[Path] = []
@@ -32,6 +33,12 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
         if not here.is_dir():
             if is_table(here):
                 tables.append(here)
+            elif here.is_file() and not is_rdf(here):
+                raise DataError(
+                    "the suffix says neither RDF nor a table",
+                    where=str(path),
+                    hint=f"known: {known}, also packed",
+                )
             else:
                 rdf.append(path)
             continue
@@ -45,7 +52,7 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
             raise DataError(
                 "no RDF files and no tables in this folder",
                 where=str(path),
-                hint=f"looked for {' '.join([*RDF_SUFFIXES, '.zip', *TABLE_SUFFIXES])}, also packed",
+                hint=f"looked for {known}, also packed",
             )
     return rdf, tables, schemas
 

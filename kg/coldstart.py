@@ -67,7 +67,7 @@ def cold_start_open(
         raise DataError(
             f"no item of catalog {graph.name!r} has {at_least} positive interactions, or the share "
             "of cold items rounds to none",
-            hint="lower at_least",
+            hint="lower at_least (--at-least)",
         )
     order = rng_for(seed, "panel").permutation(graph.n_users)
     panel, test = np.sort(order[: graph.n_users // 2]), np.sort(order[graph.n_users // 2 :])

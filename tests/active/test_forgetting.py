@@ -81,6 +81,8 @@ def test_nothing_of_the_person_is_left_and_everybody_else_is(base: Path) -> None
     assert len(scan([base], Person.of([person])).hits) > 5, "the search would not find her"
     before = {part: getattr(run.split, part) for part in ("train", "valid", "test")}
     kept = {part: int((rows.user != 1).sum()) for part, rows in before.items()}
+    events = int((run.catalog.graph.interactions.user == 1).sum())
+    labels = len(run.labels(1))
     done = RUNNER.invoke(cli.app, ["forget", str(base / "run"), "--user", person, "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -97,6 +99,7 @@ def test_nothing_of_the_person_is_left_and_everybody_else_is(base: Path) -> None
     assert [users[int(u)] for u in train.user] == [others[int(u)] for u in now.user]
     np.testing.assert_array_equal(train.item, now.item)
     assert len(left.labels(1)) == 2
+    assert told["interactions"] == events + labels - 2
     answers = Journal(left.journal_path)
     assert [one.answer.user for one in answers.records()] == [users[2], users[4]]
     assert answers.history()[-1].answer.answer == "forgotten"

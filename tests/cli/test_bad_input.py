@@ -198,6 +198,13 @@ CASES = (
         3,
         ("bought",),
     ),
+    Case(
+        "neither RDF nor a table",
+        write("plants.xlsx", "x"),
+        "ingest plants.xlsx --schema tables.toml --out out",
+        3,
+        ("plants.xlsx", ".ttl", ".csv"),
+    ),
     # Places
     Case("folder is in use", nothing, FROM_RDF + "cat", 4, ("exists already",)),
     Case("no catalog", nothing, "check nothing", 4, ("no catalog", "coldframe ingest")),

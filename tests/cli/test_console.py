@@ -60,6 +60,7 @@ def test_every_command_has_help_and_is_listed():
             shown = RUNNER.invoke(cli.app, [name, "--help"])
             assert shown.exit_code == 0, name
             assert "Usage:" in shown.output
+    assert not re.search(r"\w\.\.\.$", listed, re.M), "a first sentence is too long for the list"
 
 
 def test_unknown_command_names_the_nearest():

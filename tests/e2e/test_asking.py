@@ -147,6 +147,17 @@ def test_rounds_of_growing_size_until_a_rule_says_stop(base, made, tmp_path):
     assert "budget" in run("retrain", folder, "--no-measure", "--total", "30")["stop"]
 
 
+def test_a_round_of_cannot_tell_is_closed_and_says_so(base, tmp_path):
+    folder, asked = new_run(base, "unsure"), tmp_path / "asked.csv"
+    run("acquire", folder, "--budget", "2", "--out", asked)
+    rows = list(csv.DictReader(asked.open()))
+    said = [f"{row['user']},{row['item']},cannot tell" for row in rows]
+    asked.write_text("\n".join(["user,item,answer", *said]))
+    run("label", folder, asked)
+    done = RUNNER.invoke(cli.app, ["retrain", str(folder)])
+    assert done.stdout.startswith("round 1 is closed: no like or dislike")
+
+
 def test_annotators_are_compared_and_weighed(base, made, tmp_path):
     folder = new_run(base, "annotated")
     user = made.panel.read_text().split()[0]

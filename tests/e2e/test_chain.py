@@ -88,6 +88,22 @@ def test_evaluate_says_which_differences_are_sure(base):
     assert run("evaluate", base / "run", "--models", "popularity")["differences"] == []
 
 
+def test_evaluate_shows_the_first_of_the_cut_offs(base):
+    words = ["evaluate", str(base / "run"), "--models", "ease", "--at", "5,10"]
+    shown = RUNNER.invoke(cli.app, words).stdout
+    assert shown.startswith("ndcg@5")
+    ease = next(line for line in shown.splitlines() if line.startswith("ease"))
+    assert re.search(r"0\.[0-9]*[1-9]", ease), ease
+
+
+def test_recommend_shows_titles_to_a_person(base):
+    shown = RUNNER.invoke(cli.app, ["recommend", str(base / "run"), "-k", "1"]).stdout
+    graph = Run.open(base / "run").catalog.graph
+    first = shown.splitlines()[1]
+    item = graph.items.vocabulary.find(first.split()[1])
+    assert graph.items.titles[item] in first
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "trec"])
 def test_recommend_writes_each_format(base, made, suffix, tmp_path):
     users = tmp_path / "users.txt"

@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +223,24 @@ def test_damaged_tables_are_parse_errors(
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ParseError, match=place):
         read_table(path)
+
+
+_COUNT_THREADS = """
+import os, sys
+from coldframe.kg.files import read_table
+before = len(os.listdir("/proc/self/task"))
+read_table(sys.argv[1])
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux only")
+def test_no_thread_is_left_that_could_abort_the_end_of_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, pa.table({f"c{n}": ["x"] * 50 for n in range(8)}))
+    words = [sys.executable, "-c", _COUNT_THREADS, str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
 
 
 def test_ids_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
