@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from coldframe.active.simulate import SimulationConfig, area, simulate, summarise
+from coldframe.active.simulate import SimulationConfig, simulate
+from coldframe.active.summary import area, summarise
 from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
 from coldframe.commands.simulating import loop_rows
 from coldframe.kg.errors import UsageError
