@@ -89,10 +89,16 @@ class TrainingData:
 
     @cached_property
     def told(self) -> npt.NDArray[np.bool_]:
-        """Items, cold by `catalog_degree`, about which something was told in a round, (n_items,)."""
+        """Items that nobody came to by themselves, and that something was told of, (n_items,).
+
+        However many likes were told: those who are asked are few beside all who could come, so that
+        the models that count interactions would bury the item. Where the catalog has no interactions of
+        its own, none.
+        """
         answered = np.bincount(self.train.item[self.train.round > 0], minlength=self.n_items) > 0
-        own = (self.train.label == 1) & (self.train.round == 0)
-        return np.asarray(own.any() & answered & (self.catalog_degree == 0))
+        own = self.train.item[(self.train.label == 1) & (self.train.round == 0)]
+        come_to = np.bincount(own, minlength=self.n_items) > 0
+        return np.asarray(come_to.any() & answered & ~come_to)
 
     @cached_property
     def user_degree(self) -> IntArray:

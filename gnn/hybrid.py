@@ -183,7 +183,7 @@ class Hybrid:
 
     def hear(self, data: TrainingData) -> Self:
         """Let cold items that answers were told of since the fit stand by these; nothing is fitted."""
-        self._told = data.told & (fitted(self._data, self.name).catalog_degree == 0)
+        self._told = data.told
         return self
 
     @property
