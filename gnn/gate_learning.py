@@ -272,12 +272,12 @@ def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, 
 
 
 def _with_told(gate: Gate, lesson: Lesson) -> Gate:
-    """How items stand of which only answers are known: as common ones by their posterior alone.
+    """How items stand of which only answers are known: by their posterior and by what finds cold ones.
 
     The rehearsal has no such items. A random part of the common ones takes their place: these are scored
-    by slope and intercept over the posterior's z among the others with the gate's own scores, and the
-    two numbers are those by which what was hidden is likeliest. Without a posterior, or too little to
-    learn from, they stand as cold items do.
+    by c z + s m + b, with z of the posterior and m the score by the cold items' weights, among the others
+    with the gate's own scores; c, s and b are those by which what was hidden is likeliest. With too little
+    to learn from they stand as cold items do.
     """
     weights, bias = gate.weights.copy(), gate.bias.copy()
     weights[:, _TOLD], bias[:, _TOLD] = weights[:, _COLD], bias[:, _COLD]
@@ -288,18 +288,22 @@ def _with_told(gate: Gate, lesson: Lesson) -> Gate:
     played = np.random.default_rng(0).random(len(lesson.item_degree)) < _PLAYED
     told = torch.from_numpy(played[common.item])
     score = torch.from_numpy(task.scores(gate.weights[:, _COMMON]) + gate.bias[0, _COMMON])
+    mix = torch.from_numpy(np.where(task.masked, 0.0, task.scores(gate.weights[:, _COLD])))
+    # Where nothing was hidden, the cold items' weights are equal: EASE would bury what was told.
+    with_mix = float(lesson.hidden.truth.any(axis=1).sum() >= _ENOUGH)
     z, target = torch.from_numpy(task.z[lesson.answering]), torch.from_numpy(task.truth).float()
     masked = torch.from_numpy(task.masked)
-    line = torch.tensor([1.0, 0.0], requires_grad=True)
+    found = torch.tensor([1.0 - with_mix / 2, with_mix / 2, 0.0], requires_grad=True)
 
     def loss() -> Tensor:
-        logits = torch.where(told, line[0] * z + line[1], score).masked_fill(masked, -1e9)
+        own = found[0] * z + with_mix * found[1] * mix + found[2]
+        logits = torch.where(told, own, score).masked_fill(masked, -1e9)
         return -(logits.log_softmax(1) * target).sum() / target.sum()
 
-    _minimise(loss, line)
-    weights[:, _TOLD], bias[:, _TOLD] = 0.0, 0.0
-    slope, intercept = line.detach().tolist()
-    weights[0, _TOLD, lesson.answering], bias[0, _TOLD] = max(slope, 0.0), intercept
+    _minimise(loss, found)
+    share, scale, intercept = found.detach().tolist()
+    weights[:, _TOLD], bias[:, _TOLD] = max(scale, 0.0) * weights[:, _COLD], (intercept, 0.0)
+    weights[0, _TOLD, lesson.answering] += max(share, 0.0)
     return Gate(weights, bias)
 
 
