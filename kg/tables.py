@@ -23,6 +23,7 @@ from .problems import Problem
 from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
+from .table_files import system_memory
 from .table_inputs import Sources, place, read_columns
 from .table_rows import empty_rows, repeated_ids
 from .vocabulary import TEXT, IntArray
@@ -31,6 +32,7 @@ BoolArray = npt.NDArray[np.bool_]
 VALUE_ROLES = ("rating", "time", "split")
 
 
+@system_memory()
 def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
     """Build the graph that the schema's `[tables.*]` sections describe.
 

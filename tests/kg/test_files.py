@@ -39,6 +39,7 @@ from coldframe.kg.files import (
     write_sealed,
     write_table,
 )
+from coldframe.kg.table_files import system_memory
 
 
 def names(folder: Path) -> list[str]:
@@ -284,3 +285,18 @@ def test_what_is_not_sealed_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(IntegrityError, match=r"x\.json"):
         read_sealed(tmp_path / "x.json")
+
+
+def test_arrows_own_memory_is_back_after_the_systems():
+    before = pa.default_memory_pool().backend_name
+    during = []
+
+    @system_memory()
+    def fail():
+        during.append(pa.default_memory_pool().backend_name)
+        raise ValueError("on the way")
+
+    with pytest.raises(ValueError, match="on the way"):
+        fail()
+    assert during == ["system"]
+    assert pa.default_memory_pool().backend_name == before
