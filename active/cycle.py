@@ -85,7 +85,8 @@ def ask(
     fresh = rounds.current <= run.round
 
     def make(number: int) -> pa.Table:
-        before, graph = asked_before(rounds) | set(exclude), run.catalog.graph
+        records, graph = rounds.journal.records(), run.catalog.graph
+        before = asked_before(rounds, records) | set(exclude)
         rng = rng_for(seed, f"gold, round {number}")
         known = draw_gold(run.model, gold, rng, users=among, exclude=before) if gold else []
         price = costs_of(graph, config, [(one.user, one.item) for one in known])
@@ -95,7 +96,7 @@ def ask(
             )
         table = acquire(
             run.model, budget - sum(price), strategy=strategy, seed=seed, round=number,
-            config=config, exclude=before, chance=answer_chance(rounds, graph),
+            config=config, exclude=before, chance=answer_chance(rounds, records, graph),
         )  # fmt: skip
         if not len(table):
             raise StateError(

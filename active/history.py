@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..kg.graph import Graph
 from .answers import CANNOT_TELL, SKIP
 from .pool import AnswerChance
+from .repeats import Record
 from .rounds import Rounds
 
 
-def asked_before(rounds: Rounds) -> set[tuple[str, str]]:
+def asked_before(rounds: Rounds, records: Iterable[Record]) -> set[tuple[str, str]]:
     """Pairs of all rounds and of the journal: who could not tell once is not asked again."""
-    pairs = {(record.answer.user, record.answer.item) for record in rounds.journal.records()}
+    pairs = {(record.answer.user, record.answer.item) for record in records}
     for number in range(1, rounds.current + 1):
         table = rounds.questions(number)
         pairs |= set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
     return pairs
 
 
-def answer_chance(rounds: Rounds, graph: Graph) -> AnswerChance:
-    """The chance of a useful answer by what was answered so far; certain without any answer.
+def answer_chance(rounds: Rounds, records: Iterable[Record], graph: Graph) -> AnswerChance:
+    """The chance of a useful answer by the journal's records so far; certain without any answer.
 
     An edge counts once: as told where anybody gave a like, a dislike or a rating, else as one that
     nobody could tell. What is not answered yet counts for nothing: it may still come. Gold questions
@@ -28,7 +31,7 @@ def answer_chance(rounds: Rounds, graph: Graph) -> AnswerChance:
     """
     told: dict[tuple[str, str], bool] = {}
     gold = rounds.annotators().asked
-    for record in rounds.journal.records():
+    for record in records:
         answer = record.answer
         useful = answer.answer not in (CANNOT_TELL, SKIP)
         edge = answer.user, answer.item

@@ -36,11 +36,13 @@ def load(name: str) -> ModuleType:
 
 
 def checkpoint_kills(folder: Path, count: int, _seconds: float) -> int:
+    """Kill as many writers of checkpoints; `count` again, as the others return how many they did."""
     load("test_checkpoint_faults").kill_while_saving(folder, count)
     return count
 
 
 def writer_kills(folder: Path, count: int, _seconds: float) -> int:
+    """Kill writers of one journal, three at a time."""
     load("test_journal_faults").kill_writers(folder, count, seed=102)
     return count
 
@@ -66,10 +68,12 @@ def mutated_rdf(_folder: Path, count: int, seconds: float) -> int:
 
 
 def malformed_text(folder: Path, count: int, _seconds: float) -> int:
+    """Malform each kind of text file a quarter of the count; the kinds' own counts together."""
     return sum(load("test_malformed_text").malform(folder, count // 4, seed=110).values())
 
 
 def forged_checkpoints(folder: Path, count: int, _seconds: float) -> int:
+    """Load checkpoints whose manifest or tensors were forged."""
     load("test_checkpoint_faults").forge_checkpoints(folder, count, seed=119)
     return count
 
@@ -85,6 +89,7 @@ LONG: dict[str, tuple[str, int, Callable[[Path, int, float], int]]] = {
 
 
 def measure(number: str, share: float, seconds: float) -> dict[str, Any]:
+    """One row: a number of the catalogue at a share of its long count, at least 4 trials."""
     what, count, run = LONG[number]
     wanted = max(4, int(count * share))
     row: dict[str, Any] = {"what": what, "long_count": count, "wanted": wanted, "done": 0}
@@ -99,6 +104,7 @@ def measure(number: str, share: float, seconds: float) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Run and print; 1 where a row did not pass."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--only", default=",".join(LONG), help="numbers, with commas")
     parser.add_argument("--share", type=float, default=1.0, help="of the long counts")

@@ -44,6 +44,7 @@ def resident(field: str) -> int:
 
 
 def graph_of(given: argparse.Namespace) -> Graph:
+    """Users, items and tags with random edges and interactions, half of the items cold."""
     rng = np.random.default_rng(100)
     counts = {"user": given.users, "item": given.items, "tag": given.tags}
     nodes = {
@@ -78,6 +79,7 @@ def formula(given: argparse.Namespace) -> dict[str, dict[str, int]]:
 
 
 def measure(given: argparse.Namespace) -> dict[str, int]:
+    """Peak bytes of a training above the start, what it leaves, and the peak of recommending."""
     start = resident("VmRSS")
     graph = graph_of(given)
     hybrid = HybridConfig(
@@ -95,6 +97,7 @@ def measure(given: argparse.Namespace) -> dict[str, int]:
 
 
 def main() -> None:
+    """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     sizes = {"users": 20_000, "items": 20_000, "tags": 60_000, "edges": 100_000}
     for name, value in {**sizes, "interactions": 200_000, "dimensions": 128}.items():

@@ -72,6 +72,12 @@ class TrainingData:
         return np.bincount(self.positives.indices, minlength=self.n_items)
 
     @cached_property
+    def own_degree(self) -> IntArray:
+        """Positive interactions of the catalog's own, told ones apart, per item, int64 (n_items,)."""
+        own = self.train.item[(self.train.label == 1) & (self.train.round == 0)]
+        return np.bincount(own, minlength=self.n_items)
+
+    @cached_property
     def catalog_degree(self) -> IntArray:
         """`item_degree` as it says which items are cold, rare or common.
 
@@ -79,13 +85,11 @@ class TrainingData:
         told in rounds count from `_TELLING` of an item on. Where the catalog has no interactions of
         its own, all count.
         """
-        liked = self.train.select(self.train.label == 1)
-        own = liked.select(liked.round == 0)
-        if not len(own):
+        if not self.own_degree.any():
             return self.item_degree
-        told = np.bincount(liked.item[liked.round > 0], minlength=self.n_items)
-        count = np.bincount(own.item, minlength=self.n_items)
-        return np.where(told >= _TELLING, self.item_degree, count)
+        liked = self.train.item[(self.train.label == 1) & (self.train.round > 0)]
+        told = np.bincount(liked, minlength=self.n_items)
+        return np.where(told >= _TELLING, self.item_degree, self.own_degree)
 
     @cached_property
     def told(self) -> npt.NDArray[np.bool_]:
@@ -96,9 +100,7 @@ class TrainingData:
         its own, none.
         """
         answered = np.bincount(self.train.item[self.train.round > 0], minlength=self.n_items) > 0
-        own = self.train.item[(self.train.label == 1) & (self.train.round == 0)]
-        come_to = np.bincount(own, minlength=self.n_items) > 0
-        return np.asarray(come_to.any() & answered & ~come_to)
+        return np.asarray(self.own_degree.any() & answered & (self.own_degree == 0))
 
     @cached_property
     def user_degree(self) -> IntArray:

@@ -254,11 +254,11 @@ class Hybrid:
     ) -> EncoderScorer:
         """An encoder to be trained; the members of an ensemble differ by their seed."""
         # Not of `self`, which holds the encoder: models in a cycle stay in memory for long.
-        progress = self.progress or _silent
+        say = self.progress
         return EncoderScorer(
             self.config.encoder, self.config.training, seed=self.seed + number * _NEXT_SEED,
             device=self.device, initial=initial,
-            progress=lambda epoch, epochs, _: progress(f"train {what}", epoch, epochs),
+            progress=say and (lambda epoch, epochs, _: say(f"train {what}", epoch, epochs)),
             checkpoints=None if work is None else work / what,
             checkpoint_share=_CHECKPOINT_SHARE, resume=True,
         )  # fmt: skip
@@ -309,10 +309,6 @@ class Hybrid:
     def _say(self, what: str, done: int, of: int) -> None:
         if self.progress is not None:
             self.progress(what, done, of)
-
-
-def _silent(_what: str, _done: int, _of: int) -> None:
-    """Nobody wants to know."""
 
 
 def _encoder_name(number: int) -> str:

@@ -32,7 +32,8 @@ def test_who_cannot_tell_is_expected_to_answer_less(asking_run: Run) -> None:
     others = [chance for user, chance in chances.items() if user != silent]
     assert silent not in chances or chances[silent] < 0.9 * np.median(others)
     graph = run.catalog.graph
-    chance = answer_chance(rounds_of(run), graph)
+    rounds = rounds_of(run)
+    chance = answer_chance(rounds, rounds.journal.records(), graph)
     place = graph.users.vocabulary.find(silent)
     assert chance.by_user[place] == chance.by_user.min() < np.median(chance.by_user)
 
@@ -41,8 +42,10 @@ def test_a_useful_answer_outweighs_a_blank_one_to_the_same_edge(asking_run: Run)
     graph = asking_run.catalog.graph
     edge = {"user": graph.users.vocabulary[0], "item": graph.items.vocabulary[0]}
     tell(asking_run, [edge | {"answer": "cannot tell", "annotator": "a"}])
-    low = answer_chance(rounds_of(asking_run), graph)
+    rounds = rounds_of(asking_run)
+    low = answer_chance(rounds, rounds.journal.records(), graph)
     assert low.by_user[0] < 1
     tell(asking_run, [edge | {"answer": "like", "annotator": "b"}])
-    high = answer_chance(rounds_of(asking_run), graph)
+    rounds = rounds_of(asking_run)
+    high = answer_chance(rounds, rounds.journal.records(), graph)
     assert (high.by_user[0], high.by_item[0]) == (1, 1)
