@@ -8,22 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 from coldframe.datasets.generated import generate_catalog
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.files import read_table
 
-RUNNER = CliRunner()
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*words: str | Path) -> dict:
-    """The JSON object of a command that must work."""
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 from coldframe.commands.simulating import beside
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
 
-RUNNER = CliRunner()
 SEED = "https://seeds.example.org/vocabulary/"
-
-
-def run(*words: object, code: int = 0, typed: str | None = None) -> dict:
-    """The JSON object of a command that must end so."""
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"], input=typed)
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 from coldframe.active.costs import read_costs
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
 from coldframe.kg.errors import DataError
-
-RUNNER = CliRunner()
-
-
-def run(*words: object, code: int = 0) -> dict:
-    """The JSON object of a command that must end so."""
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -12,23 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
 from coldframe.gnn.neighbours import by_cosine
 from coldframe.gnn.runs import Run
 
-RUNNER = CliRunner()
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--epochs", "3", "--dimensions", "16", "--text", "tfidf")
-
-
-def run(*words: object) -> dict:
-    """The JSON object of a command that must work."""
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 
-RUNNER = CliRunner()
 SCHEMA = """
 name = "shop"
 users = "user"
@@ -44,12 +42,6 @@ file = "orders.csv"
 events = "order"
 columns = { user = "user", item = "item" }
 """
-
-
-def run(*words: object, code: int = 0, typed: str | None = None) -> dict:
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"], input=typed)
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout[done.stdout.index("{") :])
 
 
 def trained(folder: Path, users: list[str], name: str) -> Path:

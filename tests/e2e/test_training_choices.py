@@ -8,26 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 from coldframe.datasets.generated import GeneratedCatalog, generate_catalog
 from coldframe.gnn.runs import Run
 from coldframe.kg.catalog import Catalog
 
-RUNNER = CliRunner()
 SMALL = (
     *("--epochs", "2", "--dimensions", "16", "--text", "tfidf"),
     *("--set", 'hybrid.parts=["popularity", "ease", "kg-prior", "encoder"]'),
     *("--set", "hybrid.tune=false"),
 )
-
-
-def run(*words: object) -> dict:
-    """The JSON object of a command that must work."""
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

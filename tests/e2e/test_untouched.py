@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import RUNNER, run
 
 from coldframe import cli
 
-RUNNER = CliRunner()
 SCHEMA = """
 name = "untouched"
 {users}
@@ -32,12 +30,6 @@ id = "id"
 columns = {{ genre = "genre" }}
 """
 USERS = '[tables.users]\nfile = "users.csv"\nnodes = "user"\nid = "id"\ncolumns = {}\n'
-
-
-def run(*words: object, code: int = 0) -> dict:
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
 
 
 def trained(folder: Path, *, users: bool) -> Path:

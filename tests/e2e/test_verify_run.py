@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run
 
-from coldframe import cli
 from coldframe.datasets.generated import generate_catalog
-
-RUNNER = CliRunner()
-
-
-def run(*words: str | Path, code: int = 0) -> dict:
-    done = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
