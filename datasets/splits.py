@@ -1,7 +1,8 @@
 """Protocols: how a catalog's interactions become train, validation and test. Each split is proved.
 
-Negative rows (rated below the threshold) never stand in a split unless `negatives=True` puts those
-of trained users and items into train. A pair with several rows counts once, as positive if any row is.
+Negative rows (rated below the threshold) are never tested; `make_split` puts those into train that
+would be known where the positives of train are. A pair with several rows counts once, as positive if
+any row is.
 """
 
 from __future__ import annotations
@@ -32,14 +33,23 @@ __all__ = ["PROTOCOLS", "ColdStartOpen", "cold_start_open", "default_protocol", 
 _LOG = logging.getLogger(__name__)
 _NONE = np.zeros(0, np.int64)
 _VALID_NAMES = ("valid", "validation", "val", "dev")
+_TRAINED_ROWS = {"fixed": "train", "cold-split-column": "warm_train"}
 _COLD_COLUMN = ("warm_train", "warm_test", "user_cold", "item_cold", "user_item_cold")
 
 
-def make_split(graph: Graph, protocol: str = "default", seed: int = 0, **options: object) -> Split:
+def make_split(
+    graph: Graph,
+    protocol: str = "default",
+    seed: int = 0,
+    *,
+    negatives: bool = True,
+    **options: object,
+) -> Split:
     """The catalog's interactions split by a protocol of `PROTOCOLS`, with its leakage proof done.
 
     Args:
         protocol: "default" takes the catalog's own split where it has one, else item-cold.
+        negatives: whether train holds pairs rated low too; published figures are mostly without.
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
@@ -70,7 +80,8 @@ def make_split(graph: Graph, protocol: str = "default", seed: int = 0, **options
             f"catalog {graph.name!r} has no positive interactions to split",
             hint="a catalog without any can be asked about or searched, not evaluated",
         )
-    return function(graph, seed, **options).check(graph)
+    split = function(graph, seed, **options)
+    return (_with_negatives(graph, split) if negatives else split).check(graph)
 
 
 _FIXED_PARAMETERS = ("graph", "seed")
@@ -121,13 +132,11 @@ def warm(
     *,
     test_share: float = 0.1,
     valid_share: float = 0.1,
-    negatives: bool = False,
 ) -> Split:
     """Positives split per user, 80/10/10 by default; every user keeps at least one in train."""
     events = _positives(graph)
     everything = np.ones(len(events), bool)
-    split = _warm(graph, "warm", seed, events, everything, ~everything, test_share, valid_share)
-    return _with_negatives(graph, split) if negatives else split
+    return _warm(graph, "warm", seed, events, everything, ~everything, test_share, valid_share)
 
 
 def everything(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
@@ -145,7 +154,6 @@ def item_cold(
     at_least: int = 1,
     test_share: float = 0.1,
     valid_share: float = 0.1,
-    negatives: bool = False,
 ) -> Split:
     """A share of the items with `at_least` positives is hidden entirely, and tested; the rest is warm.
 
@@ -156,8 +164,7 @@ def item_cold(
     cold = hold_out_items(events, graph.n_items, cold_share, rng, at_least=at_least)
     hidden = np.isin(events.item, cold)
     split = _warm(graph, "item-cold", seed, events, ~hidden, hidden, test_share, valid_share)
-    split = replace(split, cold_items=cold)
-    return _with_negatives(graph, split) if negatives else split
+    return replace(split, cold_items=cold)
 
 
 def user_cold(
@@ -168,7 +175,6 @@ def user_cold(
     at_least: int = 1,
     test_share: float = 0.1,
     valid_share: float = 0.1,
-    negatives: bool = False,
 ) -> Split:
     """A share of the users with `at_least` positives is hidden entirely, and tested; the rest is warm."""
     events = _positives(graph)
@@ -176,8 +182,7 @@ def user_cold(
     cold = hold_out_users(events, graph.n_users, cold_share, rng, at_least=at_least)
     hidden = np.isin(events.user, cold)
     split = _warm(graph, "user-cold", seed, events, ~hidden, hidden, test_share, valid_share)
-    split = replace(split, cold_users=cold)
-    return _with_negatives(graph, split) if negatives else split
+    return replace(split, cold_users=cold)
 
 
 def cold_split_column(
@@ -186,7 +191,6 @@ def cold_split_column(
     *,
     test: Sequence[str] = ("item_cold", "user_item_cold", "warm_test"),
     valid_share: float = 0.1,
-    negatives: bool = False,
 ) -> Split:
     """The catalog's own columns warm_train, warm_test, user_cold, item_cold, user_item_cold (MetaHIN).
 
@@ -212,8 +216,7 @@ def cold_split_column(
     )
     cold_items = np.unique(events.item[events.in_split("item_cold", "user_item_cold")])
     cold_users = np.unique(events.user[events.in_split("user_cold", "user_item_cold")])
-    split = replace(split, cold_items=cold_items, cold_users=cold_users)
-    return _with_negatives(graph, split) if negatives else split
+    return replace(split, cold_items=cold_items, cold_users=cold_users)
 
 
 def thinned(
@@ -225,7 +228,6 @@ def thinned(
     most: int = 4,
     test_share: float = 0.1,
     valid_share: float = 0.1,
-    negatives: bool = False,
 ) -> Split:
     """A share of the items with `at_least` positives keeps only 1 to `most` of them in train.
 
@@ -244,12 +246,11 @@ def thinned(
     tuned = on_thin & ~kept & (rng.random(len(events)) < valid_share)
     tested = on_thin & ~kept & ~tuned
     split = _warm(graph, "thinned", seed, events, ~on_thin, tested, test_share, valid_share)
-    split = replace(
+    return replace(
         split,
         train=split.train.concat(events.select(kept)),
         valid=split.valid.concat(events.select(tuned)),
     )
-    return _with_negatives(graph, split) if negatives else split
 
 
 def kg_coldstart_open(
@@ -340,12 +341,22 @@ def _assemble(
 
 
 def _with_negatives(graph: Graph, split: Split) -> Split:
-    """Known negatives added to train, save those of cold items, of cold users and of other splits."""
+    """Negatives added to train, less the share of each item's that is tested of its positives.
+
+    So a cold item has none, and one that was thinned next to none. Where the catalog names rows for
+    training, of these all.
+    """
     events = resolve(graph.interactions, graph.n_items)
-    keep = events.label == 0
-    keep &= ~np.isin(events.item, split.cold_items) & ~np.isin(events.user, split.cold_users)
-    if split.name == "cold-split-column":
-        keep &= events.in_split("warm_train")
+    trained = np.bincount(split.train.item, minlength=graph.n_items)
+    tested = np.bincount(split.test.item, minlength=graph.n_items)
+    if names := _TRAINED_ROWS.get(split.name):
+        events, tested = events.select(events.in_split(names)), np.zeros_like(tested)
+    overall = trained.sum() / max(int((trained + tested).sum()), 1)
+    judged = trained + tested > 0
+    rate = np.where(judged, trained / np.maximum(trained + tested, 1), overall)
+    luck = rng_for(split.seed, "negatives").random(len(events))
+    keep = (events.label == 0) & (luck < rate[events.item])
+    keep &= ~np.isin(events.user, split.cold_users) & ~np.isin(events.item, split.cold_items)
     return replace(split, train=split.train.concat(events.select(keep)))
 
 

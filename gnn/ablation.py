@@ -12,7 +12,7 @@ from ..kg.split import rng_for
 from .hybrid import HybridConfig
 
 REMOVABLE = ("kg", "text", "walk", "ids")
-WALKS = ("popularity", "ease", "rp3beta", "itemknn", "als")
+WALKS = ("popularity", "ease", "rated-ease", "rp3beta", "itemknn", "als")
 
 
 @dataclass(frozen=True)

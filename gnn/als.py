@@ -26,15 +26,16 @@ class ALSConfig:
 
     Attributes:
         factors: length of the vectors.
-        penalty: regularisation, multiplied per row by (observed + unobserved weight * all).
-        unobserved: weight of a pair that was not observed, against 1 for an observed one.
+        penalty: regularisation, multiplied per row by the weight of its pairs, observed or not.
+        unobserved: weight of all pairs of the matrix together as ones that were not observed, against
+            that of the observed ones; so that it means the same whatever the size of the catalog.
         iterations: passes over users and items.
         seed: of the items' first vectors.
     """
 
     factors: int = 64
     penalty: float = 0.02
-    unobserved: float = 0.05
+    unobserved: float = 2.0
     iterations: int = 8
     seed: int = 0
 
@@ -75,9 +76,10 @@ class ALS:
         shape = (data.n_items, self.config.factors)
         items = torch.from_numpy(rng.normal(0.0, 0.1, shape).astype(np.float32))
         users = torch.zeros((data.n_users, self.config.factors))
+        weight = self.config.unobserved * history.nnz / max(history.shape[0] * history.shape[1], 1)
         for _ in range(self.config.iterations):
-            users = self._solve(history, items)
-            items = self._solve(columns, users)
+            users = self._solve(history, items, weight)
+            items = self._solve(columns, users, weight)
         return self.restore(users.numpy(), items.numpy(), data)
 
     def restore(self, users: FloatArray, items: FloatArray, data: TrainingData) -> Self:
@@ -86,28 +88,29 @@ class ALS:
         self._users, self._items = data.user_degree > 0, data.item_degree > 0
         return self
 
-    def _solve(self, observed: sp.csr_matrix, other: Tensor) -> Tensor:
-        """The best vectors of the rows of `observed` (n, m), given the other side's (m, factors)."""
+    def _solve(self, observed: sp.csr_matrix, other: Tensor, weight: float) -> Tensor:
+        """The best vectors of the rows of `observed` (n, m), given the other side's (m, factors).
+
+        `weight` is that of one pair as an unobserved one.
+        """
         n, d = observed.shape[0], self.config.factors
-        gram = self.config.unobserved * other.T @ other
         count = np.diff(observed.indptr)
-        ridge = self.config.penalty * (count + self.config.unobserved * observed.shape[1])
+        ridge = self.config.penalty * (count + weight * observed.shape[1])
+        # In the axes of the unobserved pairs' part of the system that part is diagonal.
+        found, axes = torch.linalg.eigh(weight * other.T @ other)
+        spread: Tensor = found.clamp_min(0.0)
         # Rows of about the same length are solved together; what is missing in one is a zero vector.
-        padded = torch.cat([other, other.new_zeros(1, d)])
+        padded = torch.cat([other @ axes, other.new_zeros(1, d)])
         out = torch.zeros((n, d))
         for rows in _blocks(count, d):
             place = np.arange(count[rows[-1]])
             inside = place < count[rows, None]
             index = np.full(inside.shape, len(other), np.int64)
             index[inside] = observed.indices[(observed.indptr[rows, None] + place)[inside]]
-            vectors = padded[torch.from_numpy(index)]
-            system = vectors.transpose(1, 2) @ vectors + gram
-            ridges = torch.from_numpy(ridge[rows].astype(np.float32))
-            system.diagonal(dim1=1, dim2=2).add_(ridges[:, None])
-            factor = torch.linalg.cholesky(system)
-            solved = torch.cholesky_solve(vectors.sum(1)[:, :, None], factor)
-            out[torch.from_numpy(rows)] = solved[:, :, 0]
-        return out
+            diagonal = spread + torch.from_numpy(ridge[rows].astype(np.float32))[:, None]
+            out[torch.from_numpy(rows)] = _ridge(padded[torch.from_numpy(index)], diagonal)
+        vectors: Tensor = out @ axes.T
+        return vectors
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items); NaN for users and items without training interactions."""
@@ -117,6 +120,25 @@ class ALS:
         return hide_unknown(
             scores, fitted(self._users, self.name)[chosen], fitted(self._items, self.name)
         )
+
+
+def _ridge(vectors: Tensor, diagonal: Tensor) -> Tensor:
+    """x of (diag(diagonal) + V'V) x = V'1 for each V of `vectors` (b, c, d), diagonals (b, d)."""
+    longest, d = vectors.shape[1:]
+    if longest < d:  # x = D^-1 V' (1 + V D^-1 V')^-1 1 has the smaller system
+        scaled = vectors / diagonal[:, None, :]
+        system = scaled @ vectors.transpose(1, 2)
+        system.diagonal(dim1=1, dim2=2).add_(1.0)
+        ones = vectors.new_ones((*vectors.shape[:2], 1))
+        return (scaled.transpose(1, 2) @ _solve_definite(system, ones))[:, :, 0]
+    system = vectors.transpose(1, 2) @ vectors
+    system.diagonal(dim1=1, dim2=2).add_(diagonal)
+    return _solve_definite(system, vectors.sum(1)[:, :, None])[:, :, 0]
+
+
+def _solve_definite(system: Tensor, right: Tensor) -> Tensor:
+    solved: Tensor = torch.cholesky_solve(right, torch.linalg.cholesky(system))
+    return solved
 
 
 def _blocks(count: IntArray, d: int) -> Iterator[IntArray]:

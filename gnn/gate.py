@@ -26,7 +26,9 @@ class GateConfig:
     Attributes:
         cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
             none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
-            about 10 on only the NDCG@10 of all items together counts.
+            about 10 on, and without `guard`, only the NDCG@10 of all items together counts.
+        guard: whatever `cold_cost` allows, common items keep the NDCG@10 that the best part alone
+            would give them: only what the parts gain together can go to the others.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
@@ -35,7 +37,8 @@ class GateConfig:
             target pair.
     """
 
-    cold_cost: float = 0.05
+    cold_cost: float = 0.15
+    guard: bool = True
     hidden_share: float = 0.1
     thinned_share: float = 0.05
     hidden_users: float = 0.03

@@ -16,8 +16,17 @@ from .knn import KGKNN, ProfileConfig
 from .popularity import Popularity
 from .scorer_base import Scorer
 from .trainer import EncoderScorer
-from .tune import Target
-from .walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+from .tune import RATED_EASE_ITEMS, Target
+from .walk import (
+    EASE,
+    EASEConfig,
+    ItemKNN,
+    ItemKNNConfig,
+    RatedEASE,
+    RatedEASEConfig,
+    RP3Beta,
+    RP3BetaConfig,
+)
 
 
 def _always(data: TrainingData) -> bool:  # noqa: ARG001 - the other conditions look at it
@@ -53,9 +62,14 @@ def _few_items(data: TrainingData) -> bool:
     return data.n_items <= 20_000
 
 
+def _has_low_ratings(data: TrainingData) -> bool:
+    return bool(data.negatives.nnz > 0 and data.n_items <= RATED_EASE_ITEMS)
+
+
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
     "ease": Part(EASE, tuned=True, feasible=_few_items),
+    "rated-ease": Part(RatedEASE, tuned=True, feasible=_has_low_ratings),
     "rp3beta": Part(RP3Beta, tuned=True),
     "itemknn": Part(ItemKNN, tuned=True),
     "als": Part(ALS, tuned=True),
@@ -67,6 +81,7 @@ PARTS: dict[str, Part] = {
 
 _CONFIGS: dict[str, type[Any]] = {
     "ease": EASEConfig,
+    "rated-ease": RatedEASEConfig,
     "rp3beta": RP3BetaConfig,
     "itemknn": ItemKNNConfig,
     "als": ALSConfig,

@@ -54,15 +54,18 @@ class Rehearsal:
         cut = round(len(drawn) * config.hidden_share / share) if share else 0
         hidden, thinned = drawn[:cut], drawn[cut:]
         keep = rng.integers(1, RARE, n_items)
-        rank = _random_rank(train.item, rng)
+        liked = train.label == 1
+        # Likes by rank among the item's likes; dislikes at the rate at which the likes stay.
+        rank = _random_rank(2 * train.item + liked, rng)
+        degree = np.maximum(np.bincount(train.item[liked], minlength=n_items), 1)
+        luck = rng_for(seed, "gate dislikes").random(len(train)) * degree[train.item]
+        thinned_off = np.where(liked, rank, luck) >= keep[train.item]
         known = np.flatnonzero(data.user_degree > 0)
         users = np.sort(rng.choice(known, round(config.hidden_users * len(known)), replace=False))
         gone = np.isin(train.item, hidden) | np.isin(train.user, users)
-        gone |= np.isin(train.item, thinned) & (rank >= keep[train.item])
+        gone |= np.isin(train.item, thinned) & thinned_off
         stays = ~np.isin(valid.item, hidden)
-        targets = train.select(gone & (train.label == 1)).concat(
-            valid.select((valid.label == 1) & stays)
-        )
+        targets = train.select(gone & liked).concat(valid.select((valid.label == 1) & stays))
         return cls(data.with_train(train.select(~gone)), targets, users, seed, hidden, thinned)
 
     def warm_targets(self) -> Interactions:

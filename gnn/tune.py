@@ -21,12 +21,26 @@ from .kg_prior import KGPrior
 from .knn import KGKNN, ProfileConfig, TextKNN
 from .popularity import KGPopularity, Popularity, RandomScorer
 from .scorer_base import Scorer, standardise
-from .walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+from .walk import (
+    EASE,
+    EASEConfig,
+    ItemKNN,
+    ItemKNNConfig,
+    RatedEASE,
+    RatedEASEConfig,
+    RP3Beta,
+    RP3BetaConfig,
+)
 
 _LOG = logging.getLogger(__name__)
 
+# RatedEASE's matrices are dense over all items, and their product takes minutes from here on.
+RATED_EASE_ITEMS = 8000
+
 Target = Literal["all", "cold"]
 Row = dict[str, Any]
+
+_WORTH_A_STEP = 1.01
 
 # Numbers of one part's scores kept while weights are tried: 160 MB.
 _KEPT_ENTRIES = 40_000_000
@@ -34,11 +48,17 @@ _KEPT_ENTRIES = 40_000_000
 
 @dataclass(frozen=True)
 class Kind:
-    """How to make a baseline, its default configuration, and the values tried per field."""
+    """How to make a baseline, its default configuration, and the values tried per field.
+
+    Attributes:
+        climb: a fit is dear; a field's values are tried from the best one outwards, while each is
+            better by a hundredth at least.
+    """
 
     make: Callable[..., Scorer]
     default: Any = None
     grid: Mapping[str, tuple[Any, ...]] | None = None
+    climb: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -56,10 +76,21 @@ KINDS: dict[str, Kind] = {
         {"beta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
     ),
     "ease": Kind(EASE, EASEConfig(), {"penalty": (50.0, 100.0, 200.0, 400.0, 800.0)}),
+    "rated-ease": Kind(
+        RatedEASE,
+        RatedEASEConfig(),
+        {"penalty": (100.0, 200.0, 400.0, 800.0, 1600.0), "disliked": (0.25, 0.5, 1.0)},
+        climb=True,
+    ),
     "als": Kind(
         ALS,
         ALSConfig(),
-        {"unobserved": (0.02, 0.05, 0.1, 0.2), "penalty": (0.005, 0.01, 0.02, 0.04)},
+        {
+            "unobserved": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+            "penalty": (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08),
+            "factors": (16, 32, 64, 128, 256),
+        },
+        climb=True,
     ),
     "kg-prior": Kind(KGPrior),
     "kg-knn": Kind(
@@ -132,10 +163,10 @@ def tune(
     def score(config: Any) -> float:
         return test.value(plan.make(config).fit(test.data))
 
-    best, tried = _descend(plan.default, values, score)
+    best, tried = _descend(plan.default, values, score, climb=plan.climb)
     rows = [{**asdict(config), metric: value} for config, value in tried.items()]
     rows.sort(key=lambda row: -row[metric])
-    _LOG.info("%s: %s, of %d tried", kind, rows[0], len(rows))
+    _LOG.info("%s: %s %.4f, of %d tried", kind, asdict(best), tried[best], len(rows))
     return Tuned(plan.make(best).fit(data), tuple(rows))
 
 
@@ -228,6 +259,8 @@ def _lacking(data: TrainingData) -> set[str]:
         lacking |= {"kg-knn", "kg-popularity", "rp3beta+kg-knn"}
     if not np.any(data.item_text):
         lacking.add("text-knn")
+    if not data.negatives.nnz or data.n_items > RATED_EASE_ITEMS:
+        lacking.add("rated-ease")
     return lacking
 
 
@@ -250,25 +283,43 @@ def _weigh(
 
 
 def _descend(
-    start: Any, grid: Mapping[str, tuple[Any, ...]], score: Callable[[Any], float]
+    start: Any,
+    grid: Mapping[str, tuple[Any, ...]],
+    score: Callable[[Any], float],
+    *,
+    climb: bool = False,
 ) -> tuple[Any, dict[Any, float]]:
     """Coordinate-wise search over a frozen config's fields; ties keep what was found first."""
+    worth = _WORTH_A_STEP if climb else 1.0
     tried: dict[Any, float] = {}
     failed: ResourceError | None = None
+
+    def better(config: Any, than: Any) -> bool:
+        nonlocal failed
+        try:
+            if config not in tried:
+                tried[config] = score(config)
+        except ResourceError as error:
+            failed = error
+            return False
+        return bool(tried[config] > worth * tried.get(than, -np.inf))
+
     best, previous = start, None
+    if all(getattr(start, field) in values for field, values in grid.items()):
+        better(start, start)
     while best != previous:
         previous = best
         for field, values in grid.items():
-            for value in values:
-                config = replace(best, **{field: value})
-                if config in tried:
-                    continue
-                try:
-                    tried[config] = score(config)
-                except ResourceError as error:
-                    failed = error
-            if tried:
-                best = max(tried, key=lambda config: tried[config])
+            now = getattr(best, field)
+            above = [value for value in values if value > now]
+            below = [value for value in reversed(values) if value < now]
+            for side in (above, below):
+                for value in side:
+                    config = replace(best, **{field: value})
+                    if better(config, best):
+                        best = config
+                    elif climb:
+                        break
     if not tried:
         raise failed or DataError("nothing was tried: the grid is empty")
     return best, tried

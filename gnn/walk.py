@@ -23,12 +23,13 @@ from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, r
 from .topk import top_k_product
 
 __all__ = [
-    "EASE", "EASEConfig", "ItemKNN", "ItemKNNConfig", "ItemModel", "RP3Beta", "RP3BetaConfig", "Scorer",
+    "EASE", "EASEConfig", "ItemKNN", "ItemKNNConfig", "ItemModel", "RP3Beta", "RP3BetaConfig",
+    "RatedEASE", "RatedEASEConfig", "Scorer",
 ]  # fmt: skip
 
 
 class ItemModel(ABC):
-    """History times an item-item matrix.
+    """History times an item-item matrix; the history is who liked what, unless a model says otherwise.
 
     Attributes (after `fit`):
         weights: (n_items, n_items), sparse or dense float32; weights[j, i] = what a positive on j
@@ -42,31 +43,38 @@ class ItemModel(ABC):
     def __init__(self) -> None:
         self.weights: sp.csr_matrix | FloatArray | None = None
         self._history: sp.csr_matrix | None = None
+        self._users: BoolArray | None = None
         self._items: BoolArray | None = None
 
     @abstractmethod
-    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix | FloatArray:
-        """The item-item matrix of a binary (n_users, n_items) history."""
+    def _weights(
+        self, history: sp.csr_matrix, positives: sp.csr_matrix
+    ) -> sp.csr_matrix | FloatArray:
+        """The item-item matrix by which a history foretells `positives`, both (n_users, n_items)."""
+
+    def _history_of(self, data: TrainingData) -> sp.csr_matrix:
+        return data.positives
 
     def fit(self, data: TrainingData) -> Self:
-        """Derive the item-item matrix from the positive training pairs."""
-        return self.restore(self._weights(data.positives), data)
+        """Derive the item-item matrix from the training pairs."""
+        return self.restore(self._weights(self._history_of(data), data.positives), data)
 
     def restore(self, weights: sp.csr_matrix | FloatArray, data: TrainingData) -> Self:
         """Take a fitted item-item matrix; `data` says which users and items are known."""
-        self._history = data.positives
-        self._items = data.item_degree > 0
+        self._history = self._history_of(data)
+        self._users, self._items = data.user_degree > 0, data.item_degree > 0
         self.weights = weights
         return self
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items); 0 = known to both, but nothing connects them."""
         history = fitted(self._history, self.name)
-        rows = history[check_users(users, history.shape[0])]
-        scores = rows @ fitted(self.weights, self.name)
+        chosen = check_users(users, history.shape[0])
+        scores = history[chosen] @ fitted(self.weights, self.name)
         dense = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
         dense = dense.astype(np.float32, copy=False)
-        return hide_unknown(dense, np.diff(rows.indptr) > 0, fitted(self._items, self.name))
+        known = fitted(self._users, self.name)[chosen]
+        return hide_unknown(dense, known, fitted(self._items, self.name))
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,11 @@ class ItemKNN(ItemModel):
         super().__init__()
         self.config = config or ItemKNNConfig()
 
-    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix:
+    def _weights(
+        self,
+        history: sp.csr_matrix,
+        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
+    ) -> sp.csr_matrix:
         by_item = sp.csr_matrix(history.T)
         norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
 
@@ -148,7 +160,11 @@ class RP3Beta(ItemModel):
         super().__init__()
         self.config = config or RP3BetaConfig()
 
-    def _weights(self, history: sp.csr_matrix) -> sp.csr_matrix:
+    def _weights(
+        self,
+        history: sp.csr_matrix,
+        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
+    ) -> sp.csr_matrix:
         by_item = sp.csr_matrix(history.T)
         degree = np.maximum(np.diff(by_item.indptr), 1).astype(np.float32)
         activity = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
@@ -195,10 +211,14 @@ class EASE(ItemModel):
         super().__init__()
         self.config = config or EASEConfig()
 
-    def _weights(self, history: sp.csr_matrix) -> FloatArray:
+    def _weights(
+        self,
+        history: sp.csr_matrix,
+        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
+    ) -> FloatArray:
         n_items = history.shape[1]
         known = np.flatnonzero(np.bincount(history.indices, minlength=n_items))
-        gram = _gram(history[:, known], self._precision(len(known), n_items))
+        gram = _product(history[:, known], history[:, known], self._precision(len(known), n_items))
         gram[np.diag_indices_from(gram)] += self.config.penalty
         inverse = _invert(gram)
         inverse /= -np.diag(inverse)[None, :].copy()
@@ -221,16 +241,70 @@ class EASE(ItemModel):
         )
 
 
-def _gram(history: sp.csr_matrix, precision: npt.DTypeLike) -> npt.NDArray[np.floating]:
-    """Dense X'X in Fortran order, built by blocks of rows."""
-    n = history.shape[1]
-    gram = np.empty((n, n), precision, order="F")
-    by_item = sp.csr_matrix(history.T)
+@dataclass(frozen=True)
+class RatedEASEConfig:
+    """Settings of `RatedEASE`.
+
+    Attributes:
+        penalty: lambda, the L2 penalty, in interactions.
+        disliked: what a pair rated low counts in a user's history, where a liked one counts 1.
+    """
+
+    penalty: float = 400.0
+    disliked: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
+
+
+class RatedEASE(ItemModel):
+    """EASE whose history holds the pairs rated low as well: who saw a film says much, liked or not.
+
+    With X = liked + disliked * rated low and Y = liked, P = (X'X + lambda I)^-1 and B = P X'Y, the
+    ridge regression of each item's likes on everybody's history without the item itself is
+    W = B - P diag(B) / diag(P) by columns; with disliked = 0 that is EASE. Twice EASE's memory, and
+    four times its multiplications.
+    Source: as `EASE`, section 3.1, with another target than the input.
+    """
+
+    name = "rated-ease"
+
+    def __init__(self, config: RatedEASEConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or RatedEASEConfig()
+
+    def _history_of(self, data: TrainingData) -> sp.csr_matrix:
+        weight = np.float32(self.config.disliked)
+        return sp.csr_matrix(data.positives + weight * data.negatives)
+
+    def _weights(self, history: sp.csr_matrix, positives: sp.csr_matrix) -> FloatArray:
+        n_items = history.shape[1]
+        known = np.flatnonzero(np.bincount(history.indices, minlength=n_items))
+        rated = history[:, known]
+        gram = _product(rated, rated, np.float64)
+        gram[np.diag_indices_from(gram)] += self.config.penalty
+        inverse = _invert(gram)
+        found = inverse @ _product(rated, positives[:, known], np.float64)
+        own = np.diag(found) / np.diag(inverse)
+        found -= inverse * own[None, :]
+        np.fill_diagonal(found, 0.0)
+        weights = np.zeros((n_items, n_items), np.float32)
+        weights[np.ix_(known, known)] = found
+        return weights
+
+
+def _product(
+    left: sp.csr_matrix, right: sp.csr_matrix, precision: npt.DTypeLike
+) -> npt.NDArray[np.floating]:
+    """Dense left'right in Fortran order, built by blocks of columns."""
+    n = right.shape[1]
+    out = np.empty((left.shape[1], n), precision, order="F")
+    by_item = sp.csr_matrix(right.T)
     step = max(1, 16_000_000 // max(n, 1))
     for start in range(0, n, step):
-        # X'X is symmetric: a block of rows is written as columns, which Fortran order keeps together.
-        gram[:, start : start + step] = (by_item[start : start + step] @ history).toarray().T
-    return gram
+        # Rows of right'left are written as columns of left'right, which Fortran order keeps together.
+        out[:, start : start + step] = (by_item[start : start + step] @ left).toarray().T
+    return out
 
 
 def _invert(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

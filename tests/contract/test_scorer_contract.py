@@ -21,7 +21,15 @@ from coldframe.gnn.knn import KGKNN, ProfileConfig, TextKNN
 from coldframe.gnn.popularity import KGPopularity, Popularity, RandomScorer
 from coldframe.gnn.scorer_base import Scorer
 from coldframe.gnn.training import TrainingConfig
-from coldframe.gnn.walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta
+from coldframe.gnn.walk import (
+    EASE,
+    EASEConfig,
+    ItemKNN,
+    ItemKNNConfig,
+    RatedEASE,
+    RatedEASEConfig,
+    RP3Beta,
+)
 from coldframe.kg.errors import StateError, UnknownIdError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -211,6 +219,11 @@ class TestRP3Beta(ScorerContract):
 class TestEASE(ScorerContract):
     def make(self) -> Scorer:
         return EASE(EASEConfig(penalty=5.0))
+
+
+class TestRatedEASE(ScorerContract):
+    def make(self) -> Scorer:
+        return RatedEASE(RatedEASEConfig(penalty=5.0))
 
 
 class TestKGKNN(ScorerContract):

@@ -35,14 +35,18 @@ def pairs(rows: Interactions) -> set[tuple[int, int]]:
     return set(zip(rows.user.tolist(), rows.item.tolist(), strict=True))
 
 
+def liked(rows: Interactions) -> Interactions:
+    return rows.select(rows.label == 1)
+
+
 def test_warm_keeps_every_user_and_follows_the_shares() -> None:
     graph = make_graph()
     split = make_split(graph, "warm", seed=3)
-    liked = graph.interactions.select(graph.interactions.label == 1)
-    assert pairs(split.train) | pairs(split.valid) | pairs(split.test) == pairs(liked)
-    assert set(split.train.user) == set(liked.user)
-    assert abs(len(split.test) / len(liked) - 0.1) < 0.04
-    assert abs(len(split.valid) / len(liked) - 0.1) < 0.04
+    found = liked(graph.interactions)
+    assert pairs(liked(split.train)) | pairs(split.valid) | pairs(split.test) == pairs(found)
+    assert set(liked(split.train).user) == set(found.user)
+    assert abs(len(split.test) / len(found) - 0.1) < 0.04
+    assert abs(len(split.valid) / len(found) - 0.1) < 0.04
 
 
 def test_the_same_seed_gives_the_same_split_whatever_the_order_of_rows() -> None:
@@ -77,7 +81,7 @@ def test_user_cold_hides_users() -> None:
 def test_thinned_leaves_one_to_four() -> None:
     graph = make_graph(n_users=200)
     split = make_split(graph, "thinned", at_least=20)
-    degree = np.bincount(split.train.item, minlength=graph.n_items)
+    degree = np.bincount(liked(split.train).item, minlength=graph.n_items)
     assert np.sort(degree)[:6].max() <= 4
     assert np.sort(degree)[:6].min() >= 1
     assert np.sort(degree)[6:].min() > 4
@@ -93,7 +97,9 @@ def test_fixed_takes_the_names_and_drops_repeats() -> None:
     assert default_protocol(graph) == "fixed"
     split = make_split(graph)
     assert split.name == "fixed"
-    assert pairs(split.train) == pairs(twice.select((parts == 0) & (twice.label == 1)))
+    assert pairs(liked(split.train)) == pairs(twice.select((parts == 0) & (twice.label == 1)))
+    disliked = split.train.select(split.train.label == 0)
+    assert pairs(disliked) == pairs(twice.select((parts == 0) & (twice.label == 0)))
     assert not pairs(split.train) & pairs(split.test)
 
 
@@ -121,12 +127,25 @@ def test_cold_split_column_hides_what_the_columns_hide() -> None:
     assert set(only.test.item) <= set(split.cold_items)
 
 
-def test_negatives_are_known_and_never_cold() -> None:
-    graph = make_graph()
-    split = make_split(graph, "item-cold", negatives=True)
+def test_negatives_are_known_as_far_as_their_items_likes_are_not_tested() -> None:
+    graph = make_graph(n_users=400)
+    split = make_split(graph, "item-cold")
     disliked = split.train.select(split.train.label == 0)
-    assert len(disliked)
     assert not set(disliked.item) & set(split.cold_items)
+    warm = ~np.isin(graph.interactions.item, split.cold_items) & (graph.interactions.label == 0)
+    assert abs(len(disliked) / warm.sum() - 0.8 / 0.9) < 0.04
+    without = make_split(graph, "item-cold", negatives=False)
+    assert pairs(without.train) == pairs(liked(split.train))
+    assert pairs(without.test) == pairs(split.test)
+
+
+def test_thinned_items_have_hardly_any_negatives() -> None:
+    graph = make_graph(n_users=200)
+    split = make_split(graph, "thinned", at_least=20)
+    degree = np.bincount(liked(split.train).item, minlength=graph.n_items)
+    disliked = np.bincount(split.train.item, minlength=graph.n_items) - degree
+    thin = degree <= 4
+    assert disliked[thin].max() <= 5 < disliked[~thin].min()
 
 
 def test_cold_start_open_follows_the_protocol() -> None:
@@ -141,8 +160,8 @@ def test_cold_start_open_follows_the_protocol() -> None:
     hidden = np.isin(events.user, drawn.panel_users) & np.isin(events.item, drawn.cold_items)
     assert pairs(drawn.answers) == pairs(events.select(hidden))
     assert set(drawn.answers.label) == {0, 1}
-    liked = events.select(events.label == 1)
-    warm = liked.select(np.isin(liked.user, drawn.panel_users) & ~hidden[events.label == 1])
+    found = liked(events)
+    warm = found.select(np.isin(found.user, drawn.panel_users) & ~hidden[events.label == 1])
     assert pairs(warm) <= pairs(drawn.split.train)
     hard = cold_start_open(graph, seed=1, at_least=5, cold_share=0.8)
     assert len(hard.cold_items) == 24
@@ -153,7 +172,7 @@ def test_a_pair_that_was_once_positive_is_no_negative() -> None:
     events = graph.interactions
     denied = replace(events, label=1 - events.label)
     both = graph.with_interactions(denied.concat(events))
-    split = make_split(both, "warm", negatives=True)
+    split = make_split(both, "warm")
     assert len(split.train.select(split.train.label == 0)) == 0
 
 
@@ -232,5 +251,4 @@ def test_all_holds_nothing_out_for_testing() -> None:
     split = make_split(graph, "all", valid_share=0.2)
     assert not len(split.test)
     assert len(split.valid)
-    liked = graph.interactions.select(graph.interactions.label == 1)
-    assert pairs(split.train) | pairs(split.valid) == pairs(liked)
+    assert pairs(split.train) | pairs(split.valid) == pairs(graph.interactions)

@@ -11,7 +11,7 @@ from coldframe.kg.errors import StateError, UsageError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
-CONFIG = ALSConfig(factors=5, penalty=0.03, unobserved=0.1, iterations=6, seed=3)
+CONFIG = ALSConfig(factors=5, penalty=0.03, unobserved=0.3, iterations=6, seed=3)
 
 
 def random_data(n_users: int = 14, n_items: int = 11, seed: int = 0) -> TrainingData:
@@ -30,17 +30,22 @@ def random_data(n_users: int = 14, n_items: int = 11, seed: int = 0) -> Training
     return TrainingData(Graph(nodes, {}, Interactions.empty()), rows)
 
 
+def pair_weight(liked: np.ndarray, config: ALSConfig) -> float:
+    """What one pair counts as an unobserved one."""
+    return config.unobserved * float(liked.mean())
+
+
 def normal_equations(observed: np.ndarray, other: np.ndarray, config: ALSConfig) -> np.ndarray:
     """Each row's best vector, written out: observed (n, m) booleans, other side's vectors (m, d)."""
-    other = other.astype(np.float64)
+    other, weight = other.astype(np.float64), pair_weight(observed, config)
     out = np.zeros((len(observed), config.factors))
     for row, seen in enumerate(observed):
         if not seen.any():
             continue
         system = np.zeros((config.factors, config.factors))
         for column, vector in enumerate(other):
-            system += (seen[column] + config.unobserved) * np.outer(vector, vector)
-        ridge = config.penalty * (seen.sum() + config.unobserved * len(other))
+            system += (seen[column] + weight) * np.outer(vector, vector)
+        ridge = config.penalty * (seen.sum() + weight * len(other))
         system += ridge * np.eye(config.factors)
         out[row] = np.linalg.solve(system, other[seen].sum(0))
     return out
@@ -48,12 +53,12 @@ def normal_equations(observed: np.ndarray, other: np.ndarray, config: ALSConfig)
 
 def objective(liked: np.ndarray, als: ALS) -> float:
     """The loss of the source's equation 2, regularised by frequency."""
-    config = als.config
+    config, weight = als.config, pair_weight(liked, als.config)
     p, q = als.user_vectors.astype(np.float64), als.item_vectors.astype(np.float64)
     score = p @ q.T
-    loss = ((score[liked] - 1) ** 2).sum() + config.unobserved * (score**2).sum()
+    loss = ((score[liked] - 1) ** 2).sum() + weight * (score**2).sum()
     for vectors, seen in ((p, liked), (q, liked.T)):
-        ridge = config.penalty * (seen.sum(1) + config.unobserved * seen.shape[1])
+        ridge = config.penalty * (seen.sum(1) + weight * seen.shape[1])
         loss += (ridge * (vectors**2).sum(1)).sum()
     return float(loss)
 
@@ -68,11 +73,21 @@ def test_item_vectors_solve_the_normal_equations() -> None:
 
 def test_user_vectors_solve_them_for_the_items_of_the_pass_before() -> None:
     data = random_data()
-    before = ALS(ALSConfig(5, 0.03, 0.1, iterations=5, seed=3)).fit(data)
+    before = ALS(ALSConfig(5, 0.03, 0.3, iterations=5, seed=3)).fit(data)
     after = ALS(CONFIG).fit(data)
     liked = data.positives.toarray() > 0
     expected = normal_equations(liked, before.item_vectors, CONFIG)
     np.testing.assert_allclose(after.user_vectors, expected, atol=2e-5)
+
+
+def test_the_smaller_system_has_the_same_solution() -> None:
+    """With more factors than any row has likes, the system of a row is solved over its likes."""
+    data, config = random_data(), ALSConfig(16, 0.03, 0.3, iterations=4, seed=3)
+    als = ALS(config).fit(data)
+    liked = data.positives.toarray() > 0
+    assert 0 < liked.sum(0).max() < config.factors
+    expected = normal_equations(liked.T, als.user_vectors, config)
+    np.testing.assert_allclose(als.item_vectors, expected, atol=2e-5)
 
 
 def test_many_blocks_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +103,7 @@ def test_every_pass_lowers_the_objective() -> None:
     data = random_data()
     liked = data.positives.toarray() > 0
     losses = [
-        objective(liked, ALS(ALSConfig(5, 0.03, 0.1, iterations=n, seed=3)).fit(data))
+        objective(liked, ALS(ALSConfig(5, 0.03, 0.3, iterations=n, seed=3)).fit(data))
         for n in range(1, 8)
     ]
     assert np.all(np.diff(losses) < 1e-6)

@@ -8,7 +8,16 @@ import scipy.sparse as sp
 
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.topk import keep_top, product_blocks, top_k_product
-from coldframe.gnn.walk import EASE, EASEConfig, ItemKNN, ItemKNNConfig, RP3Beta, RP3BetaConfig
+from coldframe.gnn.walk import (
+    EASE,
+    EASEConfig,
+    ItemKNN,
+    ItemKNNConfig,
+    RatedEASE,
+    RatedEASEConfig,
+    RP3Beta,
+    RP3BetaConfig,
+)
 from coldframe.kg.errors import ResourceError, UsageError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -50,6 +59,43 @@ def test_rp3beta_is_three_steps_of_a_walk() -> None:
     np.fill_diagonal(walk, 0.0)
     got = RP3Beta(RP3BetaConfig(alpha=0.7, beta=0.4, k=12)).fit(data).score(np.arange(30))
     np.testing.assert_allclose(got, x @ walk, rtol=1e-5)
+
+
+def with_dislikes(data: TrainingData, density: float, seed: int = 1) -> TrainingData:
+    """Random pairs that nobody liked, rated low."""
+    low = np.random.default_rng(seed).random((data.n_users, data.n_items)) < density
+    user, item = np.nonzero(low & (dense(data) == 0))
+    return data.with_train(data.train.concat(Interactions.build(user, item, label=0 * user)))
+
+
+def test_rated_ease_regresses_likes_on_everything_rated() -> None:
+    """Column by column: ridge regression of an item's likes on the history without that item."""
+    data = with_dislikes(catalog(40, 10, 0.3), 0.3)
+    liked = dense(data)
+    x = liked + 0.4 * np.asarray(data.negatives.todense(), np.float64)
+    weights = np.zeros((10, 10))
+    for item in range(10):
+        others = np.delete(np.arange(10), item)
+        system = x[:, others].T @ x[:, others] + 4.0 * np.eye(9)
+        weights[others, item] = np.linalg.solve(system, x[:, others].T @ liked[:, item])
+    scorer = RatedEASE(RatedEASEConfig(penalty=4.0, disliked=0.4)).fit(data)
+    np.testing.assert_allclose(scorer.weights, weights, atol=1e-6)
+    np.testing.assert_allclose(scorer.score(np.arange(40)), x @ weights, atol=1e-5)
+
+
+def test_rated_ease_without_dislikes_is_ease() -> None:
+    data = catalog(40, 10, 0.3)
+    one = EASE(EASEConfig(penalty=4.0)).fit(data)
+    other = RatedEASE(RatedEASEConfig(penalty=4.0)).fit(data)
+    np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)
+
+
+def test_rated_ease_does_not_know_items_that_nobody_liked() -> None:
+    data = with_dislikes(catalog(40, 10, 0.3), 0.3)
+    hated = data.train.select((data.train.item != 3) | (data.train.label == 0))
+    scores = RatedEASE().fit(data.with_train(hated)).score(np.arange(40))
+    assert np.isnan(scores[:, 3]).all()
+    assert np.isfinite(np.delete(scores, 3, axis=1)).all()
 
 
 def test_ease_solves_its_regression() -> None:
@@ -122,6 +168,7 @@ def test_keep_top_breaks_ties_the_same_way_wherever_the_columns_stand() -> None:
         lambda: RP3BetaConfig(alpha=0),
         lambda: RP3BetaConfig(beta=-0.1),
         lambda: EASEConfig(penalty=0),
+        lambda: RatedEASEConfig(penalty=0),
     ],
 )
 def test_impossible_settings_are_refused(wrong) -> None:
