@@ -181,7 +181,7 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
         found=_Shelf.of(gate, _COLD, [hidden], degree),
         wanted=(common.wanted, wanted_in_all),
         best_part=_best_part(common) if config.guard else 0.0,
-        rare_cost=config.cold_cost * lesson.rare_share,
+        rare_cost=config.rare_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
     return stand.settled(

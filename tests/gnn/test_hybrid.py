@@ -21,7 +21,7 @@ from coldframe.gnn.rehearsal import Rehearsal
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.errors import StateError, UnknownIdError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
-from coldframe.kg.split import Split
+from coldframe.kg.split import Split, pair_codes
 from coldframe.kg.vocabulary import Vocabulary
 
 LINEAR = ("popularity", "ease", "rp3beta", "itemknn", "als")
@@ -300,8 +300,20 @@ def test_parts_without_food_are_left_out() -> None:
     data = catalog()
     plain = TrainingData(replace(data.graph, edges={}), data.train)
     model = Hybrid(SMALL).fit(plain)
-    assert set(model.parts) == set(PARTS) - {"kg-knn", "kg-kernel"}
+    assert set(model.parts) == set(PARTS) - {"kg-knn", "kg-kernel", "rated-ease"}
     assert not np.isnan(model.score(np.array([0, 1]))[:, plain.item_degree > 0]).any()
+
+
+def test_low_ratings_bring_a_part_of_their_own() -> None:
+    data = catalog()
+    low = Interactions.build(
+        data.train.user, (data.train.item + 1) % data.n_items, label=0 * data.train.user
+    )
+    fresh = ~np.isin(pair_codes(low, data.n_items), pair_codes(data.train, data.n_items))
+    rated = data.with_train(data.train.concat(low.select(fresh)))
+    config = replace(SMALL, parts=("ease", "rated-ease"))
+    assert set(Hybrid(config).fit(data).parts) == {"ease"}
+    assert set(Hybrid(config).fit(rated).parts) == {"ease", "rated-ease"}
 
 
 def test_contributions_add_up_to_the_score() -> None:
