@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,21 +26,6 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _RUNNABLE = r"^('*[=+\-@\t\r])"
 _SEAL = b"coldframe.sha256"
 _ESCAPED = r"^'('*[=+\-@\t\r])"
-
-
-@contextlib.contextmanager
-def system_memory() -> Iterator[None]:
-    """Let Arrow allocate by the system's allocator, as NumPy does, and restore its own in the end.
-
-    With two allocators each keeps what it has freed from the other: tables become a graph in twice the
-    CPU time, most of it the kernel's for memory touched first, and a third more memory (bench/kg.py).
-    """
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
 
 
 def write_table(path: StrPath, table: pa.Table) -> None:

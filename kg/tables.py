@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .allocator import system_memory
 from .build import GraphBuilder
 from .errors import DataError, nearest
 from .events import make_events
@@ -23,7 +24,6 @@ from .problems import Problem
 from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_files import system_memory
 from .table_inputs import Sources, place, read_columns
 from .table_rows import empty_rows, repeated_ids
 from .vocabulary import TEXT, IntArray

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.kg import writing
+from coldframe.kg.allocator import system_memory
 from coldframe.kg.errors import (
     DataError,
     IntegrityError,
@@ -39,7 +40,6 @@ from coldframe.kg.files import (
     write_sealed,
     write_table,
 )
-from coldframe.kg.table_files import system_memory
 
 
 def names(folder: Path) -> list[str]:
