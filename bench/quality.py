@@ -7,8 +7,8 @@
 Settings, early stopping and the gate use validation data alone; the test part is looked at once per
 seed. A catalog's own split is used where it has one. The interval is Student's t over seeds. With
 --refit the models are fitted on training and validation pairs once everything is chosen.
---cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much,
-even if the best part alone would then serve the others better. --positives-only leaves pairs rated
+--cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much.
+--positives-only leaves pairs rated
 low out of train, as most published figures do; else they are known, to every model, and are no candidates.
 """
 
@@ -148,7 +148,7 @@ def _measure_at(
     """Add the test figures of the same parts behind a gate with another cost of cold items."""
     scorer = model.scorer
     assert scorer is not None
-    scorer.regate(replace(scorer.config.gate, cold_cost=cost, rare_cost=cost, guard=False))
+    scorer.regate(replace(scorer.config.gate, cold_cost=cost))
     _add(values, {f"coldframe {variant} cold_cost={cost:g}": scorer}, model, split, seed)
 
 

@@ -24,12 +24,9 @@ class GateConfig:
     """Settings of the gate and of the rehearsal it learns from.
 
     Attributes:
-        cold_cost: share of the common items' NDCG@10 that may go to items without interactions if the
-            whole catalog were such; one with a tenth of them gives up a tenth of it. From about 10 on,
-            and without `guard`, only the NDCG@10 of all items together counts.
-        rare_cost: the same for items with few interactions.
-        guard: whatever these allow, common items keep the NDCG@10 that the best part alone
-            would give them: only what the parts gain together can go to the others.
+        cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
+            none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
+            about 10 on only the NDCG@10 of all items together counts.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
@@ -38,9 +35,7 @@ class GateConfig:
             target pair.
     """
 
-    cold_cost: float = 0.15
-    rare_cost: float = 0.05
-    guard: bool = True
+    cold_cost: float = 0.05
     hidden_share: float = 0.1
     thinned_share: float = 0.05
     hidden_users: float = 0.03
@@ -48,9 +43,7 @@ class GateConfig:
     penalty: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("cold_cost", "rare_cost"):
-            value = getattr(self, name)
-            require(value >= 0, f"must not be negative, got {value}", name)
+        require(self.cold_cost >= 0, f"must not be negative, got {self.cold_cost}", "cold_cost")
         for name in ("hidden_share", "thinned_share", "hidden_users"):
             value = getattr(self, name)
             require(0 <= value <= 0.5, f"must be in 0..0.5, got {value}", name)

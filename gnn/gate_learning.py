@@ -180,8 +180,7 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
         wanted=(common.wanted, wanted_in_all),
-        best_part=_best_part(common) if config.guard else 0.0,
-        rare_cost=config.rare_cost * lesson.rare_share,
+        rare_cost=config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
     return stand.settled(
@@ -196,7 +195,6 @@ class _Stand:
     Attributes:
         crowd: cold items as they press on common ones. found: cold items that can be found.
         wanted: (b,) hidden pairs per user, on common items and on all.
-        best_part: NDCG@10 of the common items among themselves by the best part; 0 = no guard.
         rare_cost, cold_cost: share of their NDCG@10 that common items may lose to the others.
     """
 
@@ -205,7 +203,6 @@ class _Stand:
     crowd: _Shelf
     found: _Shelf
     wanted: tuple[IntArray, IntArray]
-    best_part: float
     rare_cost: float
     cold_cost: float
 
@@ -243,7 +240,7 @@ class _Stand:
         """Whether common items keep their floor; then NDCG@10 of all items, else of the common."""
         rares = self.rare.moved(1.0, rare, 0.0)
         warm = _ndcg(_ranked([self.common, rares, crowd])[1], self.wanted[0])
-        if warm < max((1.0 - cost) * self.alone, min(self.best_part, self.alone)):
+        if warm < (1.0 - cost) * self.alone:
             return False, warm
         return True, _ndcg(_ranked([self.common, rares, found])[0], self.wanted[1])
 
@@ -251,18 +248,6 @@ class _Stand:
     def alone(self) -> float:
         """NDCG@10 of the common items among themselves."""
         return _ndcg(self.common.hit, self.wanted[0])
-
-
-def _best_part(found: Shortlist) -> float:
-    """NDCG@10 of what the best part alone finds in a group of items."""
-    values = [
-        _ndcg(
-            np.take_along_axis(found.truth, _top(np.where(found.item < 0, -np.inf, z)), 1),
-            found.wanted,
-        )
-        for z in found.z
-    ]
-    return max(values, default=0.0)
 
 
 def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, float, float]:

@@ -168,7 +168,7 @@ def test_finds_the_better_part_of_each_kind() -> None:
 
 
 def test_what_it_learned_holds_on_users_it_never_saw() -> None:
-    gate = learn_gate(planted().lesson(), GateConfig(cold_cost=10, rare_cost=10, guard=False))
+    gate = learn_gate(planted().lesson(), GateConfig(cold_cost=10))
     other = planted(seed=9)
     users = old_users(other)
     truth, known = other.truth[users], other.known[users]
@@ -208,7 +208,7 @@ def test_a_told_item_stands_where_a_common_one_of_the_same_posterior_does() -> N
     lesson = planted()
     lesson.z[0][:, COLD] = lesson.z[0][:, COMMON[:20]]
     lesson.truth[:, COLD] = lesson.truth[:, COMMON[:20]]
-    gate = learn_gate(lesson.lesson(answering=0), GateConfig(cold_cost=0.0, rare_cost=0.0))
+    gate = learn_gate(lesson.lesson(answering=0), GateConfig(cold_cost=0.0))
     assert gate.weights[0, 4, 0] > 0.3
     users = old_users(lesson)
     told = np.zeros(N_ITEMS, bool)
@@ -242,9 +242,7 @@ def test_the_same_lesson_gives_the_same_gate() -> None:
 @pytest.mark.parametrize("cost", [0.0, 0.1, 0.5, 2.0])
 def test_cold_and_rare_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
     lesson = planted(signal=1.5)
-    gate = learn_gate(
-        lesson.lesson(), replace(GateConfig(), cold_cost=cost, rare_cost=cost, guard=False)
-    )
+    gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
     users = old_users(lesson)
     truth, known = lesson.truth[users], lesson.known[users]
     scores = combined(gate, lesson, users)
@@ -254,30 +252,12 @@ def test_cold_and_rare_items_cost_common_ones_no_more_than_allowed(cost: float) 
     assert ndcg(scores, truth, known, COMMON) >= kept * ndcg(alone, truth, known, COMMON) - 1e-6
 
 
-def test_the_guard_keeps_what_the_best_part_alone_would_give_common_items() -> None:
-    lesson = planted(signal=1.5)
-    users = old_users(lesson)
-    truth, known = lesson.truth[users], lesson.known[users]
-    alone = lesson.z[:, users].copy()
-    alone[:, :, np.concatenate([COLD, RARES])] = np.nan
-    best = max(ndcg(part, truth, known, COMMON) for part in alone)
-    values = {}
-    for guard in (True, False):
-        gate = learn_gate(lesson.lesson(), GateConfig(cold_cost=10, rare_cost=10, guard=guard))
-        values[guard] = ndcg(combined(gate, lesson, users), truth, known, COMMON)
-    assert values[False] < 0.9 * best
-    # Here hardly anything is gained together, so that nothing can go to the others.
-    assert values[True] == pytest.approx(best, abs=0.005)
-
-
 def test_a_higher_cost_lifts_cold_items_further() -> None:
     lesson = planted(signal=1.5)
     users = old_users(lesson)
     values = {}
     for cost in (10.0, 0.0):
-        gate = learn_gate(
-            lesson.lesson(), replace(GateConfig(), cold_cost=cost, rare_cost=cost, guard=False)
-        )
+        gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
         scores = combined(gate, lesson, users)
         values[cost] = [
             ndcg(scores, lesson.truth[users], lesson.known[users], items)
@@ -336,13 +316,7 @@ def test_standardised_parts_do_not_care_about_scale() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [
-        {"cold_cost": -0.1},
-        {"rare_cost": -1},
-        {"hidden_share": 0.6},
-        {"thinned_share": -0.1},
-        {"hidden_users": 1},
-    ],
+    [{"cold_cost": -0.1}, {"hidden_share": 0.6}, {"thinned_share": -0.1}, {"hidden_users": 1}],
 )
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
