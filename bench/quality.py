@@ -8,8 +8,8 @@ Settings, early stopping and the gate use validation data alone; the test part i
 seed. A catalog's own split is used where it has one. The interval is Student's t over seeds. With
 --refit the models are fitted on training and validation pairs once everything is chosen.
 --cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much.
---positives-only leaves pairs rated
-low out of train, as most published figures do; else they are known, to every model, and are no candidates.
+--positives-only leaves pairs rated low out of train, as most published figures do; else they are known,
+to every model, and are no candidates.
 """
 
 from __future__ import annotations
