@@ -88,8 +88,13 @@ class RecommenderState:
                 dict(meta["graph"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+            what = (
+                f"{error.where}: {error.message}" if isinstance(error, UsageError) else repr(error)
+            )
             raise IntegrityError(
-                f"not the checkpoint of a recommender: {error!r}", where=str(checkpoint.path)
+                f"not the checkpoint of a recommender of this version: {what}",
+                where=str(checkpoint.path),
+                hint="train again with this version",
             ) from error
 
     def as_dict(self) -> dict[str, Any]:

@@ -247,7 +247,8 @@ class RatedEASEConfig:
 
     Attributes:
         penalty: lambda, the L2 penalty, in interactions.
-        disliked: what a pair rated low counts in a user's history, where a liked one counts 1.
+        disliked: what a pair rated low counts in a user's history, where a liked one counts 1; below 0
+            where it tells of distaste rather than of interest.
     """
 
     penalty: float = 400.0

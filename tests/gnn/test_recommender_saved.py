@@ -138,8 +138,10 @@ def test_a_foreign_manifest_is_an_integrity_error(
         place = place[key]
     place[path[-1]] = value
     save_checkpoint(tmp_path, 0, stored.groups, meta)
-    with pytest.raises(IntegrityError, match="not the checkpoint of a recommender"):
+    with pytest.raises(IntegrityError, match="not the checkpoint of a recommender") as caught:
         Recommender.load(tmp_path, planted_model.graph, planted_split.train)
+    if path[-1] == "cold_costs":
+        assert "hybrid.gate.cold_costs: unknown setting" in str(caught.value)
 
 
 def test_a_missing_tensor_is_an_integrity_error(
