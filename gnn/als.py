@@ -27,7 +27,7 @@ class ALSConfig:
     Attributes:
         factors: length of the vectors.
         penalty: regularisation, multiplied per row by the weight of its pairs, observed or not.
-        unobserved: weight of all pairs of the matrix together as ones that were not observed, against
+        unobserved_ratio: weight of all pairs of the matrix together as ones that were not observed, against
             that of the observed ones; so that it means the same whatever the size of the catalog.
         iterations: passes over users and items.
         seed: of the items' first vectors.
@@ -35,14 +35,18 @@ class ALSConfig:
 
     factors: int = 64
     penalty: float = 0.02
-    unobserved: float = 2.0
+    unobserved_ratio: float = 2.0
     iterations: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self.factors >= 1, f"must be at least 1, got {self.factors}", "factors")
         require(self.penalty > 0, f"must be above 0, got {self.penalty}", "penalty")
-        require(self.unobserved > 0, f"must be above 0, got {self.unobserved}", "unobserved")
+        require(
+            self.unobserved_ratio > 0,
+            f"must be above 0, got {self.unobserved_ratio}",
+            "unobserved_ratio",
+        )
 
 
 class ALS:
@@ -76,7 +80,9 @@ class ALS:
         shape = (data.n_items, self.config.factors)
         items = torch.from_numpy(rng.normal(0.0, 0.1, shape).astype(np.float32))
         users = torch.zeros((data.n_users, self.config.factors))
-        weight = self.config.unobserved * history.nnz / max(history.shape[0] * history.shape[1], 1)
+        weight = (
+            self.config.unobserved_ratio * history.nnz / max(history.shape[0] * history.shape[1], 1)
+        )
         for _ in range(self.config.iterations):
             users = self._solve(history, items, weight)
             items = self._solve(columns, users, weight)

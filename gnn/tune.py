@@ -86,7 +86,7 @@ KINDS: dict[str, Kind] = {
         ALS,
         ALSConfig(),
         {
-            "unobserved": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+            "unobserved_ratio": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
             "penalty": (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08),
             "factors": (16, 32, 64, 128, 256),
         },

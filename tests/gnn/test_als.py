@@ -11,7 +11,7 @@ from coldframe.kg.errors import StateError, UsageError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
-CONFIG = ALSConfig(factors=5, penalty=0.03, unobserved=0.3, iterations=6, seed=3)
+CONFIG = ALSConfig(factors=5, penalty=0.03, unobserved_ratio=0.3, iterations=6, seed=3)
 
 
 def random_data(n_users: int = 14, n_items: int = 11, seed: int = 0) -> TrainingData:
@@ -32,7 +32,7 @@ def random_data(n_users: int = 14, n_items: int = 11, seed: int = 0) -> Training
 
 def pair_weight(liked: np.ndarray, config: ALSConfig) -> float:
     """What one pair counts as an unobserved one."""
-    return config.unobserved * float(liked.mean())
+    return config.unobserved_ratio * float(liked.mean())
 
 
 def normal_equations(observed: np.ndarray, other: np.ndarray, config: ALSConfig) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_learns_planted_groups() -> None:
     assert np.mean(scores[group & ~shown][:, None] > scores[~group][None]) > 0.99
 
 
-@pytest.mark.parametrize("wrong", [{"factors": 0}, {"penalty": 0.0}, {"unobserved": 0.0}])
+@pytest.mark.parametrize("wrong", [{"factors": 0}, {"penalty": 0.0}, {"unobserved_ratio": 0.0}])
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         ALSConfig(**wrong)
