@@ -16,7 +16,7 @@ from .knn import KGKNN, ProfileConfig
 from .popularity import Popularity
 from .scorer_base import Scorer
 from .trainer import EncoderScorer
-from .tune import RATED_EASE_ITEMS, Target
+from .tune import Target, feeds_rated_ease
 from .walk import (
     EASE,
     EASEConfig,
@@ -62,14 +62,10 @@ def _few_items(data: TrainingData) -> bool:
     return data.n_items <= 20_000
 
 
-def _has_low_ratings(data: TrainingData) -> bool:
-    return bool(data.negatives.nnz > 0 and data.n_items <= RATED_EASE_ITEMS)
-
-
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
     "ease": Part(EASE, tuned=True, feasible=_few_items),
-    "rated-ease": Part(RatedEASE, tuned=True, feasible=_has_low_ratings),
+    "rated-ease": Part(RatedEASE, tuned=True, feasible=feeds_rated_ease),
     "rp3beta": Part(RP3Beta, tuned=True),
     "itemknn": Part(ItemKNN, tuned=True),
     "als": Part(ALS, tuned=True),

@@ -47,17 +47,15 @@ class ItemModel(ABC):
         self._items: BoolArray | None = None
 
     @abstractmethod
-    def _weights(
-        self, history: sp.csr_matrix, positives: sp.csr_matrix
-    ) -> sp.csr_matrix | FloatArray:
-        """The item-item matrix by which a history foretells `positives`, both (n_users, n_items)."""
+    def _weights(self, data: TrainingData) -> sp.csr_matrix | FloatArray:
+        """The item-item matrix by which histories foretell likes."""
 
     def _history_of(self, data: TrainingData) -> sp.csr_matrix:
         return data.positives
 
     def fit(self, data: TrainingData) -> Self:
         """Derive the item-item matrix from the training pairs."""
-        return self.restore(self._weights(self._history_of(data), data.positives), data)
+        return self.restore(self._weights(data), data)
 
     def restore(self, weights: sp.csr_matrix | FloatArray, data: TrainingData) -> Self:
         """Take a fitted item-item matrix; `data` says which users and items are known."""
@@ -110,11 +108,8 @@ class ItemKNN(ItemModel):
         super().__init__()
         self.config = config or ItemKNNConfig()
 
-    def _weights(
-        self,
-        history: sp.csr_matrix,
-        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
-    ) -> sp.csr_matrix:
+    def _weights(self, data: TrainingData) -> sp.csr_matrix:
+        history = data.positives
         by_item = sp.csr_matrix(history.T)
         norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
 
@@ -160,11 +155,8 @@ class RP3Beta(ItemModel):
         super().__init__()
         self.config = config or RP3BetaConfig()
 
-    def _weights(
-        self,
-        history: sp.csr_matrix,
-        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
-    ) -> sp.csr_matrix:
+    def _weights(self, data: TrainingData) -> sp.csr_matrix:
+        history = data.positives
         by_item = sp.csr_matrix(history.T)
         degree = np.maximum(np.diff(by_item.indptr), 1).astype(np.float32)
         activity = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
@@ -211,21 +203,12 @@ class EASE(ItemModel):
         super().__init__()
         self.config = config or EASEConfig()
 
-    def _weights(
-        self,
-        history: sp.csr_matrix,
-        positives: sp.csr_matrix,  # noqa: ARG002 - one and the same
-    ) -> FloatArray:
-        n_items = history.shape[1]
-        known = np.flatnonzero(np.bincount(history.indices, minlength=n_items))
-        gram = _product(history[:, known], history[:, known], self._precision(len(known), n_items))
-        gram[np.diag_indices_from(gram)] += self.config.penalty
-        inverse = _invert(gram)
+    def _weights(self, data: TrainingData) -> FloatArray:
+        known = np.flatnonzero(data.item_degree)
+        precision = self._precision(len(known), data.n_items)
+        inverse = _ridge_inverse(data.positives[:, known], self.config.penalty, precision)
         inverse /= -np.diag(inverse)[None, :].copy()
-        np.fill_diagonal(inverse, 0.0)
-        weights = np.zeros((n_items, n_items), np.float32)
-        weights[np.ix_(known, known)] = inverse
-        return weights
+        return _among_all(inverse, known, data.n_items)
 
     def _precision(self, n: int, n_items: int) -> npt.DTypeLike:
         """float64 if it fits the memory allowed, else float32, else ResourceError."""
@@ -278,20 +261,32 @@ class RatedEASE(ItemModel):
         weight = np.float32(self.config.disliked)
         return sp.csr_matrix(data.positives + weight * data.negatives)
 
-    def _weights(self, history: sp.csr_matrix, positives: sp.csr_matrix) -> FloatArray:
-        n_items = history.shape[1]
-        known = np.flatnonzero(np.bincount(history.indices, minlength=n_items))
+    def _weights(self, data: TrainingData) -> FloatArray:
+        history = self._history_of(data)
+        known = np.flatnonzero(np.bincount(history.indices, minlength=data.n_items))
         rated = history[:, known]
-        gram = _product(rated, rated, np.float64)
-        gram[np.diag_indices_from(gram)] += self.config.penalty
-        inverse = _invert(gram)
-        found = inverse @ _product(rated, positives[:, known], np.float64)
+        inverse = _ridge_inverse(rated, self.config.penalty, np.float64)
+        found = inverse @ _product(rated, data.positives[:, known], np.float64)
         own = np.diag(found) / np.diag(inverse)
         found -= inverse * own[None, :]
-        np.fill_diagonal(found, 0.0)
-        weights = np.zeros((n_items, n_items), np.float32)
-        weights[np.ix_(known, known)] = found
-        return weights
+        return _among_all(found, known, data.n_items)
+
+
+def _ridge_inverse(
+    history: sp.csr_matrix, penalty: float, precision: npt.DTypeLike
+) -> npt.NDArray[np.floating]:
+    """(X'X + penalty I)^-1 of a history X."""
+    gram = _product(history, history, precision)
+    gram[np.diag_indices_from(gram)] += penalty
+    return _invert(gram)
+
+
+def _among_all(weights: npt.NDArray[np.floating], known: IntArray, n_items: int) -> FloatArray:
+    """Weights between the items `known`, of none on itself, as a matrix of all items."""
+    np.fill_diagonal(weights, 0.0)
+    out = np.zeros((n_items, n_items), np.float32)
+    out[np.ix_(known, known)] = weights
+    return out
 
 
 def _product(
