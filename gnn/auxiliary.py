@@ -92,8 +92,8 @@ def _completion(
         order = torch.randperm(len(out), generator=generator, device=out.device)
         out = out[order[:_SAMPLE]]
         matrix = one.matrix.forward
-        tails, own = torch.unique(matrix.col_indices()[out], return_inverse=True)
-        heads = torch.searchsorted(matrix.crow_indices(), out, right=True) - 1
+        tails, own = torch.unique(matrix.col_indices()[out].long(), return_inverse=True)
+        heads = torch.searchsorted(matrix.crow_indices().long(), out, right=True) - 1
         nodes = encoded.nodes[view.item_type][heads]
         losses.append(completion_loss(nodes, weights, table[tails], own))
     return torch.stack(losses).mean() if losses else encoded.items.sum() * 0.0

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from ..kg.vocabulary import IntArray
 
+_INT32_END = 2**31
+
 
 @dataclass(frozen=True)
 class Propagation:
@@ -141,10 +143,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _tensor(indptr: Any, indices: Any, values: Any, shape: tuple[int, int]) -> Tensor:
+    # The kernels count in 32 bits: 64-bit indices are converted in every product, at its own cost.
+    kind = np.int32 if max(len(indices), *shape) < _INT32_END else np.int64
     with _quiet():
         return torch.sparse_csr_tensor(
-            torch.from_numpy(np.asarray(indptr, np.int64)),
-            torch.from_numpy(np.asarray(indices, np.int64)),
+            torch.from_numpy(np.asarray(indptr, kind)),
+            torch.from_numpy(np.asarray(indices, kind)),
             torch.from_numpy(np.asarray(values, np.float32)),
             shape,
         )

@@ -40,7 +40,7 @@ class Relation:
         """int64 (2, edges): source and receiver, in the order of the matrix; what PyG reads."""
         counts = self.matrix.forward.crow_indices().diff()
         receivers = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        return torch.stack([self.matrix.forward.col_indices(), receivers])
+        return torch.stack([self.matrix.forward.col_indices().long(), receivers])
 
 
 @dataclass(frozen=True)
