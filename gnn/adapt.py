@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from ..kg.errors import DataError, ResourceError, UsageError
 from ..kg.files import atomic_folder
-from .batches import generator_for
+from .randomness import generator_for, seeded
 from .text import TextConfig, model_folder, resolve, token_limit
-from .training import seeded
 
 log = logging.getLogger(__name__)
 

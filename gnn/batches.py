@@ -1,12 +1,10 @@
 """Steps of training: which users, which of their pairs are targets, which items are hidden.
 
-Everything random comes from a generator derived from (seed, purpose, epoch), so that an epoch is the
-same whether or not training was interrupted before it.
+Everything random comes from one generator per epoch (`gnn.randomness`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,12 +20,6 @@ from .losses import Batch
 from .view import GraphView
 
 _STEPS_WITHOUT_PAIRS = 10  # each looks at all of the graph, however large, and at 1,024 items of it
-
-
-def generator_for(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """A CPU generator that depends on these three and on nothing else."""
-    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 @dataclass(frozen=True)

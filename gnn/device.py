@@ -1,6 +1,9 @@
-"""Which device tensors are worked on."""
+"""Which device tensors are worked on, and how precisely."""
 
 from __future__ import annotations
+
+import contextlib
+from typing import Any
 
 import torch
 
@@ -16,3 +19,10 @@ def resolve_device(name: str) -> str:
             "no CUDA device is to be seen", where="device", hint="use cpu, or see coldframe doctor"
         )
     return name
+
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """bfloat16 autocast on CUDA; nothing elsewhere, where CSR products know float32 alone."""
+    if device.type == "cuda" and precision == "auto":
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()

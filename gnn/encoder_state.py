@@ -129,7 +129,7 @@ def training_state(checkpoint: Checkpoint) -> TrainingState:
 
 
 def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Trained tensors, with the rows that later nodes need taken from a fresh model's.
+    """Trained tensors where a fresh model's are, with the rows that later nodes need taken from those.
 
     Raises:
         IntegrityError: a tensor is missing, or differs in more than its first dimension.
@@ -144,7 +144,8 @@ def grown(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[st
                 f"tensor {name!r} is {shape}, expected {tuple(start.shape)}",
                 hint="the schema or the configuration changed since the training",
             )
-        out[name] = torch.cat([old, start[len(old) :].to(old.device)]) if old.dim() else old
+        old = old.to(start.device)
+        out[name] = torch.cat([old, start[len(old) :]]) if old.dim() else old
     return out
 
 

@@ -2,7 +2,7 @@
 
 The gradient of A x with respect to x is A' g. Native autograd builds A' anew in every step; storing it
 once makes a step about three times faster, and where edges run both ways it is there already.
-The same code runs on CUDA, where the products go through cuSPARSE.
+On CUDA the products go through a kernel of our own, or, where there is no Triton, through cuSPARSE.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 
 from ..kg.vocabulary import IntArray
+
+if TYPE_CHECKING:
+    from .cuda_product import Pieces
 
 _INT32_END = 2**31
 
@@ -31,11 +34,14 @@ class Propagation:
         forward: sparse CSR, float32, shape (n, m).
         backward: its transpose, shape (m, n).
         order: int64 (nnz,): `backward.values() == forward.values()[order]`.
+        forward_pieces, backward_pieces: how CUDA's kernel cuts their rows; None elsewhere.
     """
 
     forward: Tensor
     backward: Tensor
     order: Tensor
+    forward_pieces: Pieces | None = None
+    backward_pieces: Pieces | None = None
 
     @classmethod
     def from_edges(cls, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Propagation:
@@ -73,21 +79,28 @@ class Propagation:
         """The same matrix the other way round; nothing is copied but the order."""
         inverse = torch.empty_like(self.order)
         inverse[self.order] = torch.arange(len(self.order), device=self.order.device)
-        return Propagation(self.backward, self.forward, inverse)
+        return Propagation(
+            self.backward, self.forward, inverse, self.backward_pieces, self.forward_pieces
+        )
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """A x for dense x of shape (m, d): float32 (n, d), whatever precision autocast is in."""
         product: Callable[..., Tensor] = _Product.apply
-        return product(self.forward, self.backward, x)
+        return product(self.forward, self.backward, self.forward_pieces, self.backward_pieces, x)
 
     def to(self, device: torch.device | str) -> Propagation:
         """On another device."""
-        return Propagation(self.forward.to(device), self.backward.to(device), self.order.to(device))
+        forward, backward = self.forward.to(device), self.backward.to(device)
+        return Propagation(
+            forward, backward, self.order.to(device), _pieces(forward), _pieces(backward)
+        )
 
     def with_values(self, values: Tensor) -> Propagation:
         """The same pattern with other values, float32 (nnz,) in the order of `forward`."""
-        return Propagation(
-            _like(self.forward, values), _like(self.backward, values[self.order]), self.order
+        return replace(
+            self,
+            forward=_like(self.forward, values),
+            backward=_like(self.backward, values[self.order]),
         )
 
     def row_sums(self) -> Tensor:
@@ -116,22 +129,39 @@ class _Product(torch.autograd.Function):
     generate_vmap_rule = False
 
     @staticmethod
-    def forward(forward: Tensor, backward: Tensor, x: Tensor) -> Tensor:  # noqa: ARG004
-        return _float32_product(forward, x)
+    def forward(
+        forward: Tensor, _backward: Tensor, rows: Pieces | None, _columns: Pieces | None, x: Tensor
+    ) -> Tensor:
+        return _float32_product(forward, rows, x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004
-        ctx.transpose = inputs[1]
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        _, ctx.transpose, _, ctx.columns, _ = inputs
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, _float32_product(ctx.transpose, gradient.contiguous())
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None, Tensor]:
+        back = _float32_product(ctx.transpose, ctx.columns, gradient.contiguous())
+        return None, None, None, None, back
 
 
-def _float32_product(matrix: Tensor, x: Tensor) -> Tensor:
+def _float32_product(matrix: Tensor, pieces: Pieces | None, x: Tensor) -> Tensor:
     """Autocast would hand bfloat16 to a CSR product, which no CPU kernel takes."""
+    if pieces is not None:
+        from .cuda_product import product
+
+        return product(matrix, pieces, x if x.dtype == torch.bfloat16 else x.float())
     with torch.autocast(x.device.type, enabled=False):
         return matrix @ x.float()
+
+
+def _pieces(matrix: Tensor) -> Pieces | None:
+    if matrix.device.type != "cuda":
+        return None
+    try:
+        from .cuda_product import Pieces
+    except ImportError:  # torch has no Triton on every system
+        return None
+    return Pieces.of(matrix)
 
 
 @contextmanager

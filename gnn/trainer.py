@@ -22,8 +22,9 @@ from .distributed import is_first, wait_for_all
 from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from .encoder_state import EncoderState, grown, training_state, vocabularies_of
 from .inputs import InputSpace
+from .randomness import seeded
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown
-from .training import Progress, Training, TrainingConfig, TrainingState, Validate, seeded
+from .training import Progress, Training, TrainingConfig, TrainingState, Validate
 from .validation import ndcg_of_valid
 from .view import GraphView
 
@@ -198,7 +199,7 @@ class EncoderScorer:
 
     def _training(self, data: TrainingData, view: GraphView) -> Training:
         with seeded(self.seed, "weights", 0, self.device):
-            model = GraphEncoder(self.config, view)
+            model = GraphEncoder(self.config, view).to(self.device)
         # A few answers are too little for an id; the content goes on to stand for the item.
         model.trained_items &= torch.from_numpy(data.catalog_degree > 0).to(self.device)
         if self.initial is not None:
@@ -220,7 +221,7 @@ class EncoderScorer:
             negatives=config.negatives,
         )
         epochs = config.epochs if self.initial is None else config.warm_epochs
-        return Training(model.to(self.device), view, sampler, config, self.seed, epochs)
+        return Training(model, view, sampler, config, self.seed, epochs)
 
     def _encode(self, model: GraphEncoder, view: GraphView) -> Self:
         model.eval()

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..kg.errors import DataError, UsageError, nearest
 from .auxiliary import Auxiliary
-from .batches import Sampler, generator_for
+from .batches import Sampler, Step
+from .device import autocast
 from .distributed import agreed, global_mean_scale, share, sum_gradients
 from .encoder import Encoded, GraphEncoder, Hidden
 from .losses import LOSSES
+from .randomness import generator_for, seeded
 from .view import GraphView
 
 log = logging.getLogger(__name__)
@@ -163,8 +164,12 @@ class Training:
             }
             for late, rate in ((False, 1.0), (True, _SLOW))
         ]
+        self.on_gpu = self.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+            groups,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.on_gpu,  # one kernel in place of dozens
         )
         self.state = TrainingState(0, {}, {}, {}, {})
 
@@ -230,13 +235,12 @@ class Training:
         self.mean.load_state_dict(state.average)
         for name, weight in self.model.named_parameters():
             moments = {
-                key.rpartition("/")[2]: value.clone()
+                key.rpartition("/")[2]: value.to(self.device, copy=True)
                 for key, value in state.optimizer.items()
                 if key.rpartition("/")[0] == name
             }
             if moments:
-                on_device = {k: v if k == "step" else v.to(self.device) for k, v in moments.items()}
-                self.optimizer.state[weight] = on_device
+                self.optimizer.state[weight] = moments
         self.state = replace(state, history=[dict(row) for row in state.history])
 
     def _stopped(self, validate: Validate | None) -> bool:
@@ -262,19 +266,21 @@ class Training:
         noise = torch.Generator(self.device).manual_seed(
             generator_for(self.seed, "noise", epoch).initial_seed()
         )
-        total, count = 0.0, 0
+        losses = []  # on the device until the epoch is over, so that no step waits for another
+        steps = self.sampler.steps(generator)
         with seeded(self.seed, "dropout", epoch, self.device):
-            for step in self.sampler.steps(generator):
-                total, count = total + self._step(step, noise), count + 1
-        if not math.isfinite(total):
+            for step in _drawn_ahead(steps) if self.on_gpu else steps:
+                losses.append(self._step(step, noise))
+        mean = float(torch.stack(losses).double().mean())
+        if not math.isfinite(mean):
             raise DataError(
-                f"the loss is {total} in epoch {epoch + 1}",
+                f"the loss is {mean} in epoch {epoch + 1}",
                 where="training",
                 hint="lower learning_rate, or look for absurd numbers among the features",
             )
-        return total / max(count, 1)
+        return mean
 
-    def _step(self, step: Any, noise: torch.Generator) -> float:
+    def _step(self, step: Step, noise: torch.Generator) -> Tensor:
         step = share(step)
         hidden = _moved(step.hidden, self.device)
         with autocast(self.device, self.config.precision):
@@ -289,7 +295,7 @@ class Training:
         self.optimizer.step()
         self.state.steps += 1
         self._average()
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -300,30 +306,13 @@ class Training:
             mean.lerp_(now, 1 - decay)
 
 
-@contextlib.contextmanager
-def seeded(seed: int, purpose: str, epoch: int, device: torch.device | str) -> Iterator[None]:
-    """torch's own generators seeded for what takes no generator (dropout, initialisation), then put back.
-
-    On the CPU torch's deterministic kernels are used inside: the backward of an indexing adds up in
-    the order in which threads arrive, so that the same seed would not give the same bits.
-    """
-    device = torch.device(device)
-    devices = [device] if device.type == "cuda" else []
-    before = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(generator_for(seed, purpose, epoch).initial_seed())
-        torch.use_deterministic_algorithms(before or device.type == "cpu", warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before)
-
-
-def autocast(device: torch.device, precision: str) -> Any:
-    """bfloat16 autocast on CUDA; nothing elsewhere, where CSR products know float32 alone."""
-    if device.type == "cuda" and precision == "auto":
-        return torch.autocast("cuda", torch.bfloat16)
-    return contextlib.nullcontext()
+def _drawn_ahead(steps: Iterator[Step]) -> Iterator[Step]:
+    """The same steps, the next one drawn on the CPU while the device is at work on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, steps, None)
+        while (step := coming.result()) is not None:
+            coming = pool.submit(next, steps, None)
+            yield step
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> Tensors:

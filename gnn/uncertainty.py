@@ -19,15 +19,14 @@ from torch import Tensor, nn
 from ..kg.errors import StateError, UsageError, nearest
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .batches import generator_for
 from .data import TrainingData
 from .encoder import Hidden
 from .kg_prior import KGPrior
 from .metrics import Float64
 from .posterior import Posterior
+from .randomness import generator_for, seeded
 from .scorer_base import Scorer, require
 from .trainer import EncoderScorer
-from .training import seeded
 from .view import GraphView
 
 Method = Literal["laplace", "mc-dropout", "ensemble"]

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from coldframe.gnn.auxiliary import Auxiliary
-from coldframe.gnn.batches import Sampler, generator_for
+from coldframe.gnn.batches import Sampler
 from coldframe.gnn.convolutions import CONVOLUTIONS
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from coldframe.gnn.inputs import InputSpace
+from coldframe.gnn.randomness import generator_for
 from coldframe.gnn.trainer import EncoderScorer
 from coldframe.gnn.training import Training, TrainingConfig
 from coldframe.gnn.view import GraphView
