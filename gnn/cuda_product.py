@@ -51,32 +51,32 @@ class Pieces:
             torch.nn.functional.pad(counts[cut].cumsum(0), (1, 0)),
         )
 
+    def product(self, matrix: Tensor, x: Tensor) -> Tensor:
+        """A x in float32, shape (n, d).
 
-def product(matrix: Tensor, pieces: Pieces, x: Tensor) -> Tensor:
-    """A x in float32, shape (n, d).
-
-    Args:
-        matrix: sparse CSR, float32 (n, m), on CUDA. pieces: its own.
-        x: float32 or bfloat16 (m, d); sums are in float32 either way.
-    """
-    n, d = matrix.shape[0], x.shape[1]
-    x = x.contiguous()
-    rows = n + len(pieces.targets) - (n - len(pieces.cut))
-    out = torch.empty(rows, d, device=x.device)
-    if not out.numel():
-        return out[:n]
-    width = min(triton.next_power_of_2(d), _WIDEST)
-    across = triton.cdiv(d, width)
-    with torch.cuda.device(x.device):
-        _add_edges[(len(pieces.targets), across)](
-            x, out, pieces.starts, pieces.targets, matrix.col_indices(), matrix.values(), d,
+        Args:
+            matrix: sparse CSR, float32 (n, m), on CUDA: the one these are the pieces of, or one with the
+                same pattern.
+            x: float32 or bfloat16 (m, d), on that device; sums are in float32 either way.
+        """
+        if x.device.index != torch.cuda.current_device():
+            with torch.cuda.device(x.device):
+                return self.product(matrix, x)
+        n, d = matrix.shape[0], x.shape[1]
+        pieces, cut = len(self.targets), len(self.cut)
+        out = torch.empty(pieces + cut, d, device=x.device)  # a row, or a part of one, each
+        if not out.numel():
+            return out
+        width = min(triton.next_power_of_2(d), _WIDEST)
+        across = triton.cdiv(d, width)
+        _add_edges[(pieces, across)](
+            x.contiguous(), out, self.starts, self.targets, matrix.col_indices(), matrix.values(), d,
             edges=_EDGES, width=width, num_warps=1,
         )  # fmt: skip
-        if len(pieces.cut):
-            _add_pieces[(len(pieces.cut), across)](
-                out, pieces.cut_starts, pieces.cut, n, d, width=width, num_warps=1
-            )
-    return out[:n]
+        if not cut:
+            return out
+        _add_pieces[(cut, across)](out, self.cut_starts, self.cut, n, d, width=width, num_warps=1)
+        return out[:n]
 
 
 @triton.jit

@@ -86,7 +86,7 @@ class Propagation:
     def __matmul__(self, x: Tensor) -> Tensor:
         """A x for dense x of shape (m, d): float32 (n, d), whatever precision autocast is in."""
         product: Callable[..., Tensor] = _Product.apply
-        return product(self.forward, self.backward, self.forward_pieces, self.backward_pieces, x)
+        return product(self, x)
 
     def to(self, device: torch.device | str) -> Propagation:
         """On another device."""
@@ -124,32 +124,28 @@ class Propagation:
 
 
 class _Product(torch.autograd.Function):
-    """A x, with A' g as the gradient of x; A itself gets none."""
+    """A x, with A' g as the gradient of x; A itself gets none.
 
-    generate_vmap_rule = False
-
-    @staticmethod
-    def forward(
-        forward: Tensor, _backward: Tensor, rows: Pieces | None, _columns: Pieces | None, x: Tensor
-    ) -> Tensor:
-        return _float32_product(forward, rows, x)
+    `forward` sets up the context itself: where `setup_context` does, torch inspects the signature in
+    every call, which takes longer than the product on a GPU.
+    """
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
-        _, ctx.transpose, _, ctx.columns, _ = inputs
+    def forward(ctx: Any, matrix: Propagation, x: Tensor) -> Tensor:
+        ctx.matrix = matrix
+        return _float32_product(matrix.forward, matrix.forward_pieces, x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None, Tensor]:
-        back = _float32_product(ctx.transpose, ctx.columns, gradient.contiguous())
-        return None, None, None, None, back
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        matrix: Propagation = ctx.matrix
+        back = _float32_product(matrix.backward, matrix.backward_pieces, gradient.contiguous())
+        return None, back
 
 
 def _float32_product(matrix: Tensor, pieces: Pieces | None, x: Tensor) -> Tensor:
     """Autocast would hand bfloat16 to a CSR product, which no CPU kernel takes."""
     if pieces is not None:
-        from .cuda_product import product
-
-        return product(matrix, pieces, x if x.dtype == torch.bfloat16 else x.float())
+        return pieces.product(matrix, x if x.dtype == torch.bfloat16 else x.float())
     with torch.autocast(x.device.type, enabled=False):
         return matrix @ x.float()
 
