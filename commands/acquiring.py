@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..active.acquire import AskConfig
     from ..gnn.runs import Run
+    from ..kg.graph import Graph
 
 
 def acquire(
@@ -130,7 +131,7 @@ def acquire(
         table, fresh = ask(
             opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart
         )
-    _give(output, table, fresh, out)
+    _give(output, _titled(table, opened.catalog.graph), fresh, out)
 
 
 def _limits(
@@ -154,6 +155,18 @@ def _limits(
         item_cost=cost.item,
         item_weight=weights_of(run, weight),
     )
+
+
+def _titled(table: pa.Table, graph: Graph) -> pa.Table:
+    """The questions with the items' names, for those who answer; without them where there are none."""
+    import pyarrow as pa
+
+    items = graph.items
+    if not items.texts:
+        return table
+    titles = [items.titles[place] for place in items.vocabulary.indices(table["item"].to_pylist())]
+    at = table.column_names.index("item") + 1
+    return table.add_column(at, "title", pa.array(titles, pa.string()))
 
 
 def _give(output: Output, table: pa.Table, fresh: bool, out: Path | None) -> None:

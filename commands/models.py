@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import StateError, UsageError
+from ..kg.errors import IntegrityError, StateError, UsageError
 from .console import Output
 from .inputs import held_run
 from .layers import Layered, resolve, settings
@@ -209,7 +209,11 @@ def evaluation(
     ks: tuple[int, ...] = (10, 20),
     groups: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate a run's model and its baselines; kept as the run's metrics.json."""
+    """Evaluate a run's model and its baselines; kept as the run's metrics.json.
+
+    A look at some models alone, or at the validation part, does not take the place of a whole one of
+    the same round.
+    """
     from ..gnn.calibration import assess
     from ..gnn.evaluate import evaluate as rank
     from ..gnn.ratings import rating_errors
@@ -236,8 +240,22 @@ def evaluation(
         "gaps": group_gaps(found, members), "ratings": ratings,
         "split": run.split.name, "part": part, "round": run.round,
     }  # fmt: skip
-    write_sealed(run.path / "metrics.json", result)
+    kept = run.path / "metrics.json"
+    whole = names is None and part == "test"
+    if whole or not _whole(kept, run.round):
+        write_sealed(kept, {**result, "whole": whole})
     return result
+
+
+def _whole(metrics: Path, round_number: int) -> bool:
+    """Whether a kept evaluation is of this round, of all models and of the test part."""
+    from ..kg.files import read_sealed
+
+    try:
+        kept = read_sealed(metrics) if metrics.exists() else {}
+    except IntegrityError:  # what cannot be read is no loss
+        return False
+    return bool(kept.get("whole")) and kept.get("round") == round_number
 
 
 def show_rows(out: Output, rows: list[dict[str, Any]], metric: str = "ndcg@10") -> None:

@@ -71,6 +71,19 @@ def test_evaluate_has_the_rows_of_the_contract(base):
     assert all({"predicted", "observed", "pairs"} == set(one) for one in chances["bins"])
 
 
+def test_a_look_at_some_models_does_not_replace_the_whole_evaluation(base):
+    kept = base / "run" / "metrics.json"
+    whole = run("evaluate", base / "run")
+    before = kept.read_bytes()
+    assert len(run("evaluate", base / "run", "--models", "popularity")["rows"]) < len(whole["rows"])
+    assert kept.read_bytes() == before
+    kept.write_bytes(before[:-40])  # cut short: nothing is lost with it
+    run("evaluate", base / "run", "--models", "popularity")
+    assert not json.loads(kept.read_text())["whole"]
+    run("evaluate", base / "run")
+    assert kept.read_bytes() == before
+
+
 def test_evaluate_says_which_differences_are_sure(base):
     words = ("evaluate", base / "run", "--models", "coldframe,popularity")
     shown = RUNNER.invoke(cli.app, list(map(str, words))).stdout
@@ -164,7 +177,7 @@ def test_a_round_from_questions_to_a_better_informed_model(base, made, tmp_path)
     assert run(*words)["new"] is False  # the round is open: the same questions again
     assert questions.read_bytes() == first
     rows = list(csv.DictReader(questions.open()))
-    names = ["round", "user", "item", "utility", "gain", "coverage", "answer_chance"]
+    names = ["round", "user", "item", "title", "utility", "gain", "coverage", "answer_chance"]
     assert list(rows[0]) == names
     with answers.open("w", newline="") as out:
         table = csv.writer(out)
