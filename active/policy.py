@@ -18,9 +18,9 @@ from scipy.special import softmax
 
 from ..kg.errors import DataError
 from ..kg.files import StrPath, read_json
-from .probes import evidence
 from .state import AskState
 from .strategies import STRATEGIES, Picks
+from .trust import evidence
 
 Array = npt.NDArray[np.float64]
 SHIPPED = Path(__file__).with_name("policy.json")

@@ -18,7 +18,6 @@ from ..kg.vocabulary import IntArray
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-SET_ASIDE = 64  # one pair in so many is kept for probes
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,6 @@ class Pool:
         user_cost, item_cost: cost of a query is their product; the budget is spent in it.
         item_weight: (n_items,) priority of an item; 0 forbids it.
         chance: chance of an answer.
-        sparing: pairs set aside for probes are closed.
     """
 
     users: IntArray
@@ -102,7 +100,6 @@ class Pool:
     item_weight: Array
     chance: AnswerChance
     _codes: IntArray = field(repr=False)
-    sparing: bool = False
 
     @classmethod
     def build(
@@ -172,23 +169,6 @@ class Pool:
         place = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
         return np.asarray(self._codes[place] == codes)
 
-    def set_aside(self, users: IntArray, items: IntArray) -> BoolArray:
-        """Which of these pairs of the pool are kept for probes: one in SET_ASIDE, by a hash of places.
-
-        The same ones as long as panel and items stay. In the arrays' broadcast shape.
-        """
-        n_users, n_items = self.known.shape
-        user_place, item_place = np.zeros(n_users, np.uint64), np.zeros(n_items, np.uint64)
-        user_place[self.users] = np.arange(len(self.users), dtype=np.uint64)
-        item_place[self.items] = np.arange(len(self.items), dtype=np.uint64)
-        with np.errstate(over="ignore"):
-            z = user_place[users] * np.uint64(0x9E3779B97F4A7C15)
-            z = np.add(z, item_place[items] * np.uint64(0xC2B2AE3D27D4EB4F), dtype=np.uint64)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z = z ^ (z >> np.uint64(31))
-        return np.asarray(z % np.uint64(SET_ASIDE) == 0)
-
     def cost(self, users: IntArray, items: IntArray) -> Array:
         """Costs pair by pair."""
         return np.asarray(self.user_cost[users] * self.item_cost[items])
@@ -213,8 +193,6 @@ class Pool:
             unique[:, 1:] = grid[:, 1:] != grid[:, :-1]
             grid = users[grid]
         closed = self.is_known(grid, items[:, None])
-        if self.sparing:
-            closed |= self.set_aside(grid, items[:, None])
         return Candidates(items, grid, unique & ~closed)
 
     def after(self, users: IntArray, items: IntArray) -> Pool:

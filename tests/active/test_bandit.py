@@ -1,4 +1,4 @@
-"""Probes are an even sample that is found again, and what they say decides whom the budget goes to."""
+"""What held-back answers say of the beliefs decides whom the budget goes to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from coldframe.active.bandit import SLOPES, auto_bandit, trust
-from coldframe.active.pool import SET_ASIDE, Pool
-from coldframe.active.probes import (
-    draw_probes,
-    evidence,
-    held_back_logits,
-    probe_answers,
-)
+from coldframe.active.pool import Pool
 from coldframe.active.state import AskState
+from coldframe.active.trust import evidence, held_back_logits
 from coldframe.gnn.posterior import Posterior
 
 USERS, ITEMS, D = 400, 60, 3
@@ -49,37 +44,23 @@ def dispersion(items: np.ndarray) -> float:
     return float(counts.var() / counts.mean())
 
 
-def test_one_pair_in_64_is_set_aside_and_probes_are_such_pairs():
-    state = make_state()
-    grid = state.pool.set_aside(np.arange(USERS)[None], np.arange(ITEMS)[:, None])
-    assert grid.mean() == pytest.approx(1 / SET_ASIDE, rel=0.25)
-    basket = draw_probes(state, 30, np.random.default_rng(0))
-    assert len(basket) == 30
-    assert grid[basket.items, basket.users].all()
-    assert len(draw_probes(state, 10_000, np.random.default_rng(0))) == grid.sum()
-
-
-def test_no_other_question_is_set_aside_so_probes_stay_an_even_sample():
-    state = told(make_state(), lambda users, _: np.zeros(len(users)), rounds=2)
-    probes = probe_answers(state)
-    answers = state.posterior.answers
-    assert 0.03 < probes.mean() < 0.08
-    # probes scatter over the items as an even draw does, the other questions do not
-    assert dispersion(answers.item[probes]) < 1.6
-    assert dispersion(answers.item[~probes]) > 2
-
-
-def test_held_back_beliefs_have_not_seen_the_probes():
-    state = make_state()
-    basket = draw_probes(state, 50, np.random.default_rng(1))
-    users, items, _ = basket.arrays()
-    before = state.posterior.pair_logits(users, items)
-    after = replace(state, posterior=state.posterior.update(users, items, np.ones(50)))
-    eta, labels = held_back_logits(after)
-    assert (labels == 1).all()
-    assert (np.abs(eta) <= np.abs(before) + 1e-5).all()
-    assert np.array_equal(np.sign(eta), np.sign(before))
-    assert (after.posterior.pair_logits(users, items) > before).mean() > 0.9
+def test_every_answer_is_predicted_as_by_beliefs_that_have_not_seen_it():
+    state, rng = make_state(), np.random.default_rng(3)
+    users, items = np.arange(300), np.arange(300) % ITEMS
+    labels = (rng.random(300) < expit(state.posterior.pair_logits(users, items))).astype(float)
+    posterior = state.posterior.update(users, items, labels)
+    alone, seen = held_back_logits(replace(state, posterior=posterior))
+    assert np.array_equal(seen, labels)
+    exact, own = np.empty(300), np.empty(300)
+    for k in range(300):
+        others = posterior.without(users[k : k + 1], items[k : k + 1])
+        for found, beliefs in ((exact, others), (own, posterior)):
+            spread = np.sqrt(
+                1 + np.pi / 8 * beliefs.pair_variance(users[k : k + 1], items[k : k + 1])[0]
+            )
+            found[k] = beliefs.pair_logits(users[k : k + 1], items[k : k + 1])[0] / spread
+    assert np.abs(alone - exact).max() < 0.25 * np.abs(own - exact).max()
+    assert np.corrcoef(alone, exact)[0, 1] > 0.99
 
 
 def test_evidence_finds_the_slope():
