@@ -2,11 +2,12 @@
 
     python bench/quality.py CATALOG [--protocol item-cold] [--seeds 0-4]
                             [--variants full,without-text,kg-completion]
-                            [--cold-costs 0.3,10]
+                            [--cold-costs 0.3,10] [--parts encoder]
 
 Settings, early stopping and the gate use validation data alone; the test part is looked at once per
 seed. A catalog's own split is used where it has one. The interval is Student's t over seeds. With
 --refit the models are fitted on training and validation pairs once everything is chosen.
+--parts leaves parts of the score out: with `encoder` alone, ways to train it are compared fast.
 --cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much.
 --positives-only leaves pairs rated low out of train, as most published figures do; else they are known,
 to every model, and are no candidates.
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="default")
     parser.add_argument("--seeds", default="0-4")
     parser.add_argument("--variants", default="full")
+    parser.add_argument("--parts", default=",".join(HybridConfig().parts))
     parser.add_argument("--refit", action="store_true")
     parser.add_argument("--positives-only", action="store_true")
     parser.add_argument("--no-baselines", action="store_true")
@@ -86,7 +88,7 @@ def main() -> None:
         split = make_split(catalog.graph, given.protocol, seed, negatives=not given.positives_only)
         for variant in given.variants.split(","):
             start = time.perf_counter()
-            model = _fit(catalog, split, variant, seed, given.refit, given.device)
+            model = _fit(catalog, split, variant, seed, given)
             seconds.append(time.perf_counter() - start)
             baselines = not given.no_baselines and variant == "full"
             _measure(values, model, split, variant, seed, baselines=baselines)
@@ -106,12 +108,15 @@ def main() -> None:
 
 
 def _fit(
-    catalog: Catalog, split: Split, variant: str, seed: int, refit: bool, device: str
+    catalog: Catalog, split: Split, variant: str, seed: int, given: argparse.Namespace
 ) -> Recommender:
     ablation, text = VARIANTS["full" if variant in TRAINED else variant]
     training = TrainingConfig(**TRAINED.get(variant, {}))
     config = RecommenderConfig(
-        HybridConfig(training=training), TextConfig(model=text), ablation, refit
+        HybridConfig(parts=tuple(given.parts.split(",")), training=training),
+        TextConfig(model=text),
+        ablation,
+        given.refit,
     )
     last = [""]
 
@@ -120,7 +125,7 @@ def _fit(
             logging.info("seed %d %s: %s", seed, variant, what)
             last[0] = what
 
-    return Recommender(config, seed=seed, device=device, progress=say).fit(catalog, split)
+    return Recommender(config, seed=seed, device=given.device, progress=say).fit(catalog, split)
 
 
 def _measure(
