@@ -2,7 +2,9 @@
 
 A criterion is a function of a `Block` (some items, some users for each) and gives a value of at least
 0 per pair, shape (c, r). For item i with q_i ~ N(mu, S), user vector x: eta = x'mu, v = x'Sx,
-p = sigmoid(eta), lam = p (1 - p).
+p = sigmoid(eta / sqrt(1 + pi v / 8)), the chance with the logit's variance integrated out (MacKay
+1992), and lam = p (1 - p). Taken at the mean logit instead, an answer about a little-known item that
+hardly anybody likes would seem to say nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Block:
     @cached_property
     def chance(self) -> FloatArray:
         """p, (c, r)."""
-        return np.asarray(expit(self.logit))
+        return np.asarray(expit(self.logit / np.sqrt(1 + np.pi / 8 * self.spread)))
 
     @cached_property
     def curvature(self) -> FloatArray:
@@ -126,19 +128,14 @@ def d_optimal(block: Block) -> FloatArray:
     return np.asarray(np.log1p(block.curvature * block.spread))
 
 
-def moderated(block: Block) -> FloatArray:
-    """Predictive chance with the logit's variance integrated out (MacKay 1992)."""
-    return np.asarray(expit(block.logit / np.sqrt(1 + np.pi / 8 * block.spread)))
-
-
 def entropy(block: Block) -> FloatArray:
     """Entropy of the answer, nats."""
-    return _entropy(moderated(block))
+    return _entropy(block.chance)
 
 
 def margin(block: Block) -> FloatArray:
     """1 - |2p - 1|: 1 where yes and no are equally likely."""
-    return 1 - np.abs(2 * moderated(block) - 1)
+    return 1 - np.abs(2 * block.chance - 1)
 
 
 def variance(block: Block) -> FloatArray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
@@ -176,11 +177,13 @@ def _shrink(
     order = np.argsort(candidates.items, kind="stable")
     rows = order[np.searchsorted(candidates.items, items, sorter=order)]
     vectors = state.posterior.user_vectors[users]
-    chance = 1 / (1 + np.exp(-state.posterior.pair_logits(users, items)))
-    curvature = chance * (1 - chance)
-    for row, x, lam in zip(rows, vectors, curvature, strict=True):
+    logits = state.posterior.pair_logits(users, items)
+    for row, x, logit in zip(rows, vectors, logits, strict=True):
         pulled = covariance[row] @ x
-        covariance[row] -= lam / (1 + lam * (x @ pulled)) * np.outer(pulled, pulled)
+        spread = max(float(x @ pulled), 0.0)
+        chance = expit(logit / np.sqrt(1 + np.pi / 8 * spread))
+        lam = chance * (1 - chance)
+        covariance[row] -= lam / (1 + lam * spread) * np.outer(pulled, pulled)
 
 
 def describe(state: AskState, basket: Basket) -> Picks:
