@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.errors import UsageError
+from ..kg.ids import sorted_distinct
 from ..kg.vocabulary import IntArray
 
 Array = npt.NDArray[np.float64]
@@ -139,7 +140,7 @@ class Pool:
             if cap is not None and cap < 1:
                 raise UsageError(f"{name} is {cap}, expected at least 1")
         pairs = known.tocoo()
-        codes = np.unique(pairs.row.astype(np.int64) * n_items + pairs.col)
+        codes = sorted_distinct(pairs.row.astype(np.int64) * n_items + pairs.col)
         unlimited = n_users * n_items + 1
         return cls(
             users=_ordered(chosen_users, user_keys),
@@ -199,7 +200,7 @@ class Pool:
         """The pool when these pairs have been asked: they are known and count towards the caps."""
         n_users, n_items = self.known.shape
         # An insertion copies once; a union would sort all known pairs anew.
-        codes = np.unique((users * n_items + items)[~self.is_known(users, items)])
+        codes = sorted_distinct((users * n_items + items)[~self.is_known(users, items)])
         return replace(
             self,
             asked_user=self.asked_user + np.bincount(users, minlength=n_users),

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.ids import sorted_distinct
 from ..kg.vocabulary import IntArray
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Propagation:
     @classmethod
     def from_edges(cls, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Propagation:
         """Ones at (rows, columns); repeated pairs count once. O(nnz log nnz)."""
-        pairs = np.unique(np.asarray(rows, np.int64) * shape[1] + columns)
+        pairs = sorted_distinct(np.asarray(rows, np.int64) * shape[1] + columns)
         return cls.from_scipy(
             sp.csr_matrix((np.ones(len(pairs), np.float32), divmod(pairs, shape[1])), shape)
         )
