@@ -24,6 +24,8 @@ from .state import AskState
 
 _SLACK = 0.05  # added to the variance of a logit: no rank is ever certain
 _CELLS = 400_000  # pairs per block
+_NODES, _WEIGHTS = (part.astype(np.float32) for part in np.polynomial.hermite_e.hermegauss(11))
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,17 @@ def variance(block: Block) -> FloatArray:
 
 
 def bald(block: Block) -> FloatArray:
-    """Information between answer and coefficients (Houlsby et al. 2011, in its probit form)."""
-    scale = np.float32(np.pi / 8)
-    z, v = block.logit * np.sqrt(scale), block.spread * scale
-    c = np.float32(np.pi * np.log(2) / 2)
-    expected = np.log(2) * np.sqrt(c / (v + c)) * np.exp(-(z**2) / (2 * (v + c)))
-    return np.asarray(np.maximum(entropy(block) - expected, 0.0))
+    """Information between answer and coefficients (Houlsby et al. 2011), by Gauss-Hermite quadrature.
+
+    Their probit approximation is wrong by two orders of magnitude where likes are rare.
+    """
+    width = np.sqrt(block.spread)
+    chance, known = np.zeros_like(width), np.zeros_like(width)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        p = expit(block.logit + node * width)
+        chance += weight * p
+        known += weight * _entropy(p)
+    return np.asarray(np.maximum(_entropy(chance) - known, 0.0))
 
 
 def relevance(block: Block) -> FloatArray:
