@@ -91,9 +91,9 @@ def simulate(
         {"mean", "low", "high"}}, "aulc_against": {simple strategy: {metric: the same against it}},
         "labels_saved": {budget: x, or None below random's longer curve},
         "labels_saved_by": {metric: ...},
-        "saved_at_least": whether any of these is only a lower bound, "reaches_popularity": {metric:
-        labels with which it has popularity's value at the largest budget, or null}}}, "reference":
-        random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
+        "saved_at_least": whether any of these is only a lower bound, "reaches_ceiling", "reaches_popularity":
+        {metric: labels with which it has 90 % of the ceiling, or popularity's value at the largest budget,
+        or null}}}, "reference": random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
         against random, paired by seed, with 95 % t intervals; low and high are None with one seed.
 
     Raises:

@@ -13,6 +13,8 @@ from .verdict import SIMPLE, verdict
 if TYPE_CHECKING:
     from .simulate import SimulationConfig
 
+CEILING_SHARE = 0.9  # of what answers to every pair would give
+
 
 def summarise(
     config: SimulationConfig, names: Sequence[str], outcomes: list[dict[str, Any]]
@@ -29,9 +31,7 @@ def summarise(
     for name in names:
         curve = {m: [outcome["curves"][name][m] for outcome in outcomes] for m in metrics}
         saved = {
-            metric: _labels_saved(
-                np.mean(curve[metric], axis=0), budgets, labels, reference[metric]
-            )
+            metric: labels_saved(np.mean(curve[metric], axis=0), budgets, labels, reference[metric])
             if name != "random"
             # Its longer curve is another draw: read from it, random would not be its own equal.
             else ({str(b): 1.0 for b in budgets}, {str(b): False for b in budgets})
@@ -77,17 +77,23 @@ def _add_against_simple(result: dict[str, Any]) -> None:
 
 
 def _add_reach(result: dict[str, Any]) -> None:
-    """Per strategy: the labels with which it has popularity's value at the largest budget."""
-    found, budgets = result["strategies"], [0, *result["budgets"]]
-    if "popularity" not in found:
-        return
-    for own in found.values():
-        reached = {}
-        for metric, curve in own["curve"].items():
-            goal = float(np.mean(found["popularity"]["curve"][metric], axis=0)[-1])
-            values = [result["prior"][metric], *np.mean(curve, axis=0)]
-            reached[metric] = _crossing(budgets, values, goal)
-        own["reaches_popularity"] = reached
+    """Per strategy: the labels with which it has most of the ceiling, and popularity's last value."""
+    found = result["strategies"]
+    goals = {"reaches_ceiling": {m: CEILING_SHARE * v for m, v in result["ceiling"].items()}}
+    if "popularity" in found:
+        last = {m: np.mean(v, axis=0)[-1] for m, v in found["popularity"]["curve"].items()}
+        goals["reaches_popularity"] = last
+    for name, own in found.items():
+        labels, curves = result["budgets"], {m: np.mean(v, axis=0) for m, v in own["curve"].items()}
+        if name == "random":
+            labels, curves = result["reference"]["labels"], result["reference"]
+        for goal, values in goals.items():
+            own[goal] = {
+                metric: _crossing(
+                    [0, *labels], [result["prior"][metric], *curves[metric]], float(value)
+                )
+                for metric, value in values.items()
+            }
 
 
 def _crossing(budgets: Sequence[int], values: Sequence[float], goal: float) -> float | None:
@@ -124,10 +130,13 @@ def _aulc_gain(
     return {"mean": mean, "low": low, "high": high}
 
 
-def _labels_saved(
+def labels_saved(
     own: Any, budgets: list[int], labels: list[int], reference: list[float]
 ) -> tuple[dict[str, float | None], dict[str, bool]]:
     """Labels random needs for the same value / labels used, and whether it is only a lower bound.
+
+    Args:
+        own: a value per budget. labels, reference: random's curve.
 
     Random's curve is made monotone (its running maximum) and read linearly over log(labels). None
     where the value is below its first point: fewer labels than that, and nothing says how many.

@@ -1,11 +1,14 @@
 """Asking strategies on any catalog: learning curves, labels saved, and the time of a selection; one JSON.
 
     python bench/active.py CATALOG [--protocol kg-coldstart-open] [--strategies a,b] [--budgets 500,1000]
-                           [--seeds 0-9] [--workers 2] [--folder DIR] [--randomise-kg]
+                           [--seeds 0-9] [--workers 2] [--folder DIR]
+                           [--randomise-kg | --without-kg]
     python bench/active.py --select 1000000x100000 [--batch 10000] [--strategies gain-proportional]
 
 The first form simulates rounds on a catalog folder (or any RDF or tables with a schema); finished seeds
-are kept in --folder and not played again. The second times one selection from generated factors.
+are kept in --folder and not played again. --without-kg adds random's curve on the same catalog without
+attributes and texts, and what is saved against that. The second form times one selection from
+generated factors.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder")
     parser.add_argument("--randomise-kg", action="store_true")
+    parser.add_argument("--without-kg", action="store_true")
     parser.add_argument("--select", metavar="USERSxITEMS")
     parser.add_argument("--batch", type=int, default=10_000)
     options = parser.parse_args()
@@ -51,11 +56,12 @@ def main() -> None:
 def simulated(options: argparse.Namespace) -> dict[str, Any]:
     """Curves, gains and labels saved on a catalog."""
     from coldframe.active.simulate import SimulationConfig, simulate
+    from coldframe.gnn.ablation import AblationConfig, ablated
     from coldframe.kg.catalog import read
 
-    graph = read(options.catalog).graph
-    if options.randomise_kg:
-        graph = randomised(graph)
+    graph = ablated(
+        read(options.catalog).graph, AblationConfig(randomise_kg=options.randomise_kg), seed=0
+    )
     config = SimulationConfig(
         protocol=options.protocol,
         strategies=tuple(options.strategies.split(",")),
@@ -71,7 +77,38 @@ def simulated(options: argparse.Namespace) -> dict[str, Any]:
     result = simulate(
         graph, config, workers=options.workers, folder=options.folder, progress=progress
     )
+    if options.without_kg:
+        bare = ablated(graph, AblationConfig(without=("kg", "text")), seed=0)
+        alone = simulate(
+            bare,
+            replace(config, strategies=("random",)),
+            workers=options.workers,
+            folder=options.folder,
+            progress=progress,
+        )
+        result["without_kg"] = saved_against(result, alone["reference"])
     return result | {"catalog": graph.name, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def saved_against(result: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """Labels saved against another random curve, by strategy and metric."""
+    from coldframe.active.summary import labels_saved
+
+    return {
+        "reference": reference,
+        "labels_saved_by": {
+            name: {
+                metric: labels_saved(
+                    np.mean(curve, axis=0),
+                    result["budgets"],
+                    reference["labels"],
+                    reference[metric],
+                )[0]
+                for metric, curve in found["curve"].items()
+            }
+            for name, found in result["strategies"].items()
+        },
+    }
 
 
 def time_selection(users: int, items: int, batch: int, strategies: str) -> dict[str, Any]:
@@ -109,26 +146,6 @@ def time_selection(users: int, items: int, batch: int, strategies: str) -> dict[
         "seconds": seconds,
         "peak_megabytes": peak,
     }
-
-
-def randomised(graph: Any, seed: int = 0) -> Any:
-    """The same graph with the ends of every relation permuted: a knowledge graph that says nothing."""
-    from dataclasses import replace
-
-    from coldframe.kg.graph import EdgeSet
-
-    rng = np.random.default_rng(seed)
-    edges = {}
-    for kind, old in graph.edges.items():
-        source = old.index[0][rng.permutation(len(old))]
-        index = np.unique(np.stack([source, old.index[1]]), axis=1)
-        edges[kind] = EdgeSet(index)
-    nodes = dict(graph.nodes)
-    items = nodes[graph.item_type]
-    order = rng.permutation(len(items))
-    texts = {name: tuple(column[k] for k in order) for name, column in items.texts.items()}
-    nodes[graph.item_type] = replace(items, texts=texts, categories={})
-    return replace(graph, nodes=nodes, edges=edges)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,17 @@ def test_labels_saved_reads_randoms_curve(outcome):
     assert auto["saved_at_least"] == {"ndcg@10": {"100": False}, "recall@20": {"100": True}}
 
 
+def test_labels_to_most_of_the_ceiling_are_read_from_each_curve(outcome):
+    config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0,))
+    outcome["ceiling"] = {"ndcg@10": 0.25, "recall@20": 1.0}
+    result = summarise(config, ["random", "auto"], [outcome])
+    auto, random = result["strategies"]["auto"], result["strategies"]["random"]
+    assert auto["reaches_ceiling"]["ndcg@10"] == pytest.approx(75.0)  # .225 on the way to .3
+    assert auto["reaches_ceiling"]["recall@20"] == pytest.approx(100.0)
+    assert random["reaches_ceiling"]["ndcg@10"] == pytest.approx(100 + 100 * 0.125 / 0.15)
+    assert random["reaches_ceiling"]["recall@20"] is None
+
+
 def test_labels_saved_below_and_above_randoms_curve_are_bounds(outcome):
     config = SimulationConfig(strategies=("auto",), budgets=(200,), seeds=(0,))
     for curve in outcome["curves"].values():
