@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from ..gnn.laplace import unpack
+from ..gnn.posterior import moderated
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from .pool import Candidates
@@ -60,7 +61,7 @@ class Block:
     @cached_property
     def chance(self) -> FloatArray:
         """p, (c, r)."""
-        return np.asarray(expit(self.logit / np.sqrt(1 + np.pi / 8 * self.spread)))
+        return np.asarray(expit(moderated(self.logit, self.spread)))
 
     @cached_property
     def curvature(self) -> FloatArray:

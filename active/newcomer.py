@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.special import expit, ndtr
 
 from ..gnn.laplace import fit_dense, fit_pairs, inverse
-from ..gnn.posterior import Posterior
+from ..gnn.posterior import Posterior, moderated
 from ..kg.errors import StateError
 from ..kg.vocabulary import IntArray
 from .state import CUTOFF
@@ -64,7 +64,7 @@ class Population:
         covariance = covariance / (len(people) + _PSEUDO) + _FIXED * np.eye(len(mean))
         second = covariance + np.outer(mean, mean)
         spread = np.einsum("nij,ij->n", posterior.covariance, second)
-        factors = posterior.mean / np.sqrt(1.0 + np.pi / 8.0 * np.maximum(spread, 0.0))[:, None]
+        factors = moderated(posterior.mean, np.maximum(spread, 0.0)[:, None])
         degree = np.bincount(table.indices, minlength=table.shape[1]).astype(np.float64)
         return cls(factors, mean, covariance, (degree + 1.0) / (degree.max() + 1.0), degree > 0)
 
@@ -133,7 +133,7 @@ class Newcomer:
     def scores(self, items: IntArray) -> Array:
         """Logit of the expected chance that the user likes each item, (n,)."""
         logit = self.population.factors[items] @ self.mean
-        return np.asarray(logit / np.sqrt(1.0 + np.pi / 8.0 * self.variance(items)))
+        return moderated(logit, self.variance(items))
 
     def gain(self, items: IntArray, ranked: IntArray) -> Array:
         """Expected drop of variance where it can change the user's best ten, by one answer, (n,).

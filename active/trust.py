@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, logsumexp
 
+from ..gnn.posterior import moderated
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +32,7 @@ def held_back_logits(state: AskState) -> tuple[Array, Array]:
     chance = expit(mean)
     variance = variance / np.maximum(1 - chance * (1 - chance) * variance, 1e-3)
     alone = mean - variance * (answers.label - chance)
-    return alone / np.sqrt(1 + np.pi / 8 * variance), answers.label
+    return moderated(alone, variance), answers.label
 
 
 def evidence(eta: Array, labels: Array, slopes: Array) -> Array:

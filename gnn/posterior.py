@@ -7,6 +7,7 @@ asking, and instant feedback: answers move the posterior of their items at once,
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,12 @@ from .laplace import CohortFit, fit_cohort, fit_pairs, inverse
 Array = npt.NDArray[np.float64]
 _SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
 _USUAL_SCALE, _SCALE_SPREAD = 0.7, 0.4  # mean and deviation of its logarithm
+
+
+def moderated(logit: npt.ArrayLike, variance: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Logit of the expected chance under N(logit, variance), logit / sqrt(1 + pi variance / 8), in the
+    arrays' broadcast shape (MacKay 1992)."""
+    return np.asarray(logit / np.sqrt(1.0 + np.pi / 8.0 * np.asarray(variance)))
 
 
 @dataclass(frozen=True)
@@ -129,8 +136,8 @@ class Posterior:
 
         Ranks by E[p], so that a little-known item is not held down by its mode (MacKay 1992).
         """
-        shrink = np.sqrt(1.0 + np.pi / 8.0 * self.variance(users, items))
-        return np.asarray(self.logits(users, items) / shrink, np.float32)
+        logits = self.logits(users, items)
+        return np.asarray(moderated(logits, self.variance(users, items)), np.float32)
 
     def pair_logits(self, users: IntArray, items: IntArray) -> FloatArray:
         """x_u' mean_i pair by pair, float32 (n,)."""
