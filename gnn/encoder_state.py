@@ -154,6 +154,7 @@ def _space_out(space: InputSpace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     shape: dict[str, Any] = {}
     for number, (kind, profile) in enumerate(space.profiles.items()):
+        tensors[f"{number}.filled"] = torch.from_numpy(np.array(profile.filled))
         tensors[f"{number}.components"] = torch.from_numpy(np.array(profile.components))
         for block, idf in enumerate(profile.idf.values()):
             tensors[f"{number}.idf.{block}"] = torch.from_numpy(np.array(idf))
@@ -179,6 +180,7 @@ def _space_in(tensors: Mapping[str, Tensor], shape: Mapping[str, Any]) -> InputS
             int(entry["documents"]),
             idf,
             {name: tuple(values) for name, values in entry["categories"].items()},
+            tensors[f"{number}.filled"].numpy(),
             tensors[f"{number}.components"].numpy(),
         )
         numbers[kind] = NumberSpace(

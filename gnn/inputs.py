@@ -7,7 +7,7 @@ later gets the vector it would have had, and nobody else's changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from ..kg.errors import IntegrityError
 from ..kg.graph import Category, FloatArray, Graph
+from ..kg.vocabulary import IntArray
 from .profiles import profile_blocks
 
 BlockName = tuple[str, ...]
@@ -33,14 +34,17 @@ class ProfileSpace:
         documents: nodes of that type when it was fitted.
         idf: block -> inverse document frequency of each feature, float32 (width,).
         categories: feature -> its values when fitted; codes of a later graph are matched by value.
-        components: float32 (features, k), right singular vectors of the profile, blocks in the order
-            of `idf`; k = 0 where only the profile itself is wanted.
+        filled: int64 (f,), features that any node had when fitted, ascending, blocks one after another in
+            the order of `idf`. A block is as wide as its type has nodes, and most are nobody's.
+        components: float32 (f, k), right singular vectors of the profile; k = 0 where only the profile
+            itself is wanted.
     """
 
     node_type: str
     documents: int
     idf: Mapping[BlockName, FloatArray]
     categories: Mapping[str, tuple[str, ...]]
+    filled: IntArray
     components: FloatArray
 
     @classmethod
@@ -50,14 +54,17 @@ class ProfileSpace:
         n = len(graph.nodes[node_type])
         idf = {name: _idf(n, np.asarray(block.sum(0)).ravel()) for name, block in blocks.items()}
         values = {key: one.names for key, one in graph.nodes[node_type].categories.items()}
-        empty = cls(node_type, n, idf, values, np.zeros((0, 0), np.float32))
-        k = min(dimensions, n, sum(map(len, idf.values())))
-        if k < 1:
-            return empty
-        profile = sp.csr_matrix(sp.hstack(list(empty.blocks(graph).values()), format="csr"))
-        _, _, right = randomized_svd(profile, k, random_state=seed)
-        components = np.ascontiguousarray(right.T, np.float32)
-        return cls(node_type, n, idf, values, components)
+        nothing = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+        bare = cls(node_type, n, idf, values, *nothing)
+        if not dimensions or not n or not any(map(len, idf.values())):
+            return bare
+        profile = sp.csr_matrix(sp.hstack(list(bare.blocks(graph).values()), format="csr"))
+        filled = np.flatnonzero(np.bincount(profile.indices, minlength=profile.shape[1]))
+        k = min(dimensions, n, len(filled))
+        if not k:
+            return bare
+        _, _, right = randomized_svd(sp.csr_matrix(profile[:, filled]), k, random_state=seed)
+        return replace(bare, filled=filled, components=np.ascontiguousarray(right.T, np.float32))
 
     def blocks(self, graph: Graph) -> dict[BlockName, sp.csr_matrix]:
         """tf-idf blocks of every node, rows of unit length over all blocks together.
@@ -86,8 +93,10 @@ class ProfileSpace:
         out = np.zeros((n, self.components.shape[1]), np.float32)
         start = 0
         for name, idf in self.idf.items():
-            out += blocks[name][:, : len(idf)] @ self.components[start : start + len(idf)]
-            start += len(idf)
+            end = start + len(idf)
+            rows = slice(*np.searchsorted(self.filled, (start, end)))
+            out += blocks[name][:, self.filled[rows] - start] @ self.components[rows]
+            start = end
         return out
 
 
@@ -156,29 +165,36 @@ class InputSpace:
         """
         features: dict[str, dict[str, FloatArray]] = {}
         blocks: dict[str, dict[BlockName, sp.csr_matrix]] = {}
-        for kind, nodes in graph.nodes.items():
-            if kind not in self.profiles:
-                continue
-            blocks[kind] = self.profiles[kind].blocks(graph)
-            words = text.get(kind, _no_columns(len(nodes)))
-            if words.shape[1] != self.text_width[kind]:
-                raise IntegrityError(
-                    f"text vectors have width {words.shape[1]}, the encoder was trained on "
-                    f"{self.text_width[kind]}",
-                    where=kind,
-                    hint="embed the texts with the model of the training",
-                )
-            profile = (
-                self.profiles[kind].project(blocks[kind])
-                if self.profiles[kind].components.size
-                else _no_columns(len(nodes))
-            )
-            features[kind] = {
-                "text": np.asarray(words, np.float32),
-                "profile": profile,
-                "numbers": self.numbers[kind].transform(graph, kind),
-            }
+        for kind in graph.nodes:
+            if kind in self.profiles:
+                features[kind], blocks[kind] = self.of_type(graph, text, kind)
         return Inputs(features, blocks)
+
+    def of_type(
+        self, graph: Graph, text: Mapping[str, FloatArray], kind: str
+    ) -> tuple[dict[str, FloatArray], dict[BlockName, sp.csr_matrix]]:
+        """The features and the blocks of one node type, as `Inputs` has them; raises as `transform`."""
+        nodes = graph.nodes[kind]
+        blocks = self.profiles[kind].blocks(graph)
+        words = text.get(kind, _no_columns(len(nodes)))
+        if words.shape[1] != self.text_width[kind]:
+            raise IntegrityError(
+                f"text vectors have width {words.shape[1]}, the encoder was trained on "
+                f"{self.text_width[kind]}",
+                where=kind,
+                hint="embed the texts with the model of the training",
+            )
+        profile = (
+            self.profiles[kind].project(blocks)
+            if self.profiles[kind].components.size
+            else _no_columns(len(nodes))
+        )
+        features = {
+            "text": np.asarray(words, np.float32),
+            "profile": profile,
+            "numbers": self.numbers[kind].transform(graph, kind),
+        }
+        return features, blocks
 
 
 @dataclass(frozen=True)

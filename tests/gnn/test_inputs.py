@@ -53,6 +53,17 @@ def test_all_directions_keep_all_similarities() -> None:
     np.testing.assert_allclose(rows @ rows.T, (profile @ profile.T).toarray(), atol=1e-5)
 
 
+def test_attributes_that_no_item_has_take_no_room_and_change_nothing() -> None:
+    one = graph()
+    wide = replace(one, nodes={**one.nodes, "tag": NodeSet(Vocabulary(f"t{k}" for k in range(9)))})
+    narrow, space = (InputSpace.fit(some, {}, 4, 0).profiles["item"] for some in (one, wide))
+    assert len(space.idf["item", "has", "tag", "out"]) == 9
+    assert len(space.filled) == len(space.components) == len(narrow.components)
+    np.testing.assert_allclose(
+        space.project(space.blocks(wide)), narrow.project(narrow.blocks(one)), atol=1e-6
+    )
+
+
 def test_numbers_are_scaled_clipped_and_marked_missing() -> None:
     rows = InputSpace.fit(graph(), {}, 3, 0).transform(graph(9), {}).features["item"]["numbers"]
     assert rows.shape == (9, 2), "a feature without any value is no column"
