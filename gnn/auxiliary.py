@@ -87,6 +87,7 @@ def _completion(
         out = torch.nonzero(masks[view.item_type][one.key] == 0).squeeze(1)
         if table is None or len(out) < 2:
             continue
+        table = view.of_nodes(one.source, table)
         if weights is None:
             weights = torch.ones_like(table[0])
         order = torch.randperm(len(out), generator=generator, device=out.device)

@@ -17,6 +17,7 @@ from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .encoder import Encoded, Hidden
 from .losses import Batch
+from .propagation import Propagation
 from .view import GraphView
 
 _STEPS_WITHOUT_PAIRS = 10  # each looks at all of the graph, however large, and at 1,024 items of it
@@ -75,6 +76,8 @@ class Step:
         hidden: what the encoder must not see.
         users: int64 (B,), the step's users.
         owner, target, rating, weight, candidates, log_q, known: as in `Batch`.
+        view: the part of the graph that the encoder reads, by whose numbers users and items go; None =
+            all of it.
     """
 
     hidden: Hidden
@@ -86,6 +89,7 @@ class Step:
     candidates: Tensor
     log_q: Tensor | None
     known: Tensor
+    view: GraphView | None = None
 
     def batch(self, encoded: Encoded, generator: torch.Generator) -> Batch:
         """The loss's view of the encoder's output, on its device."""
@@ -114,7 +118,8 @@ class Sampler:
         degree: float32 (n_items,), liked pairs per item in the catalog. Items that were only asked
             about can be targets, never candidates: against everybody else's silence, a handful of
             answers would bury them, and with them all that resembles them.
-        n_liked, n_disliked: edges of the view's two interaction matrices.
+        view: the whole graph that the encoder reads.
+        users_apart: nothing in it hears a user, so that a step need not encode the users of other steps.
         batch_size: users per step.
         item_dropout: share of items hidden in a step.
         history_dropout: share of a user's pairs that pass no message in a step; these, and pairs with
@@ -127,45 +132,49 @@ class Sampler:
 
     pairs: Pairs
     degree: Tensor
-    n_liked: int
-    n_disliked: int
+    view: GraphView
     batch_size: int
     item_dropout: float
     history_dropout: float
     user_dropout: float
     negatives: int
+    users_apart: bool = False
     popularity_power: float = 0.75
 
     @classmethod
     def build(
         cls, data: TrainingData, view: GraphView, *, rated: bool, batch_size: int,
         item_dropout: float, history_dropout: float, user_dropout: float, negatives: int,
+        users_apart: bool = False,
     ) -> Sampler:  # fmt: skip
         """A sampler of the training pairs of `data`, whose tensors are `view`."""
         return cls(
             Pairs.build(data, rated=rated),
             torch.from_numpy(data.catalog_degree.astype(np.float32)),
-            len(view.liked.order),
-            len(view.disliked.order),
+            view,
             batch_size,
             item_dropout,
             history_dropout,
             user_dropout,
             negatives,
+            users_apart,
         )
 
-    def steps(self, generator: torch.Generator) -> Iterator[Step]:
+    def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         """Every user with pairs once, in a random order, `batch_size` at a time.
 
-        Without any pairs an epoch is ten steps, in which the auxiliary losses are all there is.
+        Without any pairs an epoch is ten steps of no user, in which the auxiliary losses are all there is.
         """
         active = torch.nonzero(self.pairs.start.diff() > 0).squeeze(1)
         order = active[torch.randperm(len(active), generator=generator)]
         if not len(active):
-            for _ in range(_STEPS_WITHOUT_PAIRS):
-                yield self._step(active, generator)
+            yield from [active] * _STEPS_WITHOUT_PAIRS
             return
-        for users in torch.split(order, self.batch_size):
+        yield from torch.split(order, self.batch_size)
+
+    def steps(self, generator: torch.Generator) -> Iterator[Step]:
+        """A step for each of the `batches`, whose encoder reads the whole graph."""
+        for users in self.batches(generator):
             yield self._step(users, generator)
 
     def _step(self, users: Tensor, generator: torch.Generator) -> Step:
@@ -175,35 +184,59 @@ class Sampler:
         rows, owner = pairs.of_users(users)
         hidden_users = torch.rand(len(pairs.start) - 1, generator=generator) < self.user_dropout
         held_out |= hidden_users[pairs.user]
-        aim = held_out[rows] | hidden_items[pairs.item[rows]]
-        candidates, log_q = self._candidates(generator)
+        liked = self._keep(held_out, pairs.liked, self.view.liked)
+        disliked = self._keep(held_out, pairs.disliked, self.view.disliked)
+        items = pairs.item[rows]
+        aim = held_out[rows] | hidden_items[items]
+        drawn = (rows, owner, items), aim, self.candidates(generator)
+        if not self.users_apart or not len(users):
+            return self.step(Hidden(hidden_items, liked, disliked), users, *drawn)
+        part, of_liked, of_disliked = self.view.of_users(users)
+        hidden = Hidden(hidden_items, liked[of_liked], disliked[of_disliked])
+        return self.step(hidden, torch.arange(len(users)), *drawn, part)
+
+    def step(
+        self,
+        hidden: Hidden,
+        users: Tensor,
+        pairs: tuple[Tensor, Tensor, Tensor],
+        aim: Tensor,
+        candidates: tuple[Tensor, Tensor | None],
+        view: GraphView | None = None,
+    ) -> Step:
+        """Puts a step together; users and items are numbered as the encoder's output is.
+
+        Args:
+            pairs: the users' rows of `self.pairs`, each one's position in `users`, and its item.
+            aim: bool, which of these are targets.
+            candidates: as `candidates` draws them.
+            view: as in `Step`.
+        """
+        rows, owner, items = pairs
         targets = owner[aim]
         sizes = torch.bincount(targets, minlength=len(users)).clamp(min=1)
         return Step(
-            Hidden(
-                hidden_items,
-                self._keep(held_out, pairs.liked, self.n_liked),
-                self._keep(held_out, pairs.disliked, self.n_disliked),
-            ),
+            hidden,
             users,
             targets,
-            pairs.item[rows[aim]],
-            pairs.rating[rows[aim]],
+            items[aim],
+            self.pairs.rating[rows[aim]],
             # Between a user and a pair as the unit that counts: long histories weigh more, not all.
             sizes[targets].float() ** -0.5,
-            candidates,
-            log_q,
-            self._known(rows, owner, len(users), candidates),
+            *candidates,
+            _known(items, owner, len(users), candidates[0]),
+            view,
         )
 
-    def _keep(self, held_out: Tensor, position: Tensor, n: int) -> Tensor:
-        """float32 (n,): 0 at the edges of held-out pairs."""
-        keep = torch.ones(n)
+    def _keep(self, held_out: Tensor, position: Tensor, matrix: Propagation) -> Tensor:
+        """float32 (nnz,): 0 at the edges of held-out pairs."""
+        keep = torch.ones(len(matrix.order))
         chosen = position[held_out]
         keep[chosen[chosen >= 0]] = 0.0
         return keep
 
-    def _candidates(self, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    def candidates(self, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Items that targets are ranked against, and the logarithm of each one's chance to be drawn."""
         trained = torch.nonzero(self.degree > 0).squeeze(1)
         if len(trained) <= self.negatives:
             return trained, None
@@ -214,13 +247,17 @@ class Sampler:
         present = -torch.expm1(self.negatives * torch.log1p(-chance[chosen].double()))
         return trained[chosen], present.log().float()
 
-    def _known(self, rows: Tensor, owner: Tensor, n_users: int, candidates: Tensor) -> Tensor:
-        place = torch.full((len(self.degree),), -1)
-        place[candidates] = torch.arange(len(candidates))
-        column = place[self.pairs.item[rows]]
-        known = torch.zeros(n_users, len(candidates), dtype=torch.bool)
-        known[owner[column >= 0], column[column >= 0]] = True
+
+def _known(items: Tensor, owner: Tensor, n_users: int, candidates: Tensor) -> Tensor:
+    """bool (n_users, candidates): which of them are the users' own."""
+    known = torch.zeros(n_users, len(candidates), dtype=torch.bool)
+    if not len(items):
         return known
+    place = torch.full((int(torch.cat([items, candidates]).max()) + 1,), -1)
+    place[candidates] = torch.arange(len(candidates))
+    column = place[items]
+    known[owner[column >= 0], column[column >= 0]] = True
+    return known
 
 
 def _codes(matrix: sp.csr_matrix) -> IntArray:

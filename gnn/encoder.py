@@ -98,14 +98,30 @@ class Encoded:
     text: Tensor
 
 
+@dataclass(frozen=True)
+class Described:
+    """Nodes before any message along interactions.
+
+    Attributes:
+        nodes: node type -> (n, d).
+        content: of users and items, the same less what their own ids added.
+        graph, text: as in `Encoded`.
+    """
+
+    nodes: Mapping[str, Tensor]
+    content: Mapping[str, Tensor]
+    graph: Tensor
+    text: Tensor
+
+
 class GraphEncoder(nn.Module):
-    """Encoder of all nodes of a graph.
+    """Encoder of all nodes of a graph, or of a part of it.
 
     Args:
         config: its shape.
-        view: the graph it is built for; later views may have more nodes, never fewer.
+        view: the graph it is built for; later views may have more nodes, never fewer, or be parts.
 
-    Shapes: `forward(view)` gives `Encoded`. Cost per call: O(edges d + nodes width d).
+    Shapes: `forward(view)` gives `Encoded`; it is `join` of what `describe` says of each node. Cost per call: O(edges d + nodes width d).
     """
 
     trained_items: Tensor
@@ -166,50 +182,61 @@ class GraphEncoder(nn.Module):
     def forward(self, view: GraphView, hidden: Hidden | None = None) -> Encoded:
         """Vectors of every user and item of `view`, with what `hidden` names left out."""
         hidden = hidden or Hidden()
-        shown = torch.ones_like(self.trained_items)
-        if hidden.items is not None:
-            shown = ~hidden.items
-        parts = {kind: self.inputs[slot(kind)](view.features[kind]) for kind in self.kinds}
-        inputs = {kind: graph + text for kind, (graph, text) in parts.items()}
-        liked = _masked(view.liked, hidden.liked)
-        nodes, content = self._propagate(view, inputs, shown, hidden)
-        # A user's features are what stands in for a history: they fade as it grows.
-        shown_likes = liked @ shown.unsqueeze(1).float()
-        faded = shown_likes / (shown_likes + _PRIOR_LIKES) * content[view.user_type]
-        nodes[view.user_type] = nodes[view.user_type] - faded
-        users, items = self._interact(view, nodes, shown, liked, hidden)
-        graph, text = parts[view.item_type]
-        known = (shown & self.trained_items).float()
-        bias = known * self.bias + self.content_bias(content[view.item_type]).squeeze(1)
-        return Encoded(users, self.out(items), bias, nodes, graph, text)
+        return self.join(view, self.describe(view, hidden), hidden)
 
-    def _propagate(
-        self, view: GraphView, inputs: dict[str, Tensor], shown: Tensor, hidden: Hidden
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Inputs and ids, then layers over attribute relations, combined by learned weights.
-
-        Returns:
-            node type -> (n, d); and for users and items the same less what their own ids added.
+    def describe(self, view: GraphView, hidden: Hidden) -> Described:
+        """Every node by its inputs, its id and its attributes: inputs, then layers over attribute
+        relations, combined by learned weights.
         """
-        masks = {view.item_type: shown & self.trained_items, view.user_type: self.trained_users}
-        state = dict(inputs)
-        for kind in self.kinds:
-            if slot(kind) in self.ids:
-                mask = masks.get(kind)
-                table = self.ids[slot(kind)]
-                state[kind] = state[kind] + (table if mask is None else mask.unsqueeze(1) * table)
+        parts = {kind: self.inputs[slot(kind)](view.features[kind]) for kind in self.kinds}
+        masks = {
+            view.item_type: self._shown(view, hidden)
+            & view.of_nodes(view.item_type, self.trained_items),
+            view.user_type: view.of_nodes(view.user_type, self.trained_users),
+        }
+        own = {
+            kind: view.of_nodes(kind, self.ids[slot(kind)])
+            for kind in self.kinds
+            if slot(kind) in self.ids
+        }
+        for kind, mask in masks.items():
+            if kind in own:
+                own[kind] = mask.unsqueeze(1) * own[kind]
+        state = {kind: graph + text for kind, (graph, text) in parts.items()}
+        for kind, vectors in own.items():
+            state[kind] = state[kind] + vectors
         weights = {kind: self.layer_weights[slot(kind)] for kind in masks}
         total = {kind: weight[0] * state[kind] for kind, weight in weights.items()}
         for step, layer in enumerate(self.layers):
             state = layer(state, view, hidden.relations)
             for kind in total.keys() & state.keys():
                 total[kind] = total[kind] + weights[kind][step + 1] * state[kind]
-        content = dict(total)
-        for kind, mask in masks.items():
-            if slot(kind) in self.ids:
-                own = mask.unsqueeze(1) * self.ids[slot(kind)]
-                content[kind] = content[kind] - weights[kind][0] * own
-        return {**state, **total}, content
+        content = {
+            kind: value - weights[kind][0] * own[kind] if kind in own else value
+            for kind, value in total.items()
+        }
+        return Described({**state, **total}, content, *parts[view.item_type])
+
+    def join(self, view: GraphView, described: Described, hidden: Hidden) -> Encoded:
+        """Messages along the interactions of `view` between nodes described already."""
+        shown = self._shown(view, hidden)
+        liked = _masked(view.liked, hidden.liked)
+        nodes = dict(described.nodes)
+        # A user's features are what stands in for a history: they fade as it grows.
+        shown_likes = liked @ shown.unsqueeze(1).float()
+        faded = shown_likes / (shown_likes + _PRIOR_LIKES) * described.content[view.user_type]
+        nodes[view.user_type] = nodes[view.user_type] - faded
+        users, items = self._interact(view, nodes, shown, liked, hidden)
+        known = (shown & view.of_nodes(view.item_type, self.trained_items)).float()
+        own_bias = known * view.of_nodes(view.item_type, self.bias)
+        bias = own_bias + self.content_bias(described.content[view.item_type]).squeeze(1)
+        return Encoded(users, self.out(items), bias, nodes, described.graph, described.text)
+
+    def _shown(self, view: GraphView, hidden: Hidden) -> Tensor:
+        """bool (n_items,): items whose id and interactions count."""
+        if hidden.items is not None:
+            return ~hidden.items
+        return torch.ones_like(view.of_nodes(view.item_type, self.trained_items))
 
     def _interact(
         self,
@@ -260,8 +287,11 @@ class Fusion(nn.Module):
         if self.text is None or self.gate is None:
             return graph, zero
         text = self.dropout(self.text(_SCALE["text"] * features["text"]))
-        gate = torch.sigmoid(self.gate(torch.cat([graph, text], 1)))
-        return graph, gate * text
+        if len(self.graph):
+            gate = self.gate(torch.cat([graph, text], 1))
+        else:  # half of the gate would be multiplied by zeros, for every attribute
+            gate = functional.linear(text, self.gate.weight[:, self.d :], self.gate.bias)
+        return graph, torch.sigmoid(gate) * text
 
 
 class Aggregate(nn.Module):

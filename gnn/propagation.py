@@ -70,6 +70,11 @@ class Propagation:
             torch.from_numpy(order),
         )
 
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> Propagation:
+        """No entries."""
+        return cls.from_scipy(sp.csr_matrix(shape, dtype=np.float32))
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
@@ -103,6 +108,26 @@ class Propagation:
             forward=_like(self.forward, values),
             backward=_like(self.backward, values[self.order]),
         )
+
+    def of_rows(self, rows: Tensor) -> tuple[Propagation, Tensor]:
+        """These rows alone, shape (k, m), and the places in `forward` of their entries: int64 (nnz,)."""
+        start = self.forward.crow_indices()[rows].long()
+        count = self.forward.crow_indices()[rows + 1].long() - start
+        ends = count.cumsum(0)
+        own = torch.arange(int(ends[-1]) if len(rows) else 0, device=rows.device)
+        places = own + (start - ends + count).repeat_interleave(count)
+        columns = self.forward.col_indices()[places]
+        order = columns.argsort(stable=True)
+        values = self.forward.values()[places]
+        receiver = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
+        width, kind = self.shape[1], columns.dtype
+        per_column = torch.bincount(columns, minlength=width)
+        return Propagation(
+            _csr(_pointers(count, kind), columns, values, (len(rows), width)),
+            _csr(_pointers(per_column, kind), receiver[order].to(kind), values[order],
+                 (width, len(rows))),
+            order,
+        ), places  # fmt: skip
 
     def row_sums(self) -> Tensor:
         """float32 (n,)."""
@@ -172,20 +197,25 @@ def _quiet() -> Iterator[None]:
 def _tensor(indptr: Any, indices: Any, values: Any, shape: tuple[int, int]) -> Tensor:
     # The kernels count in 32 bits: 64-bit indices are converted in every product, at its own cost.
     kind = np.int32 if max(len(indices), *shape) < _INT32_END else np.int64
+    return _csr(
+        torch.from_numpy(np.asarray(indptr, kind)),
+        torch.from_numpy(np.asarray(indices, kind)),
+        torch.from_numpy(np.asarray(values, np.float32)),
+        shape,
+    )
+
+
+def _csr(pointers: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     with _quiet():
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(np.asarray(indptr, kind)),
-            torch.from_numpy(np.asarray(indices, kind)),
-            torch.from_numpy(np.asarray(values, np.float32)),
-            shape,
-        )
+        return torch.sparse_csr_tensor(pointers, columns, values, shape)
+
+
+def _pointers(count: Tensor, kind: torch.dtype) -> Tensor:
+    return torch.cat([count.new_zeros(1), count.cumsum(0)]).to(kind)
 
 
 def _like(matrix: Tensor, values: Tensor) -> Tensor:
-    with _quiet():
-        return torch.sparse_csr_tensor(
-            matrix.crow_indices(), matrix.col_indices(), values, matrix.shape
-        )
+    return _csr(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
 def _row_sums(matrix: Tensor) -> Tensor:

@@ -1,197 +1,222 @@
-"""Neighbour sampling for graphs beyond memory: CSC on disk, mapped, and read only where it is asked.
+"""Neighbour sampling: the part of a graph that a step of training needs, and steps that read no more.
 
-Follows the conventions of PyG's loaders (seeds first among the sampled nodes, edges pointing from
-neighbour to seed, hop by hop) without pyg-lib. Uniform sampling as in GraphSAGE (Hamilton et al. 2017,
-section 3.1).
+A step's cost then goes with its users and candidates and not with the graph. With all neighbours
+(fanout -1) a part says of its seeds what the whole graph would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from ..kg.errors import IntegrityError, UsageError
-from ..kg.files import atomic_folder, atomic_write, read_json, write_json
-from ..kg.vocabulary import IntArray
+from .batches import Sampler, Step
+from .csc import CSC
+from .encoder import EncoderConfig, Hidden
+from .mapped import MappedGraph
+from .propagation import Propagation
+from .view import GraphView
 
-_POINTERS, _NEIGHBOURS, _SHAPE = "pointers.i64", "neighbours.i32", "shape.json"
+Nodes = Mapping[str, Tensor]
+_NONE = torch.zeros(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
-class CSC:
-    """Neighbours by receiving node.
+class NeighbourSampler:
+    """Cuts parts out of a graph.
 
     Attributes:
-        pointers: int64 (n + 1,). neighbours: int32 (edges,), those of node v at
-            pointers[v] .. pointers[v + 1] - 1, sorted. Both may be memory maps.
-        sources: number of nodes messages come from.
+        graph: the whole.
+        depth: layers of attribute relations that the encoder passes. hops: as its configuration has it.
+        fanout: neighbours of a node and relation, at most; -1 = all.
     """
 
-    pointers: npt.NDArray[np.int64]
-    neighbours: npt.NDArray[np.int32]
-    sources: int
+    graph: MappedGraph
+    depth: int
+    hops: int
+    fanout: int
 
     @classmethod
-    def from_edges(cls, index: IntArray, shape: tuple[int, int]) -> CSC:
-        """From int64 (2, edges) sources and targets and (sources, targets). O(edges log edges)."""
-        order = np.lexsort((index[0], index[1]))
-        pointers = np.zeros(shape[1] + 1, np.int64)
-        np.cumsum(np.bincount(index[1], minlength=shape[1]), out=pointers[1:])
-        return cls(pointers, index[0][order].astype(np.int32), shape[0])
+    def of(cls, graph: MappedGraph, config: EncoderConfig, fanout: int) -> NeighbourSampler:
+        """With what an encoder of that shape reads."""
+        return cls(graph, config.depth if config.kg else 0, config.hops, fanout)
 
-    def save(self, folder: Path) -> None:
-        """Write the folder, all or nothing."""
-        with atomic_folder(folder, replace=True) as temporary:
-            for name, values in ((_POINTERS, self.pointers), (_NEIGHBOURS, self.neighbours)):
-                atomic_write(temporary / name, np.ascontiguousarray(values).tobytes())
-            write_json(temporary / _SHAPE, {"nodes": len(self), "sources": self.sources})
-
-    @classmethod
-    def open(cls, folder: Path) -> CSC:
-        """Map a saved folder; nothing is read before it is asked for.
-
-        Raises:
-            IntegrityError: the sizes of the files do not fit each other.
-        """
-        shape = read_json(folder / _SHAPE)
-        try:
-            nodes, sources = int(shape["nodes"]), int(shape["sources"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise IntegrityError(f"no shape: {error!r}", where=str(folder / _SHAPE)) from None
-        pointers = _mapped(folder / _POINTERS, np.dtype(np.int64))
-        neighbours = _mapped(folder / _NEIGHBOURS, np.dtype(np.int32))
-        if len(pointers) != nodes + 1 or int(pointers[-1]) != len(neighbours):
-            raise IntegrityError("its files do not fit each other", where=str(folder))
-        return cls(pointers, neighbours, sources)
-
-    def __len__(self) -> int:
-        return len(self.pointers) - 1
-
-    def sample(
-        self, nodes: Tensor, fanout: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Up to `fanout` neighbours of each node, without repetition.
+    def around(
+        self,
+        users: Tensor,
+        items: Tensor,
+        generator: torch.Generator,
+        without: Tensor = _NONE,
+    ) -> GraphView:
+        """The users with their histories, the items, and all that describes them.
 
         Args:
-            nodes: int64 (k,).
-            fanout: -1 = all neighbours.
-
-        Returns:
-            neighbour of each sampled edge, and the position in `nodes` of its receiver: int64 (e,).
+            users, items: int64, distinct.
+            without: int64, user * n_items + item of the pairs that pass no message.
         """
-        rows = nodes.numpy()
-        start = torch.from_numpy(np.asarray(self.pointers[rows]))
-        degree = torch.from_numpy(np.asarray(self.pointers[rows + 1])) - start
-        if fanout >= 0:
-            few = degree <= fanout
-            picked_few, owner_few = _all_of(start, torch.where(few, degree, 0))
-            picked, owner = _some_of(start, torch.where(few, 0, degree), fanout, generator)
-            place, owner = torch.cat([picked_few, picked]), torch.cat([owner_few, owner])
-        else:
-            place, owner = _all_of(start, degree)
-        found = np.asarray(self.neighbours[place.numpy()], np.int64)
-        return torch.from_numpy(found), owner
+        graph, user_type, item_type = self.graph, *self._scored
+        users = users.sort().values
+        liked = self._pairs(graph.liked, users, generator)
+        disliked = self._pairs(graph.disliked, users, generator)
+        items = torch.unique(torch.cat([items, liked[1], disliked[1]]))
+        if self.hops > 1:
+            back = self._pairs(graph.likers, items, generator).flip(0)
+            more = _beyond(torch.unique(back[0]), users)
+            liked = torch.cat([liked, back, self._pairs(graph.liked, more, generator)], 1)
+            disliked = torch.cat([disliked, self._pairs(graph.disliked, more, generator)], 1)
+            users = torch.cat([users, more]).sort().values
+            items = torch.unique(torch.cat([items, liked[1], disliked[1]]))
+        part = self.describing({user_type: users, item_type: items}, generator)
+        shape = len(part.rows[user_type]), len(part.rows[item_type])
+
+        def matrix(pairs: Tensor) -> Propagation:
+            codes = torch.unique(pairs[0] * graph.outline.counts[item_type] + pairs[1])
+            codes = codes[~torch.isin(codes, without)]
+            user, item = (
+                codes // graph.outline.counts[item_type],
+                codes % graph.outline.counts[item_type],
+            )
+            places = _place(user, part.rows[user_type]), _place(item, part.rows[item_type])
+            return _propagation(*places, torch.ones(len(codes)), shape)
+
+        return replace(part, liked=matrix(liked), disliked=matrix(disliked))
+
+    def describing(self, seeds: Nodes, generator: torch.Generator) -> GraphView:
+        """The seeds and what is reached from them over attribute relations; no interactions.
+
+        Args:
+            seeds: node type -> int64, ascending.
+        """
+        outline = self.graph.outline
+        reached = dict(seeds)
+        edges: dict[tuple[str, str], list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
+        frontier: Nodes = seeds
+        for _ in range(self.depth):
+            found: dict[str, list[Tensor]] = defaultdict(list)
+            for kind, nodes in frontier.items():
+                for relation in outline.relations.get(kind, ()):
+                    stored = self.graph.relations[kind][relation.key]
+                    source, owner, weight = stored.sample(nodes, self.fanout, generator)
+                    edges[kind, relation.key].append((nodes[owner], source, weight))
+                    found[relation.source].append(source)
+            frontier = {
+                kind: _beyond(torch.unique(torch.cat(some)), reached.get(kind, _NONE))
+                for kind, some in found.items()
+            }
+            for kind, new in frontier.items():
+                reached[kind] = torch.cat([reached.get(kind, _NONE), new]).sort().values
+        rows = {kind: reached.get(kind, _NONE) for kind in outline.counts}
+        sizes = {kind: len(some) for kind, some in rows.items()}
+        relations = {}
+        for kind, some in outline.relations.items():
+            relations[kind] = tuple(
+                replace(
+                    one,
+                    matrix=_joined(edges[kind, one.key], rows[kind], rows[one.source]),
+                )
+                for one in some
+            )
+        users, items = self._scored
+        return GraphView(
+            users,
+            items,
+            sizes,
+            {
+                kind: {name: _taken(values, rows[kind]) for name, values in blocks.items()}
+                for kind, blocks in outline.features.items()
+            },
+            relations,
+            Propagation.empty((sizes[users], sizes[items])),
+            Propagation.empty((sizes[users], sizes[items])),
+            rows,
+        )
+
+    @property
+    def _scored(self) -> tuple[str, str]:
+        return self.graph.outline.user_type, self.graph.outline.item_type
+
+    def _pairs(self, edges: CSC, nodes: Tensor, generator: torch.Generator) -> Tensor:
+        """int64 (2, e): receiving node and neighbour."""
+        neighbour, owner, _ = edges.sample(nodes, self.fanout, generator)
+        return torch.stack([nodes[owner], neighbour])
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A sampled neighbourhood of one node type with itself, PyG's conventions.
+class NeighbourSteps:
+    """Draws an epoch's steps as `Sampler` does, each with the part of the graph that it reads.
 
     Attributes:
-        nodes: int64 (n,), global indices, the seeds first, without repetition.
-        edge_index: int64 (2, e), positions in `nodes`: from neighbour to receiver.
-        batch_size: number of seeds.
+        drawn: which users, how many candidates, what is held out.
+        neighbours: cuts the parts.
     """
 
-    nodes: Tensor
-    edge_index: Tensor
-    batch_size: int
+    drawn: Sampler
+    neighbours: NeighbourSampler
+
+    def steps(self, generator: torch.Generator) -> Iterator[Step]:
+        """Every user with pairs once, in a random order; ten steps where there are none."""
+        for users in self.drawn.batches(generator):
+            yield self._step(users, generator)
+
+    def _step(self, users: Tensor, generator: torch.Generator) -> Step:
+        drawn, pairs = self.drawn, self.drawn.pairs
+        n_items = len(drawn.degree)
+        users = users.sort().values
+        rows, owner = pairs.of_users(users)
+        candidates, log_q = drawn.candidates(generator)
+        hidden_users = torch.rand(len(users), generator=generator) < drawn.user_dropout
+        held_out = torch.rand(len(rows), generator=generator) < drawn.history_dropout
+        held_out |= hidden_users[owner]
+        codes = pairs.user[rows] * n_items + pairs.item[rows]
+        seeds = torch.unique(torch.cat([candidates, pairs.item[rows]]))
+        if not len(users):  # the auxiliary losses are all there is, and ask of any items
+            seeds = torch.randperm(n_items, generator=generator)[: drawn.negatives]
+        view = self.neighbours.around(users, seeds, generator, codes[held_out])
+        part_users, part_items = view.rows[view.user_type], view.rows[view.item_type]
+        hidden = torch.rand(len(part_items), generator=generator) < drawn.item_dropout
+        target = _place(pairs.item[rows], part_items)
+        local = _place(candidates, part_items)
+        return drawn.step(
+            Hidden(hidden),
+            _place(users, part_users),
+            (rows, owner, target),
+            held_out | hidden[target],
+            (local, log_q),
+            view,
+        )
 
 
-class NeighbourSampler:
-    """Batches of seeds with their sampled neighbourhoods.
-
-    Args:
-        graph: square CSC.
-        fanouts: neighbours per node in each hop, -1 = all.
-        batch_size: seeds per batch.
-    """
-
-    def __init__(self, graph: CSC, fanouts: Sequence[int], batch_size: int = 1024) -> None:
-        if graph.sources != len(graph):
-            raise UsageError(f"the graph has {graph.sources} sources and {len(graph)} targets")
-        if batch_size < 1 or any(fanout < -1 for fanout in fanouts):
-            raise UsageError("batch_size must be positive, fanouts at least -1", where="sampler")
-        self.graph, self.fanouts, self.batch_size = graph, tuple(fanouts), batch_size
-
-    def sample(self, seeds: Tensor, generator: torch.Generator) -> Sampled:
-        """The neighbourhood of distinct seeds. Cost: O(nodes and edges sampled), not graph size."""
-        nodes, frontier, offset = seeds, seeds, 0
-        edges: list[Tensor] = []
-        for fanout in self.fanouts:
-            neighbour, owner = self.graph.sample(frontier, fanout, generator)
-            new = _not_in(torch.unique(neighbour), nodes)
-            nodes = torch.cat([nodes, new])
-            edges.append(torch.stack([_place(neighbour, nodes), owner + offset]))
-            offset, frontier = len(nodes) - len(new), new
-        index = torch.cat(edges, 1) if edges else torch.zeros(2, 0, dtype=torch.int64)
-        return Sampled(nodes, index, len(seeds))
-
-    def batches(self, seeds: Tensor, generator: torch.Generator) -> Iterator[Sampled]:
-        """All seeds once, in a random order."""
-        order = torch.randperm(len(seeds), generator=generator)
-        for rows in torch.split(order, self.batch_size):
-            yield self.sample(seeds[rows], generator)
-
-
-def _all_of(start: Tensor, degree: Tensor) -> tuple[Tensor, Tensor]:
-    owner = torch.arange(len(start)).repeat_interleave(degree)
-    first = (degree.cumsum(0) - degree).repeat_interleave(degree)
-    return start[owner] + torch.arange(len(owner)) - first, owner
-
-
-def _some_of(
-    start: Tensor, degree: Tensor, fanout: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """`fanout` distinct places per row with degree > fanout: Floyd's algorithm, all rows at once.
-
-    Round j draws from the first degree - fanout + j + 1 places; a repeat takes the newest place, which
-    cannot have been taken. O(rows fanout^2), whatever the degree.
-    """
-    rows = torch.nonzero(degree > 0).squeeze(1)
-    taken = torch.full((len(rows), fanout), -1)
-    for j in range(fanout):
-        newest = degree[rows] - fanout + j
-        draw = (
-            torch.rand(len(rows), generator=generator, dtype=torch.float64) * (newest + 1)
-        ).long()
-        draw = draw.minimum(newest)
-        repeat = (taken[:, :j] == draw.unsqueeze(1)).any(1)
-        taken[:, j] = torch.where(repeat, newest, draw)
-    place = start[rows].unsqueeze(1) + taken.sort(1).values
-    return place.flatten(), rows.repeat_interleave(fanout)
-
-
-def _not_in(values: Tensor, known: Tensor) -> Tensor:
+def _beyond(values: Tensor, known: Tensor) -> Tensor:
     return values[~torch.isin(values, known)]
 
 
-def _place(values: Tensor, nodes: Tensor) -> Tensor:
-    """Position of each value in `nodes`, which hold each once."""
-    ordered, order = nodes.sort()
-    return order[torch.searchsorted(ordered, values)]
+def _place(values: Tensor, rows: Tensor) -> Tensor:
+    """Position of each value among the ascending `rows`, all of which hold it."""
+    return torch.searchsorted(rows, values)
 
 
-def _mapped(path: Path, kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    if not path.is_file() or path.stat().st_size % kind.itemsize:
-        raise IntegrityError("missing or cut short", where=str(path))
-    if not path.stat().st_size:
-        return np.zeros(0, kind)
-    return np.memmap(path, kind, "r")
+def _taken(values: Tensor, rows: Tensor) -> Tensor:
+    """The rows of a feature; the feature itself where they are all of it."""
+    return values if len(rows) == len(values) else values[rows]
+
+
+def _joined(
+    edges: list[tuple[Tensor, Tensor, Tensor]], receivers: Tensor, sources: Tensor
+) -> Propagation:
+    shape = len(receivers), len(sources)
+    if not edges:
+        return Propagation.empty(shape)
+    to, source, weight = (torch.cat(some) for some in zip(*edges, strict=True))
+    return _propagation(_place(to, receivers), _place(source, sources), weight, shape)
+
+
+def _propagation(
+    rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]
+) -> Propagation:
+    entries = np.asarray(values), (np.asarray(rows), np.asarray(columns))
+    return Propagation.from_scipy(sp.csr_matrix(entries, shape))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -21,8 +24,11 @@ from .data import TrainingData
 from .distributed import is_first, wait_for_all
 from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from .encoder_state import EncoderState, grown, training_state, vocabularies_of
+from .encoding import encode, known_items
 from .inputs import InputSpace
+from .mapped import MappedGraph
 from .randomness import seeded
+from .sampler import NeighbourSampler, NeighbourSteps
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown
 from .training import Progress, Training, TrainingConfig, TrainingState, Validate
 from .validation import ndcg_of_valid
@@ -100,11 +106,19 @@ class EncoderScorer:
             space = self.initial.space
         else:
             space = InputSpace.fit(data.graph, data.text, self.config.profile_dimensions, self.seed)
-        view = GraphView.build(data, space).to(self.device)
-        run = self._training(data, view)
         self._state = EncoderState(
             self.config, self.training, self.seed, space, {}, vocabularies_of(data.graph)
         )
+        with self._graph(data, space) as graph:
+            return self._fit(data, graph, valid)
+
+    def _fit(
+        self,
+        data: TrainingData,
+        graph: GraphView | MappedGraph,
+        valid: Interactions | Validate | None,
+    ) -> Self:
+        run = self._training(data, graph)
         if isinstance(valid, Interactions):
             marks = {"data": _data_hash(data, valid)}
             validate = ndcg_of_valid(data, valid) if len(valid) else None
@@ -119,8 +133,8 @@ class EncoderScorer:
             keep=lambda state: self._keep(state, marks) if self.checkpoints else None,
         )
         self.history = done.history
-        self._state = replace(self._state, weights=done.best or done.average)
-        return self._encode(run.mean, view)
+        self._state = replace(self.state, weights=done.best or done.average)
+        return self._encode(run.mean, graph)
 
     def refresh(self, data: TrainingData) -> Self:
         """Encode again, untrained: new nodes, new attribute edges, new interactions count at once.
@@ -128,16 +142,15 @@ class EncoderScorer:
         Raises:
             IntegrityError: `data.graph` is not the graph of the training or that one grown.
         """
-        return self._encode(*self.model_of(data))
+        self.state.check(data.graph)
+        with self._graph(data, self.state.space) as graph:
+            return self._encode(self._trained(graph), graph)
 
     def model_of(self, data: TrainingData) -> tuple[GraphEncoder, GraphView]:
-        """The trained network and what it reads of `data`; raises as `refresh`."""
-        state = self.state
-        state.check(data.graph)
-        view = GraphView.build(data, state.space).to(self.device)
-        model = GraphEncoder(state.config, view).to(self.device)
-        model.load_state_dict(_without_new_ids(state, model))
-        return model, view
+        """The trained network and the whole of what it reads of `data`; raises as `refresh`."""
+        self.state.check(data.graph)
+        view = GraphView.build(data, self.state.space).to(self.device)
+        return self._trained(view), view
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items); NaN for an item of which nothing is known."""
@@ -197,7 +210,26 @@ class EncoderScorer:
         scorer.history = list(checkpoint.meta.get("history", []))
         return scorer.refresh(data)
 
-    def _training(self, data: TrainingData, view: GraphView) -> Training:
+    @contextlib.contextmanager
+    def _graph(self, data: TrainingData, space: InputSpace) -> Iterator[GraphView | MappedGraph]:
+        """What `data` is to the encoder; beside the checkpoints, if any, where it is read in parts."""
+        if not self.training.neighbours:
+            yield GraphView.build(data, space).to(self.device)
+            return
+        if self.checkpoints is None:
+            yield MappedGraph.build(data, space, None).to(self.device)
+            return
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="mapped-", dir=self.checkpoints) as folder:
+            yield MappedGraph.build(data, space, Path(folder)).to(self.device)
+
+    def _trained(self, graph: GraphView | MappedGraph) -> GraphEncoder:
+        model = GraphEncoder(self.state.config, _outline(graph)).to(self.device)
+        model.load_state_dict(_without_new_ids(self.state, model))
+        return model
+
+    def _training(self, data: TrainingData, graph: GraphView | MappedGraph) -> Training:
+        view = _outline(graph)
         with seeded(self.seed, "weights", 0, self.device):
             model = GraphEncoder(self.config, view).to(self.device)
         # A few answers are too little for an id; the content goes on to stand for the item.
@@ -219,16 +251,20 @@ class EncoderScorer:
             history_dropout=config.history_dropout,
             user_dropout=config.user_dropout,
             negatives=config.negatives,
+            users_apart=self.device.type == "cpu" and _users_apart(view, self.config),
         )
         epochs = config.epochs if self.initial is None else config.warm_epochs
-        return Training(model, view, sampler, config, self.seed, epochs)
+        if isinstance(graph, GraphView):
+            return Training(model, graph, sampler, config, self.seed, epochs)
+        neighbours = NeighbourSampler.of(graph, self.config, config.neighbours)
+        steps = NeighbourSteps(sampler, neighbours)
+        return Training(model, graph, steps, config, self.seed, epochs)
 
-    def _encode(self, model: GraphEncoder, view: GraphView) -> Self:
+    def _encode(self, model: GraphEncoder, graph: GraphView | MappedGraph) -> Self:
         model.eval()
-        with torch.no_grad():
-            self._encoded = _on_cpu(model(view))
-            self._content = _content(model, view, self._encoded)
-        self._known = _known_items(view, model)
+        self._encoded = _on_cpu(encode(model, graph))
+        self._content = _content(model, graph, self._encoded)
+        self._known = known_items(model, graph)
         return self
 
     def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
@@ -278,32 +314,37 @@ class EncoderScorer:
         return training_state(checkpoint)
 
 
-def _content(model: GraphEncoder, view: GraphView, like: Encoded) -> tuple[Tensor, Tensor]:
+def _users_apart(view: GraphView, config: EncoderConfig) -> bool:
+    """Whether no node hears a user, so that a step can do without the others.
+
+    On a GPU cutting them out takes longer than encoding them.
+    """
+    heard = view.relations if config.depth > 1 else (view.user_type, view.item_type)
+    return config.hops == 1 and not any(
+        one.source == view.user_type for kind in heard for one in view.relations.get(kind, ())
+    )
+
+
+def _outline(graph: GraphView | MappedGraph) -> GraphView:
+    return graph if isinstance(graph, GraphView) else graph.outline
+
+
+def _content(
+    model: GraphEncoder, graph: GraphView | MappedGraph, like: Encoded
+) -> tuple[Tensor, Tensor]:
     """Vectors and biases of all items, a quarter of them hidden at a time, as in training.
 
     Args:
         like: the graph as encoded with nothing hidden; gives the shapes, (n_items, d) and (n_items,).
     """
-    n = view.counts[view.item_type]
-    fold = torch.arange(n, device=view.liked.forward.device) % _FOLDS
+    fold = torch.arange(len(like.items), device=model.bias.device) % _FOLDS
     vectors, bias = torch.empty_like(like.items), torch.empty_like(like.bias)
     for number in range(_FOLDS):
         hidden = fold == number
-        encoded = _on_cpu(model(view, Hidden(items=hidden)))
+        encoded = _on_cpu(encode(model, graph, Hidden(items=hidden)))
         chosen = hidden.cpu()
         vectors[chosen], bias[chosen] = encoded.items[chosen], encoded.bias[chosen]
     return vectors, bias
-
-
-def _known_items(view: GraphView, model: GraphEncoder) -> BoolArray:
-    """Items that have an id, a feature or an attribute: bool (n_items,)."""
-    known = model.trained_items.clone()
-    for rows in view.features[view.item_type].values():
-        if rows.shape[1]:
-            known |= rows.abs().sum(1) > 0
-    for relation in view.relations.get(view.item_type, ()):
-        known |= relation.matrix.row_sums() > 0
-    return known.cpu().numpy()
 
 
 def _without_new_ids(state: EncoderState, model: GraphEncoder) -> dict[str, Tensor]:

@@ -18,8 +18,11 @@ from .batches import Sampler, Step
 from .device import autocast
 from .distributed import agreed, global_mean_scale, share, sum_gradients
 from .encoder import Encoded, GraphEncoder, Hidden
+from .encoding import encode
 from .losses import LOSSES
+from .mapped import MappedGraph
 from .randomness import generator_for, seeded
+from .sampler import NeighbourSteps
 from .view import GraphView
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,9 @@ class TrainingConfig:
         least_steps: steps that an epoch has at least: on small graphs it takes smaller batches, down
             to 16 users, since what an encoder learns depends on how often its weights move.
         negatives: items a target is ranked against; all trained items where they are no more.
+        neighbours: of a node and relation that a step reads, at most; -1 = all that its users and
+            items have. A step then costs what its part of the graph does. 0 = every step encodes the
+            whole graph.
         item_dropout: share of items whose id and interactions are hidden in a step.
         history_dropout: share of a user's pairs that are targets and no input in a step.
         user_dropout: share of users whose whole history is hidden in a step, so that users without any
@@ -68,6 +74,7 @@ class TrainingConfig:
     batch_size: int = 1024
     least_steps: int = 32
     negatives: int = 8192
+    neighbours: int = 0
     item_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.5)})
     history_dropout: float = field(default=0.3, metadata={"search": (0.1, 0.7)})
     user_dropout: float = field(default=0.05, metadata={"search": (0.0, 0.2)})
@@ -96,6 +103,8 @@ class TrainingConfig:
         ):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
+        if self.neighbours < -1:
+            raise UsageError(f"must be at least -1, got {self.neighbours}", where="neighbours")
         for name in ("item_dropout", "history_dropout", "user_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)
@@ -134,9 +143,9 @@ class Training:
     """One run of training.
 
     Args:
-        model: the encoder, on the device of `view`.
-        view: the graph it is trained on.
-        sampler: draws the steps.
+        model: the encoder, on the device of `graph`.
+        graph: what it is trained on.
+        sampler: draws the steps; where the graph is a mapped one, each with its part of it.
         config: how.
         seed: everything random is derived from it, by purpose and epoch.
         epochs: how many at most.
@@ -145,15 +154,15 @@ class Training:
     def __init__(
         self,
         model: GraphEncoder,
-        view: GraphView,
-        sampler: Sampler,
+        graph: GraphView | MappedGraph,
+        sampler: Sampler | NeighbourSteps,
         config: TrainingConfig,
         seed: int,
         epochs: int,
     ) -> None:
-        self.model, self.view, self.sampler = model, view, sampler
+        self.model, self.graph, self.sampler = model, graph, sampler
         self.config, self.seed, self.epochs = config, seed, epochs
-        self.device = view.liked.forward.device
+        self.device = model.bias.device
         self.mean = copy.deepcopy(model)
         self.auxiliary = Auxiliary(config.kg_completion, config.view_contrast, config.text_contrast)
         slow = model.slow_parameters()
@@ -208,9 +217,7 @@ class Training:
     def encode(self, hidden: Hidden | None = None) -> Encoded:
         """The graph under the averaged weights, without gradients."""
         self.mean.eval()
-        with torch.no_grad():
-            encoded: Encoded = self.mean(self.view, hidden)
-        return encoded
+        return encode(self.mean, self.graph, hidden)
 
     def snapshot(self) -> TrainingState:
         """A copy of the state that later steps do not change, on the CPU."""
@@ -283,11 +290,12 @@ class Training:
     def _step(self, step: Step, noise: torch.Generator) -> Tensor:
         step = share(step)
         hidden = _moved(step.hidden, self.device)
+        view = self._whole() if step.view is None else step.view.to(self.device)
         with autocast(self.device, self.config.precision):
-            encoded = self.model(self.view, hidden)
+            encoded = self.model(view, hidden)
             batch = step.batch(encoded, noise)
             loss = LOSSES[self.config.loss](batch) * global_mean_scale(batch.weight)
-            loss = loss + self.auxiliary(self.model, self.view, encoded, hidden, noise)
+            loss = loss + self.auxiliary(self.model, view, encoded, hidden, noise)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         sum_gradients(self.model)
@@ -296,6 +304,11 @@ class Training:
         self.state.steps += 1
         self._average()
         return loss.detach()
+
+    def _whole(self) -> GraphView:
+        if isinstance(self.graph, MappedGraph):
+            raise TypeError("a mapped graph is trained on in parts, by NeighbourSteps")
+        return self.graph
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,6 +53,8 @@ class GraphView:
         features: node type -> "text" | "profile" | "numbers" -> float32 (n, width).
         relations: node type that receives -> its attribute relations.
         liked, disliked: binary (n_users, n_items) training interactions.
+        rows: where this is a part of a larger graph, node type -> int64 (n,), the numbers that its nodes
+            have there, ascending; empty = the whole graph.
     """
 
     user_type: str
@@ -62,6 +64,7 @@ class GraphView:
     relations: Mapping[str, tuple[Relation, ...]]
     liked: Propagation
     disliked: Propagation
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def build(cls, data: TrainingData, space: InputSpace) -> GraphView:
@@ -77,14 +80,7 @@ class GraphView:
                 kind: {name: torch.from_numpy(np.array(rows)) for name, rows in blocks.items()}
                 for kind, blocks in inputs.features.items()
             },
-            {
-                kind: tuple(
-                    Relation(name, _source(name), _weights(block, kind in scored))
-                    for name, block in blocks.items()
-                    if len(name) == 4  # values of a category are no nodes
-                )
-                for kind, blocks in inputs.blocks.items()
-            },
+            {kind: relations_of(blocks, kind in scored) for kind, blocks in inputs.blocks.items()},
             Propagation.from_scipy(data.positives),
             Propagation.from_scipy(data.negatives),
         )
@@ -103,7 +99,40 @@ class GraphView:
             },
             liked=self.liked.to(device),
             disliked=self.disliked.to(device),
+            rows={kind: rows.to(device) for kind, rows in self.rows.items()},
         )
+
+    def of_users(self, users: Tensor) -> tuple[GraphView, Tensor, Tensor]:
+        """All but the other users, for an encoder in which nothing hears a user.
+
+        Returns:
+            The part, in which user k is users[k], and the places of its entries in `liked` and `disliked`.
+        """
+        kind = self.user_type
+        liked, liked_places = self.liked.of_rows(users)
+        disliked, disliked_places = self.disliked.of_rows(users)
+        own = (
+            replace(one, matrix=one.matrix.of_rows(users)[0])
+            for one in self.relations.get(kind, ())
+        )
+        part = replace(
+            self,
+            counts={**self.counts, kind: len(users)},
+            features={
+                **self.features,
+                kind: {name: rows[users] for name, rows in self.features[kind].items()},
+            },
+            relations={**self.relations, kind: tuple(own)},
+            liked=liked,
+            disliked=disliked,
+            rows={kind: users},
+        )
+        return part, liked_places, disliked_places
+
+    def of_nodes(self, kind: str, values: Tensor) -> Tensor:
+        """Those of `values`, one per node of the whole graph, that belong to this part's nodes."""
+        rows = self.rows.get(kind)
+        return values if rows is None else values.index_select(0, rows)
 
 
 def slot(kind: str) -> str:
@@ -117,6 +146,15 @@ def widths(view: GraphView) -> dict[str, dict[str, int]]:
         kind: {name: int(rows.shape[1]) for name, rows in blocks.items()}
         for kind, blocks in view.features.items()
     }
+
+
+def relations_of(blocks: Mapping[BlockName, sp.csr_matrix], scored: bool) -> tuple[Relation, ...]:
+    """The relations by which a node type receives, of its blocks; `scored`: of users or items."""
+    return tuple(
+        Relation(name, _source(name), _weights(block, scored))
+        for name, block in blocks.items()
+        if len(name) == 4  # values of a category are no nodes
+    )
 
 
 def _source(name: BlockName) -> str:

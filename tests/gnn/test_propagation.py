@@ -37,6 +37,19 @@ def test_transposed_and_new_values_stay_in_step() -> None:
     assert torch.equal(changed.forward.values(), values)
 
 
+@pytest.mark.parametrize("rows", [[], [3], [6, 0, 2], [0, 1, 2, 3, 4, 5, 6]])
+def test_rows_are_cut_out_with_their_transpose_and_their_places(rows: list[int]) -> None:
+    matrix = random_matrix(3)
+    whole = Propagation.from_scipy(matrix)
+    part, places = whole.of_rows(torch.tensor(rows, dtype=torch.int64))
+    expected = torch.from_numpy(matrix.toarray())[rows]
+    torch.testing.assert_close(part.forward.to_dense(), expected)
+    torch.testing.assert_close(part.backward.to_dense(), expected.T)
+    assert torch.equal(whole.forward.values()[places], part.forward.values())
+    changed = part.with_values(torch.arange(1.0, len(places) + 1))
+    torch.testing.assert_close(changed.backward.to_dense(), changed.forward.to_dense().T)
+
+
 def test_repeated_edges_count_once_and_normalisation_is_the_mean() -> None:
     propagation = Propagation.from_edges(
         np.array([0, 0, 0, 2]), np.array([1, 1, 3, 0]), (3, 4)

@@ -22,6 +22,7 @@ from coldframe.kg.vocabulary import Vocabulary
 SHAPE = EncoderConfig(dimensions=16, profile_dimensions=8)
 SEEDS = range(4)  # so small a model may start badly; what it learns is judged over a few starts
 SHORT = TrainingConfig(epochs=4, batch_size=16, evaluate_every=1)
+IN_PARTS = 3  # neighbours that a step reads of a node, where it does not read the whole graph
 
 
 def catalog(
@@ -64,10 +65,15 @@ def everybody(data: TrainingData) -> np.ndarray:
     return np.arange(data.n_users)
 
 
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
 @pytest.mark.parametrize("loss, least", [("softmax", 0.75), ("bce", 0.8), ("bpr", 0.7)])
-def test_ranks_planted_cold_items_by_content_and_warm_ones_too(loss: str, least: float) -> None:
+def test_ranks_planted_cold_items_by_content_and_warm_ones_too(
+    loss: str, least: float, neighbours: int
+) -> None:
     data, valid, test = catalog()
-    training = TrainingConfig(loss=loss, epochs=30, batch_size=16, learning_rate=0.01)
+    training = TrainingConfig(
+        loss=loss, epochs=30, batch_size=16, learning_rate=0.01, neighbours=neighbours
+    )
     liked = test.matrix(data.n_users, data.n_items).toarray() > 0
     held = valid.matrix(data.n_users, data.n_items).toarray() > 0
     open_ = (data.positives.toarray() == 0)[:, :32]
@@ -97,21 +103,26 @@ def test_whatever_the_seed_cold_items_are_ranked_far_better_than_by_luck(seed: i
     assert auc(got[:, cold], liked) > 0.7
 
 
-def test_ratings_are_fitted_on_their_own_scale() -> None:
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_ratings_are_fitted_on_their_own_scale(neighbours: int) -> None:
     data, _, _ = catalog()
     tag = data.train.item % 8
     rated = replace(data.train, rating=(1.0 + tag / 2).astype(np.float32))
-    training = TrainingConfig(loss="mse", epochs=60, batch_size=16, learning_rate=0.02)
+    training = TrainingConfig(
+        loss="mse", epochs=60, batch_size=16, learning_rate=0.02, neighbours=neighbours
+    )
     scorer = EncoderScorer(SHAPE, training).fit(data.with_train(rated))
     errors = scorer.score(everybody(data))[rated.user, rated.item] - rated.rating
     assert np.sqrt(np.mean(errors**2)) < 0.6 < rated.rating.std()
 
 
 @pytest.mark.R(13)
-def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path, neighbours: int) -> None:
     data, valid, _ = catalog()
     config = replace(SHAPE, dropout=0.1)
-    whole = EncoderScorer(config, SHORT, seed=3).fit(data, valid)
+    training = replace(SHORT, neighbours=neighbours)
+    whole = EncoderScorer(config, training, seed=3).fit(data, valid)
     for stop in range(1, SHORT.epochs):
         folder = tmp_path / str(stop)
 
@@ -120,12 +131,12 @@ def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path) -> None
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            EncoderScorer(config, SHORT, seed=3, progress=interrupt, checkpoints=folder).fit(
+            EncoderScorer(config, training, seed=3, progress=interrupt, checkpoints=folder).fit(
                 data, valid
             )
         seen: list[object] = []
         again = EncoderScorer(
-            config, SHORT, seed=3, checkpoints=folder, resume=True,
+            config, training, seed=3, checkpoints=folder, resume=True,
             progress=lambda *call, seen=seen: seen.append(call[0]),
         ).fit(data, valid)  # fmt: skip
         assert seen == list(range(stop + 1, SHORT.epochs + 1))
@@ -148,9 +159,10 @@ def test_resuming_something_else_is_refused(tmp_path: Path, change: str) -> None
 
 
 @pytest.mark.R(18)
-def test_an_item_added_later_scores_as_if_it_had_been_there() -> None:
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_an_item_added_later_scores_as_if_it_had_been_there(neighbours: int) -> None:
     data, _, _ = catalog()
-    scorer = EncoderScorer(SHAPE, SHORT).fit(data)
+    scorer = EncoderScorer(SHAPE, replace(SHORT, neighbours=neighbours)).fit(data)
     before = scorer.score(everybody(data))
     grown = with_item(data, tag=3)
     after = scorer.refresh(grown).score(everybody(grown))
@@ -245,15 +257,17 @@ def test_an_item_of_which_nothing_is_known_is_nan() -> None:
     assert np.isfinite(scores[0, :32]).all()
 
 
-def test_auxiliary_losses_change_and_keep_the_training() -> None:
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_auxiliary_losses_change_and_keep_the_training(neighbours: int) -> None:
     data, valid, test = catalog()
+    short = replace(SHORT, epochs=20, neighbours=neighbours)
     data = TrainingData(
         data.graph, data.train, {"item": np.eye(8, dtype=np.float32)[np.arange(40) % 8]}
     )
     liked = test.matrix(data.n_users, data.n_items).toarray()[:, 32:] > 0
-    plain = EncoderScorer(SHAPE, replace(SHORT, epochs=20)).fit(data, valid)
+    plain = EncoderScorer(SHAPE, short).fit(data, valid)
     for name in ("kg_completion", "view_contrast", "text_contrast"):
-        training = replace(SHORT, epochs=20, **{name: 0.1})
+        training = replace(short, **{name: 0.1})
         fits = [EncoderScorer(SHAPE, training, seed=seed).fit(data, valid) for seed in SEEDS]
         got = [one.score(everybody(data)) for one in fits]
         assert not np.allclose(got[0], plain.score(everybody(data))), name
@@ -278,9 +292,11 @@ def test_a_loss_that_explodes_is_a_named_error() -> None:
         EncoderScorer(SHAPE, SHORT).fit(TrainingData(data.graph, data.train, text))
 
 
-def test_no_interactions_at_all_gives_finite_scores() -> None:
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_no_interactions_at_all_gives_finite_scores(neighbours: int) -> None:
     data, _, _ = catalog()
-    scorer = EncoderScorer(SHAPE, SHORT).fit(data.with_train(Interactions.empty()))
+    training = replace(SHORT, neighbours=neighbours)
+    scorer = EncoderScorer(SHAPE, training).fit(data.with_train(Interactions.empty()))
     assert np.isfinite(scorer.score(everybody(data))).all()
 
 
