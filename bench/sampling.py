@@ -3,9 +3,9 @@
     python bench/sampling.py CATALOG [--protocol warm] [--seeds 100] [--neighbours 0,-1,10]
     python bench/sampling.py --generated USERSxITEMSxATTRIBUTES [--likes 5000000] [--edges 5000000]
 
-The encoder alone, in a process of its own for each setting and seed: the seconds of a CPU that an epoch
-takes, the peak memory above what the data take, and, on a catalog, the test users' NDCG@10 among all
-items and among cold ones. A generated graph is trained on for one epoch, from files where in parts.
+The encoder alone, in a process of its own for each setting and seed. On a catalog: the seconds of a CPU
+that an epoch takes, the peak memory above what the data take, and the test users' NDCG@10 among all items
+and among cold ones. On a generated graph: the same of the first steps, from files where it is read in parts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from seeds import seeds_of  # type: ignore[import-not-found]  # beside this scri
 
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.data import TrainingData
+from coldframe.gnn.encoder_state import EncoderState, vocabularies_of
 from coldframe.gnn.evaluate import evaluate
+from coldframe.gnn.inputs import InputSpace
+from coldframe.gnn.randomness import generator_for
 from coldframe.gnn.text import TextConfig, embed_nodes
 from coldframe.gnn.trainer import EncoderScorer
 from coldframe.gnn.training import TrainingConfig
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("--generated", metavar="USERSxITEMSxATTRIBUTES")
     parser.add_argument("--likes", type=int, default=5_000_000)
     parser.add_argument("--edges", type=int, default=5_000_000)
+    parser.add_argument("--steps", type=int, default=10)
     given = parser.parse_args()
     if not given.catalog and not given.generated:
         parser.error("name a catalog, or --generated USERSxITEMSxATTRIBUTES")
@@ -67,31 +71,51 @@ def main() -> None:
 
 def measure(given: argparse.Namespace, neighbours: int, seed: int) -> dict[str, float]:
     """One training; runs in a process of its own."""
-    if given.generated:
-        data, split, training = generated(given, seed), None, TrainingConfig(epochs=1)
-    else:
+    with tempfile.TemporaryDirectory() as folder:
+        training = TrainingConfig(neighbours=neighbours)
+        if given.generated:
+            scorer = EncoderScorer(training=training, seed=seed, checkpoints=Path(folder))
+            return some_steps(generated(given, seed), scorer, given.steps)
         graph = Catalog.open(given.catalog).graph
         split = make_split(graph, given.protocol, seed)
-        text = embed_nodes(graph, TextConfig(), cache=None, device="cpu")
-        data, training = TrainingData(graph, split.train, text), TrainingConfig()
-    before, marks = resident("VmRSS"), []
-    with tempfile.TemporaryDirectory() as folder:
-        scorer = EncoderScorer(
-            training=TrainingConfig(epochs=training.epochs, neighbours=neighbours),
-            seed=seed,
-            progress=lambda *_: marks.append(time.process_time()),
-            checkpoints=Path(folder) if given.generated else None,
-            checkpoint_share=1e-6,
+        data = TrainingData(
+            graph, split.train, embed_nodes(graph, TextConfig(), cache=None, device="cpu")
         )
-        start = time.process_time()
-        scorer.fit(data, None if split is None else split.valid)
-    epochs = np.diff(marks)
-    out = {
-        "cpu_seconds": time.process_time() - start,
-        "peak_gb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6,
-        **({"epoch_cpu_seconds": float(np.median(epochs))} if len(epochs) else {}),
+        marks: list[float] = []
+        scorer = EncoderScorer(
+            training=training, seed=seed, progress=lambda *_: marks.append(time.process_time())
+        )
+        before, start = resident(), time.process_time()
+        scorer.fit(data, split.valid)
+        return {
+            "cpu_seconds": time.process_time() - start,
+            "epoch_cpu_seconds": float(np.median(np.diff(marks))),
+            "peak_gb": peak() - before,
+            **quality(data, split, scorer, seed),
+        }
+
+
+def some_steps(data: TrainingData, scorer: EncoderScorer, count: int) -> dict[str, float]:
+    """The first steps of an epoch, whose graph is mapped from files where it is read in parts."""
+    before = resident()
+    space = InputSpace.fit(data.graph, data.text, scorer.config.profile_dimensions, scorer.seed)
+    scorer._state = EncoderState(
+        scorer.config, scorer.training, scorer.seed, space, {}, vocabularies_of(data.graph)
+    )
+    with scorer._graph(data, space) as graph:
+        built = peak()
+        run = scorer._training(data, graph)
+        steps, seconds = run.sampler.steps(generator_for(scorer.seed, "steps")), []
+        run.model.train()
+        for _ in range(count):
+            start = time.process_time()
+            run._step(next(steps), generator_for(scorer.seed, "noise"))
+            seconds.append(time.process_time() - start)
+    return {
+        "step_cpu_seconds": float(np.median(seconds)),
+        "peak_gb_of_building": built - before,
+        "peak_gb": peak() - before,
     }
-    return out if split is None else out | quality(data, split, scorer, seed)
 
 
 def quality(data: TrainingData, split: Split, scorer: EncoderScorer, seed: int) -> dict[str, float]:
@@ -123,11 +147,16 @@ def generated(given: argparse.Namespace, seed: int) -> TrainingData:
     return TrainingData(Graph(nodes, edges, Interactions.empty()), train, {"item": text})
 
 
-def resident(field: str) -> int:
-    """Kilobytes of this process: VmRSS now."""
-    found = re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())
+def resident() -> float:
+    """Gigabytes of this process now."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
     assert found is not None
-    return int(found[1])
+    return int(found[1]) / 1e6
+
+
+def peak() -> float:
+    """The most that it ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 if __name__ == "__main__":
