@@ -34,6 +34,7 @@ from seeds import seeds_of  # type: ignore[import-not-found]  # beside this scri
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.ablation import AblationConfig
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.data import TrainingData
 from coldframe.gnn.evaluate import evaluate
 from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.recommender import Recommender
@@ -102,7 +103,7 @@ def main() -> None:
         "positives_only": given.positives_only,
         "fit_seconds": round(float(np.mean(seconds)), 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "rows": _rows(values),
+        "rows": rows_of(values),
     }
     print(json.dumps(result))
 
@@ -144,7 +145,7 @@ def _measure(
         )
         models |= {kind: found.scorer for kind, found in linear.items()}
         models |= {f"part {part}": found for part, found in scorer.parts.items()}
-    _add(values, models, model, split, seed)
+    add(values, models, model.data, split, seed)
 
 
 def _measure_at(
@@ -154,21 +155,21 @@ def _measure_at(
     scorer = model.scorer
     assert scorer is not None
     scorer.regate(replace(scorer.config.gate, cold_cost=cost))
-    _add(values, {f"coldframe {variant} cold_cost={cost:g}": scorer}, model, split, seed)
+    add(values, {f"coldframe {variant} cold_cost={cost:g}": scorer}, model.data, split, seed)
 
 
-def _add(
-    values: Values, models: dict[str, Any], model: Recommender, split: Split, seed: int
+def add(
+    values: Values, models: dict[str, Any], data: TrainingData, split: Split, seed: int
 ) -> None:
     """Evaluate on the test part and append every metric."""
-    found = evaluate(models, model.data, split, seed=seed)
+    found = evaluate(models, data, split, seed=seed)
     for one in models:
         for segment in found.segment_names:
             for metric in METRICS:
                 values[one, segment, metric].append(found.value(one, segment, metric))
 
 
-def _rows(values: Values) -> list[dict[str, Any]]:
+def rows_of(values: Values) -> list[dict[str, Any]]:
     """One row per model and segment: metric -> mean, and low and high of the 95 % interval."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for (model, segment, metric), found in values.items():

@@ -25,9 +25,14 @@ def processes() -> int:
     return distributed.get_world_size() if on else 1
 
 
+def process_number() -> int:
+    """Which of them this process is, from 0."""
+    return distributed.get_rank() if processes() > 1 else 0
+
+
 def is_first() -> bool:
     """Whether this is the process that writes; true where there is one alone."""
-    return processes() == 1 or distributed.get_rank() == 0
+    return process_number() == 0
 
 
 @contextlib.contextmanager
@@ -68,7 +73,7 @@ def share(step: Step) -> Step:
 
     if processes() == 1:
         return step
-    mine = step.owner % processes() == distributed.get_rank()
+    mine = step.owner % processes() == process_number()
     return replace(
         step,
         owner=step.owner[mine],

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kg.files import naming
 from ..kg.graph import FloatArray
 from .csc import CSC, mapped
 from .data import TrainingData
@@ -98,11 +99,12 @@ def _kept(rows: FloatArray, folder: Path | None, name: str) -> Tensor:
     """The rows, in memory or mapped from a file of their own."""
     if folder is None or not rows.size:
         return torch.from_numpy(np.array(rows))
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.f32"
-    with path.open("wb") as out:
-        for start in range(0, len(rows), _ROWS):
-            out.write(np.ascontiguousarray(rows[start : start + _ROWS], np.float32).tobytes())
+    with naming(path, "write"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
+            for start in range(0, len(rows), _ROWS):
+                out.write(np.ascontiguousarray(rows[start : start + _ROWS], np.float32).tobytes())
     return torch.from_numpy(mapped(path, np.dtype(np.float32), rows.shape[1]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ from ..kg.vocabulary import IntArray
 from .batches import Sampler
 from .checkpoint import latest
 from .data import TrainingData
-from .distributed import is_first, wait_for_all
+from .distributed import is_first, process_number, wait_for_all
 from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from .encoder_state import EncoderState, grown, training_state, vocabularies_of
 from .encoding import encode, known_items
@@ -219,9 +219,12 @@ class EncoderScorer:
         if self.checkpoints is None:
             yield MappedGraph.build(data, space, None).to(self.device)
             return
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="mapped-", dir=self.checkpoints) as folder:
-            yield MappedGraph.build(data, space, Path(folder)).to(self.device)
+        folder = self.checkpoints / f"mapped-{process_number()}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed
+        try:
+            yield MappedGraph.build(data, space, folder).to(self.device)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _trained(self, graph: GraphView | MappedGraph) -> GraphEncoder:
         model = GraphEncoder(self.state.config, _outline(graph)).to(self.device)

@@ -279,6 +279,9 @@ def test_trained_from_files_it_ends_in_the_same_bits_and_leaves_none(tmp_path: P
     config = EncoderConfig(dimensions=8, profile_dimensions=8)
     training = TrainingConfig(epochs=3, neighbours=3)
     users = np.arange(data.n_users)
+    killed = tmp_path / "a" / "mapped-0"
+    killed.mkdir(parents=True)
+    (killed / "left").write_text("by a training that was killed")
     first = EncoderScorer(config, training, checkpoints=tmp_path / "a").fit(data).score(users)
     again = EncoderScorer(config, training).fit(data).score(users)
     np.testing.assert_array_equal(first, again)
