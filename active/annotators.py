@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from ..kg.errors import IntegrityError
-from ..kg.files import read_sealed, write_sealed
+from ..kg.files import FolderLock, read_sealed, write_sealed
 from ..kg.person import Person
 from .gold import GoldPair
 from .quality import QualityConfig
@@ -49,8 +49,20 @@ class Annotators:
         except (KeyError, TypeError, ValueError):
             raise IntegrityError("not readable", where=str(path), hint="set it again") from None
 
-    def write(self, folder: Path) -> None:
-        """Replace the file, under the usual rules where none were set."""
+    @classmethod
+    def change(cls, folder: Path, how: Callable[[Self], Self]) -> Self:
+        """Replace the file by what `how` makes of it; two at a time cannot lose each other's part.
+
+        Raises:
+            LockedError: another process is at it. IntegrityError: the file is damaged.
+        """
+        with FolderLock.of_file(folder / QUALITY, purpose="annotators"):
+            changed = how(cls.read(folder))
+            changed._write(folder)
+        return changed
+
+    def _write(self, folder: Path) -> None:
+        """Under the usual rules where none were set."""
         rows = [[user, item, label] for (user, item), label in sorted(self.gold.items())]
         quota = (self.config or QualityConfig()).quota
         told = {"gold": rows, "quota": quota, "asked": sorted(map(list, self.asked))}

@@ -173,7 +173,8 @@ class Rounds:
 
     def ask_gold(self, pairs: Iterable[GoldPair]) -> None:
         """Note pairs that are asked to see who answers with care; their answers never become edges."""
-        self.annotators().with_asked(pairs).write(self.folder)
+        asked = list(pairs)
+        Annotators.change(self.folder, lambda known: known.with_asked(asked))
 
     def set_quality(
         self,
@@ -192,25 +193,27 @@ class Rounds:
 
         Raises:
             UsageError: quota is no share. DataError: a gold row cannot be used; nothing is set then.
+            LockedError: another process sets them.
         """
-        known = self.annotators()
-        labels = dict(known.gold)
+        labels = {}
         for line, row in [] if gold is None else read_answers(gold, round=0):
             label = label_of(row, positive) if isinstance(row, Answer) else None
             if not isinstance(row, Answer) or label is None:
                 reason = row if isinstance(row, str) else "a gold answer is a like or a dislike"
                 raise DataError(reason, where=f"gold answers, line {line}")
             labels[self._iri("user", row.user), self._iri("item", row.item)] = label
-        config = known.config or QualityConfig()
-        config = config if quota is None else replace(config, quota=quota)
-        replace(known, gold=labels, config=config).write(self.folder)
-        return len(labels)
+
+        def told(known: Annotators) -> Annotators:
+            config = known.config or QualityConfig()
+            config = config if quota is None else replace(config, quota=quota)
+            return replace(known, gold={**known.gold, **labels}, config=config)
+
+        return len(Annotators.change(self.folder, told).gold)
 
     def forget_gold(self, person: Person) -> None:
         """Drop the gold answers about a person."""
-        known = self.annotators()
-        if known.config is not None:
-            known.without(person).write(self.folder)
+        if self.annotators().config is not None:
+            Annotators.change(self.folder, lambda known: known.without(person))
 
     def _iri(self, kind: str, name: str) -> str:
         vocabulary = self._vocabularies[kind == "item"]

@@ -65,9 +65,6 @@ def train(
     randomise: Annotated[
         str | None, typer.Option(help="Shuffle what is named: kg, the graph; an ablation.")
     ] = None,
-    randomise_kg: Annotated[
-        bool | None, typer.Option("--randomise-kg", help="The same as --randomise kg.")
-    ] = None,
     config: ConfigFile = None,
     set_: Set = None,
     print_config: PrintConfig = False,
@@ -83,7 +80,7 @@ def train(
         "hybrid.encoder.dimensions": ("--dimensions", dimensions),
         "text.model": ("--text", text),
         "ablation.without": ("--without", None if without is None else listed(without)),
-        "ablation.randomise_kg": ("--randomise kg", randomise_kg or (randomise and True)),
+        "ablation.randomise_kg": ("--randomise kg", randomise and True),
     }
     layered = _layered(config, {**settings(set_ or ()), **given(flags)})
     output = Output(as_json)

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from coldframe.active.annotators import QUALITY
 from coldframe.active.fold import fold
 from coldframe.active.journal import Journal
 from coldframe.active.quality import QualityConfig, agreement, trust, within_quota
 from coldframe.active.rounds import Rounds
-from coldframe.kg.errors import DataError, UsageError
+from coldframe.kg.errors import DataError, LockedError, UsageError
+from coldframe.kg.files import FolderLock
 from coldframe.kg.person import Person
 
 
@@ -124,6 +126,18 @@ def test_gold_and_quota_hold_for_a_folder_from_then_on(tmp_path):
         rounds.set_quality(gold=[{"user": "g", "item": "1", "answer": "skip"}])
     with pytest.raises(UsageError):
         rounds.set_quality(quota=2.0)
+
+
+def test_two_processes_that_set_gold_answers_cannot_lose_each_others(tmp_path):
+    rounds = Rounds(tmp_path)
+    rounds.set_quality(gold=[answer("g", "1", 1, "")])
+    with (
+        FolderLock.of_file(tmp_path / QUALITY, purpose="annotators"),
+        pytest.raises(LockedError),
+    ):
+        Rounds(tmp_path).set_quality(gold=[answer("g", "2", 1, "")])
+    assert Rounds(tmp_path).set_quality(gold=[answer("g", "2", 1, "")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == [QUALITY]
 
 
 def test_gold_answers_about_a_person_can_be_forgotten(tmp_path):

@@ -51,6 +51,7 @@ def encoder_scores(folder: Path) -> np.ndarray:
             [f"--set=hybrid.training.{name}=0.1"]
             for name in ("kg_completion", "view_contrast", "text_contrast")
         ),
+        ["--set=hybrid.training.neighbours=2"],
         *(["--without", name] for name in ("kg", "text", "ids")),
         ["--randomise", "kg"],
     ],
