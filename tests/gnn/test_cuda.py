@@ -79,11 +79,13 @@ def test_repeated_products_are_the_same_to_the_bit() -> None:
     assert all(torch.equal(matrix @ x, first) for _ in range(5))
 
 
+@pytest.mark.parametrize("neighbours", [0, 5])
 def test_float32_training_ends_where_the_cpus_does(
-    data: TrainingData, planted_split: Split
+    data: TrainingData, planted_split: Split, neighbours: int
 ) -> None:
-    on_cpu = EncoderScorer(SHAPE, EXACT).fit(data, planted_split.valid)
-    on_gpu = EncoderScorer(SHAPE, EXACT, device=GPU).fit(data, planted_split.valid)
+    training = replace(EXACT, neighbours=neighbours)
+    on_cpu = EncoderScorer(SHAPE, training).fit(data, planted_split.valid)
+    on_gpu = EncoderScorer(SHAPE, training, device=GPU).fit(data, planted_split.valid)
     users = np.arange(data.n_users)
     ours, theirs = on_gpu.score(users), on_cpu.score(users)
     # Rounding grows over the steps; the models stay the same ones.
