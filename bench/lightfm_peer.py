@@ -29,7 +29,7 @@ from seeds import seeds_of  # type: ignore[import-not-found]  # beside this scri
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.text import TextConfig, embed_nodes
-from coldframe.gnn.tune import KINDS, Kind, tune
+from coldframe.gnn.tune import KINDS, Kind, Target, tune
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.graph import FloatArray
 from coldframe.kg.vocabulary import IntArray
@@ -108,12 +108,11 @@ def main() -> None:
         start = time.perf_counter()
         split = make_split(graph, given.protocol, seed)
         data = TrainingData(graph, split.train, text)
+        targets: dict[str, Target] = {"lightfm": given.target, "kg-knn": "cold", "kg-prior": "cold"}
         models = {
             name: tune(name, data, split.valid, target=target, seed=seed).scorer
-            for name, target in (
-                ("lightfm", given.target), ("kg-knn", "cold"), ("kg-prior", "cold"),
-            )
-        }  # fmt: skip
+            for name, target in targets.items()
+        }
         add(values, models, data, split, seed)
         logging.info("seed %d: %.0f s", seed, time.perf_counter() - start)
     print(json.dumps({"seeds": given.seeds, "target": given.target, "rows": rows_of(values)}))

@@ -23,6 +23,7 @@ from .propagation import Propagation
 from .view import GraphView
 
 Nodes = Mapping[str, Tensor]
+Edges = tuple[Tensor, Tensor, Tensor]  # receiving node, neighbour, weight
 _NONE = torch.zeros(0, dtype=torch.int64)
 
 
@@ -59,7 +60,7 @@ class NeighbourSampler:
             users, items: int64, distinct.
             without: int64, user * n_items + item of the pairs that pass no message.
         """
-        graph, user_type, item_type = self.graph, *self._scored
+        graph = self.graph
         users = users.sort().values
         liked = self._pairs(graph.liked, users, generator)
         disliked = self._pairs(graph.disliked, users, generator)
@@ -71,20 +72,13 @@ class NeighbourSampler:
             disliked = torch.cat([disliked, self._pairs(graph.disliked, more, generator)], 1)
             users = torch.cat([users, more]).sort().values
             items = torch.unique(torch.cat([items, liked[1], disliked[1]]))
-        part = self.describing({user_type: users, item_type: items}, generator)
-        shape = len(part.rows[user_type]), len(part.rows[item_type])
-
-        def matrix(pairs: Tensor) -> Propagation:
-            codes = torch.unique(pairs[0] * graph.outline.counts[item_type] + pairs[1])
-            codes = codes[~torch.isin(codes, without)]
-            user, item = (
-                codes // graph.outline.counts[item_type],
-                codes % graph.outline.counts[item_type],
-            )
-            places = _place(user, part.rows[user_type]), _place(item, part.rows[item_type])
-            return _propagation(*places, torch.ones(len(codes)), shape)
-
-        return replace(part, liked=matrix(liked), disliked=matrix(disliked))
+        outline = graph.outline
+        part = self.describing({outline.user_type: users, outline.item_type: items}, generator)
+        return replace(
+            part,
+            liked=self._between(part, liked, without),
+            disliked=self._between(part, disliked, without),
+        )
 
     def describing(self, seeds: Nodes, generator: torch.Generator) -> GraphView:
         """The seeds and what is reached from them over attribute relations; no interactions.
@@ -93,9 +87,37 @@ class NeighbourSampler:
             seeds: node type -> int64, ascending.
         """
         outline = self.graph.outline
-        reached = dict(seeds)
-        edges: dict[tuple[str, str], list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
-        frontier: Nodes = seeds
+        rows, edges = self._reached(seeds, generator)
+        sizes = {kind: len(some) for kind, some in rows.items()}
+        nothing = Propagation.empty((sizes[outline.user_type], sizes[outline.item_type]))
+        return GraphView(
+            outline.user_type,
+            outline.item_type,
+            sizes,
+            {
+                kind: {name: _taken(values, rows[kind]) for name, values in blocks.items()}
+                for kind, blocks in outline.features.items()
+            },
+            {
+                kind: tuple(
+                    replace(one, matrix=_joined(edges[kind, one.key], rows[kind], rows[one.source]))
+                    for one in relations
+                )
+                for kind, relations in outline.relations.items()
+            },
+            nothing,
+            nothing,
+            rows,
+        )
+
+    def _reached(
+        self, seeds: Nodes, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Mapping[tuple[str, str], list[Edges]]]:
+        """Layer by layer: the nodes of every type, ascending, and (type, relation) -> sampled edges."""
+        outline = self.graph.outline
+        rows = {kind: seeds.get(kind, _NONE) for kind in outline.counts}
+        edges: dict[tuple[str, str], list[Edges]] = defaultdict(list)
+        frontier = seeds
         for _ in range(self.depth):
             found: dict[str, list[Tensor]] = defaultdict(list)
             for kind, nodes in frontier.items():
@@ -105,40 +127,26 @@ class NeighbourSampler:
                     edges[kind, relation.key].append((nodes[owner], source, weight))
                     found[relation.source].append(source)
             frontier = {
-                kind: _beyond(torch.unique(torch.cat(some)), reached.get(kind, _NONE))
+                kind: _beyond(torch.unique(torch.cat(some)), rows[kind])
                 for kind, some in found.items()
             }
-            for kind, new in frontier.items():
-                reached[kind] = torch.cat([reached.get(kind, _NONE), new]).sort().values
-        rows = {kind: reached.get(kind, _NONE) for kind in outline.counts}
-        sizes = {kind: len(some) for kind, some in rows.items()}
-        relations = {}
-        for kind, some in outline.relations.items():
-            relations[kind] = tuple(
-                replace(
-                    one,
-                    matrix=_joined(edges[kind, one.key], rows[kind], rows[one.source]),
-                )
-                for one in some
-            )
-        users, items = self._scored
-        return GraphView(
-            users,
-            items,
-            sizes,
-            {
-                kind: {name: _taken(values, rows[kind]) for name, values in blocks.items()}
-                for kind, blocks in outline.features.items()
-            },
-            relations,
-            Propagation.empty((sizes[users], sizes[items])),
-            Propagation.empty((sizes[users], sizes[items])),
-            rows,
-        )
+            rows |= {
+                kind: torch.cat([rows[kind], new]).sort().values for kind, new in frontier.items()
+            }
+        return rows, edges
 
-    @property
-    def _scored(self) -> tuple[str, str]:
-        return self.graph.outline.user_type, self.graph.outline.item_type
+    def _between(self, part: GraphView, pairs: Tensor, without: Tensor) -> Propagation:
+        """Distinct pairs of user and item, int64 (2, e), as a matrix of the part; some left out."""
+        width = self.graph.outline.counts[part.item_type]
+        codes = torch.unique(pairs[0] * width + pairs[1])
+        codes = codes[~torch.isin(codes, without)]
+        users, items = part.rows[part.user_type], part.rows[part.item_type]
+        return _propagation(
+            _place(codes // width, users),
+            _place(codes % width, items),
+            torch.ones(len(codes)),
+            (len(users), len(items)),
+        )
 
     def _pairs(self, edges: CSC, nodes: Tensor, generator: torch.Generator) -> Tensor:
         """int64 (2, e): receiving node and neighbour."""
@@ -205,9 +213,7 @@ def _taken(values: Tensor, rows: Tensor) -> Tensor:
     return values if len(rows) == len(values) else values[rows]
 
 
-def _joined(
-    edges: list[tuple[Tensor, Tensor, Tensor]], receivers: Tensor, sources: Tensor
-) -> Propagation:
+def _joined(edges: list[Edges], receivers: Tensor, sources: Tensor) -> Propagation:
     shape = len(receivers), len(sources)
     if not edges:
         return Propagation.empty(shape)
