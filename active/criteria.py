@@ -2,8 +2,8 @@
 
 A criterion is a function of a `Block` (some items, some users for each) and gives a value of at least
 0 per pair, shape (c, r). For item i with q_i ~ N(mu, S), user vector x: eta = x'mu, v = x'Sx,
-p = sigmoid(eta / sqrt(1 + pi v / 8)), the chance with the logit's variance integrated out (MacKay
-1992), and lam = p (1 - p). Taken at the mean logit instead, an answer about a little-known item that
+p = E[sigmoid(z)] for z ~ N(eta, v), the chance with the logit's variance integrated out
+(`gnn.posterior.moderated`), and lam = p (1 - p). Taken at the mean logit instead, an answer about a little-known item that
 hardly anybody likes would seem to say nothing.
 """
 

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.special import expit, ndtr
 
 from ..gnn.laplace import fit_dense, fit_pairs, inverse
-from ..gnn.posterior import Posterior, moderated
+from ..gnn.posterior import Posterior, moderated, probit_shrinkage
 from ..kg.errors import StateError
 from ..kg.vocabulary import IntArray
 from .state import CUTOFF
@@ -64,7 +64,7 @@ class Population:
         covariance = covariance / (len(people) + _PSEUDO) + _FIXED * np.eye(len(mean))
         second = covariance + np.outer(mean, mean)
         spread = np.einsum("nij,ij->n", posterior.covariance, second)
-        factors = moderated(posterior.mean, np.maximum(spread, 0.0)[:, None])
+        factors = posterior.mean * probit_shrinkage(np.maximum(spread, 0.0))[:, None]
         degree = np.bincount(table.indices, minlength=table.shape[1]).astype(np.float64)
         return cls(factors, mean, covariance, (degree + 1.0) / (degree.max() + 1.0), degree > 0)
 

@@ -10,7 +10,7 @@ from coldframe.active.interview import InterviewConfig
 from coldframe.active.newcomer import Population
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
-from coldframe.gnn.posterior import Posterior
+from coldframe.gnn.posterior import Posterior, moderated
 from coldframe.kg.errors import DataError, StateError, UnknownIdError, UsageError
 
 
@@ -65,7 +65,7 @@ def test_the_gain_is_the_drop_of_weighted_variance(population):
     weight = ndtr(ahead / np.sqrt(before + 0.05)) ** 2
     for item, gain in zip((3, 17, 30), start.gain(np.array([3, 17, 30]), items), strict=True):
         q = population.factors[item]
-        p = expit(logit[item] / np.sqrt(1 + np.pi / 8 * before[item]))
+        p = expit(moderated(logit[item], before[item]))
         lam = p * (1 - p)
         pulled = start.covariance @ q
         after = start.covariance - lam * np.outer(pulled, pulled) / (1 + lam * before[item])

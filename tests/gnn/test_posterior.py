@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from coldframe.gnn.laplace import fit_dense, fit_pairs
-from coldframe.gnn.posterior import Posterior
+from coldframe.gnn.posterior import Posterior, moderated
 from coldframe.kg.errors import DataError
 
 
@@ -77,6 +77,20 @@ def test_variance_and_logits_match_the_formula(rng):
             pair = np.array([u]), np.array([i])
             assert p.pair_variance(*pair)[0] == pytest.approx(p.variance(*pair)[0, 0], rel=1e-5)
             assert p.pair_logits(*pair)[0] == pytest.approx(p.logits(*pair)[0, 0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "variance, off", [(0.1, 0.02), (0.5, 0.04), (1.0, 0.08), (2.0, 0.17), (4.0, 0.35)]
+)
+def test_the_moderated_logit_is_that_of_the_expected_chance(variance, off):
+    """Against the integral, by Gauss and Hermite; at -7 MacKay's formula is off by .6 at a variance of 1."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(100)
+    logits = np.linspace(-12, 12, 97)
+    chance = expit(logits[:, None] + np.sqrt(variance) * nodes) @ (weights / weights.sum())
+    np.testing.assert_allclose(moderated(logits, variance), logit(chance), atol=off)
+    rare = logits[logits < 0]
+    assert (expit(moderated(rare, variance)) < np.exp(rare + variance / 2)).all()
+    assert moderated(np.float32(rare), np.float32(variance)).dtype == np.float32
 
 
 def test_an_answer_moves_its_item_alone_and_shrinks_its_variance(rng):
