@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,14 @@ def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] 
             if len(set(header)) != len(header):
                 raise ParseError("a column stands twice in the header", where=f"{path}:1")
             if missing := [name for name in _REQUIRED if name not in header]:
+                other = next((mark for mark in ";\t|" if mark in "".join(header)), None)
                 raise DataError(
                     f"column {missing[0]!r} is missing; there are {', '.join(header)}",
                     where=f"{path}:1",
-                    hint="needed: user, item, answer",
+                    hint="needed: user, item, answer"
+                    + (
+                        f"; cells are to be parted by {delimiter!r}, not {other!r}" if other else ""
+                    ),
                 )
             for cells in reader:
                 line = reader.line_num
@@ -167,6 +172,9 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
             f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
             "nor a number"
         )
+    time = _text(row.get("time"))
+    if time and moment_of(time) is None:
+        return f"time {time[:40]!r} is neither an ISO time (2024-06-01T12:00:00Z) nor seconds since 1970"
     extra = {
         str(k): v
         for k, v in row.items()
@@ -186,6 +194,20 @@ def _verdict(value: Any) -> tuple[str, float]:
     except ValueError:
         return "", math.nan
     return (RATING, rating) if math.isfinite(rating) else ("", math.nan)
+
+
+def moment_of(text: str) -> float | None:
+    """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither."""
+    try:
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _integer(value: Any, default: int) -> int | None:

@@ -2,8 +2,11 @@
 
 A criterion is a function of a `Block` (some items, some users for each) and gives a value of at least
 0 per pair, shape (c, r). For item i with q_i ~ N(mu, S), user vector x: eta = x'mu, v = x'Sx,
-p = E[sigmoid(z)] for z ~ N(eta, v), the chance with the logit's variance integrated out
-(`gnn.posterior.moderated`), and lam = p (1 - p). Taken at the mean logit instead, an answer about a little-known item that
+p = sigmoid(eta / sqrt(1 + pi v / 8)), the chance with the logit's variance integrated out (MacKay
+1992), and lam = p (1 - p). Where likes are rare that is too high, the more the less is known of an
+item, and `gnn.posterior.moderated` would be right; but lam is the information at one point, and falls short of what
+an answer about a little-known item tells. With the right chance asking was 2 to 4 % worse on Last.FM, by
+seeds that do not tell it apart. Taken at the mean logit instead, an answer about a little-known item that
 hardly anybody likes would seem to say nothing.
 """
 
@@ -17,7 +20,7 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from ..gnn.laplace import unpack
-from ..gnn.posterior import moderated
+from ..gnn.posterior import probit_shrinkage
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from .pool import Candidates
@@ -61,7 +64,7 @@ class Block:
     @cached_property
     def chance(self) -> FloatArray:
         """p, (c, r)."""
-        return np.asarray(expit(moderated(self.logit, self.spread)))
+        return np.asarray(expit(self.logit * probit_shrinkage(self.spread)))
 
     @cached_property
     def curvature(self) -> FloatArray:

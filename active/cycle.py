@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ..gnn.recommender import Recommender
@@ -17,7 +19,7 @@ from ..kg.graph import Interactions
 from ..kg.schema import Schema
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire, costs_of
-from .answers import Answer
+from .answers import RATING, Answer, read_answers
 from .fold import label_of
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
@@ -115,12 +117,28 @@ def ask(
 
 
 def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
-    """Take answers into the journal; see `Journal.tell`."""
+    """Take answers into the journal; see `Journal.tell`.
+
+    Where the schema names no smallest positive rating, 0 and 1 are a no and a yes, unless other ratings of
+    the catalog or of the table say that they are steps of a longer scale.
+    """
     positive = positive_from(run.catalog.schema)
+    if not isinstance(source, str | os.PathLike | pa.Table):
+        source = list(source)
+    steps = positive is None and (
+        _on_a_scale(run.catalog.graph.interactions.rating)
+        or _on_a_scale([row.rating for _, row in read_answers(source, round=0)
+                        if isinstance(row, Answer) and row.answer == RATING])
+    )  # fmt: skip
 
     def refuse(answer: Answer) -> str | None:
         if answer.round > run.round + 1:
             return f"round {answer.round} is yet to come, this is round {run.round + 1}"
+        if steps and answer.answer == RATING:
+            return (
+                f"rating {answer.rating:g} of {answer.item} cannot be read as like or dislike: name "
+                "the smallest positive rating in the schema, positive = ..."
+            )
         try:
             label_of(answer, positive)
         except DataError as error:
@@ -212,6 +230,12 @@ def curve(run: Run) -> list[dict[str, Any]]:
         if found and found.get("rows"):
             out.append({"round": number, **found})
     return out
+
+
+def _on_a_scale(ratings: npt.ArrayLike) -> bool:
+    """Whether any of them is neither 0 nor 1."""
+    known = np.asarray(ratings, np.float64)
+    return bool(np.any(np.isfinite(known) & ~np.isin(known, (0, 1))))
 
 
 def positive_from(schema: Schema) -> float | None:

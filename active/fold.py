@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from ..kg.errors import DataError
-from .answers import CANNOT_TELL, DISLIKE, LIKE, RATING, Answer
+from .answers import CANNOT_TELL, DISLIKE, LIKE, RATING, Answer, moment_of
 from .repeats import Record
 
 COLUMNS = pa.schema(
@@ -89,22 +88,8 @@ def label_of(answer: Answer, positive: float | None) -> int | None:
 
 def _older(answer: Answer, other: Answer) -> bool:
     """Whether both say when they were given, and this one earlier."""
-    one, two = _moment(answer.given), _moment(other.given)
+    one, two = moment_of(answer.given), moment_of(other.given)
     return one is not None and two is not None and one < two
-
-
-def _moment(text: str) -> float | None:
-    """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither."""
-    try:
-        seconds = float(text)
-        return seconds if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _verdict(

@@ -41,7 +41,7 @@ class RolledBack:
 
 
 def roll_back(run: Run, *, round: int | None = None, annotator: str | None = None) -> RolledBack:
-    """Take back what was told in one round, or by one annotator.
+    """Take back what was told in one round, or by one annotator; a round without answers is dropped.
 
     The journal notes it and keeps the answers; labels and named graphs of the rounds that had learned
     from them are made anew from the answers that count; the model is taken away, if it had learned
@@ -54,6 +54,9 @@ def roll_back(run: Run, *, round: int | None = None, annotator: str | None = Non
     answers = journal.roll_back(round=round, annotator=annotator)
     history = journal.history()
     if not answers and not any(_is_of(one, round, annotator) for one in history):
+        if round is not None and rounds_of(run).drop(round):
+            run.log("dropped", round=round)
+            return RolledBack(0, 0, (), run)
         raise _nothing_to_take(history, round, annotator)
     run, labels, rounds = reconcile(run)
     run.log("rolled back", round=round, answers=answers, labels=labels)

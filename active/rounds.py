@@ -13,6 +13,7 @@ nothing, closing again overwrites the same file.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..kg.errors import DataError, StateError
 from ..kg.files import (
     StrPath,
     atomic_folder,
+    naming,
     read_sealed,
     read_table,
     safe_join,
@@ -124,6 +126,17 @@ class Rounds:
         with atomic_folder(self.path(number), replace=True) as folder:
             write_table(folder / ASKED, seal(table))
         return table
+
+    def drop(self, number: int) -> bool:
+        """Take an open round away that nobody has answered; False where it is none."""
+        if number != self.current or (self.path(number) / CLOSED).exists():
+            return False
+        if any(record.answer.round == number for record in self.journal.history()):
+            return False
+        with naming(self.path(number), "remove"):
+            (self.path(number) / ASKED).unlink()
+            shutil.rmtree(self.path(number))
+        return True
 
     def tell(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from ..gnn.posterior import moderated
+from ..gnn.posterior import probit_shrinkage
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from . import criteria, diverse
@@ -182,7 +182,7 @@ def _shrink(
     for row, x, logit in zip(rows, vectors, logits, strict=True):
         pulled = covariance[row] @ x
         spread = max(float(x @ pulled), 0.0)
-        chance = expit(moderated(logit, spread))
+        chance = expit(logit * probit_shrinkage(spread))
         lam = chance * (1 - chance)
         covariance[row] -= lam / (1 + lam * spread) * np.outer(pulled, pulled)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, logsumexp
 
-from ..gnn.posterior import moderated
+from ..gnn.posterior import probit_shrinkage
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ def held_back_logits(state: AskState) -> tuple[Array, Array]:
     chance = expit(mean)
     variance = variance / np.maximum(1 - chance * (1 - chance) * variance, 1e-3)
     alone = mean - variance * (answers.label - chance)
-    return moderated(alone, variance), answers.label
+    return alone * probit_shrinkage(variance), answers.label
 
 
 def evidence(eta: Array, labels: Array, slopes: Array) -> Array:

@@ -28,7 +28,8 @@ def _sentence(name: str, own: Mapping[str, Any], metric: str, budget: int) -> st
         text += f"; {_outcome(gains[metric], other)} ({_size(gains[metric])})"
     reached = own.get("reaches_popularity", {}).get(metric)
     if reached is not None and name != "popularity":
-        text += f"; as good with {reached:,.1f} as popularity with {budget:,}"
+        labels = f"with {reached:,.0f} labels" if reached else "without any label"
+        text += f"; as good {labels} as popularity with {budget:,}"
     return text + "."
 
 

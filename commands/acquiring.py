@@ -176,7 +176,10 @@ def _give(output: Output, table: pa.Table, fresh: bool, out: Path | None) -> Non
 
     number = int(table["round"][0].as_py()) if len(table) else 0
     if not fresh:
-        output.note(f"round {number} is open: these are its questions; retrain closes it")
+        output.note(
+            f"round {number} is open: these are its questions, whatever else was asked for; `retrain` "
+            f"closes it once some are answered, `rollback --round {number}` drops it unanswered"
+        )
     told: dict[str, Any] = {"round": number, "new": fresh, "plan": plan_of(table)}
     if "cost" in table.column_names:
         told["cost"] = sum(table["cost"].to_pylist())

@@ -45,7 +45,7 @@ def read_ids(path: Path, kind: str) -> list[str]:
 
     if path.suffix.lower() not in SUFFIXES:
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise DataError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
         ids = [line.strip() for line in lines if line.strip()]

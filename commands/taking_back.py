@@ -36,7 +36,7 @@ def rollback(
 ) -> None:
     """Take back one round or one annotator: the answers no longer count.
 
-    They stay in the journal. Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
+    An open round without answers is dropped with its questions. Else the answers stay in the journal. Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
     """
     from ..active.replay import roll_back
 
@@ -53,6 +53,9 @@ def rollback(
     }
 
     def show(out: Output) -> None:
+        if not found.answers and not found.rounds:
+            out.say(f"round {round_} had no answers: its questions are dropped")
+            return
         out.say(
             f"{found.answers:,} answers no longer count; the model had learned {found.labels:,}"
         )
@@ -164,6 +167,8 @@ def export_counts(
         table = counts(opened, config)
     if out is None:
         rows = table.to_pylist()
+        if not rows:
+            output.note(f"no group has {at_least:,} users: see --at-least")
         output.result({"counts": rows}, lambda shown: shown.table(rows))
         return
     write_table(out, table)

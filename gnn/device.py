@@ -14,9 +14,22 @@ def resolve_device(name: str) -> str:
     """ "auto" is CUDA where there is one; UsageError for a device that this machine lacks."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    try:
+        kind, index = torch.device(name).type, torch.device(name).index
+    except RuntimeError:
+        kind, index = "", None
+    if kind not in ("cpu", "cuda"):
         raise UsageError(
-            "no CUDA device is to be seen", where="device", hint="use cpu, or see coldframe doctor"
+            f"unknown device {name!r}", where="device", hint="use auto, cpu, cuda, or cuda:1"
+        )
+    if kind == "cuda" and (index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise UsageError(
+            f"there is no {name}: {seen} CUDA devices are to be seen"
+            if seen
+            else "no CUDA device is to be seen",
+            where="device",
+            hint="use cpu, or see coldframe doctor",
         )
     return name
 

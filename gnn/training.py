@@ -105,6 +105,12 @@ class TrainingConfig:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)
         if self.neighbours < -1:
             raise UsageError(f"must be at least -1, got {self.neighbours}", where="neighbours")
+        for name in ("learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"must be above 0, got {getattr(self, name)}", where=name)
+        for name in ("weight_decay", "kg_completion", "view_contrast", "text_contrast"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"must be at least 0, got {getattr(self, name)}", where=name)
         for name in ("item_dropout", "history_dropout", "user_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)

@@ -38,7 +38,7 @@ def check_statements(quads: Quads, schema: Schema, found: Findings) -> None:
     for event in schema.events.values():
         for role, kind in (("user", schema.user_type), ("item", schema.item_type)):
             if role in event.roles:
-                checker.relation(event.roles[role], (), (kind,))
+                checker.relation(event.roles[role], (), (kind,), event.classes)
     for node_type in schema.nodes.values():
         for feature in node_type.features:
             if property := feature.path.single:
@@ -59,19 +59,36 @@ class _Checker:
     def members(self, node_type: NodeType) -> Mask:
         """Terms that have one of the type's classes, shape (n_terms,)."""
         if node_type.name not in self._members:
-            codes = [self.quads.find(iri) for iri in node_type.classes]
-            mask = np.zeros(len(self.quads.terms), bool)
-            mask[self._typed[np.isin(self._type, [code for code in codes if code >= 0])]] = True
-            self._members[node_type.name] = mask
+            self._members[node_type.name] = self._of_classes(node_type.classes)
         return self._members[node_type.name]
 
-    def relation(self, path: PropertyPath, sources: Iterable[str], targets: Iterable[str]) -> None:
-        """Both ends of a one-hop relation, along or against its property."""
+    def _of_classes(self, classes: Iterable[str]) -> Mask:
+        codes = [code for iri in classes if (code := self.quads.find(iri)) >= 0]
+        mask = np.zeros(len(self.quads.terms), bool)
+        mask[self._typed[np.isin(self._type, codes)]] = True
+        return mask
+
+    def relation(
+        self,
+        path: PropertyPath,
+        sources: Iterable[str],
+        targets: Iterable[str],
+        classes: Iterable[str] = (),
+    ) -> None:
+        """Both ends of a one-hop relation, along or against its property.
+
+        Args:
+            classes: of the nodes that it starts from, where these are no node type; () = any.
+        """
         if len(path.hops) != 1:
             return
         property, inverse = path.hops[0].property, path.hops[0].inverse
         at = self.quads.rows_of(property)
         rows, subject, target = np.arange(at.start, at.stop), self.quads.s[at], self.quads.o[at]
+        if classes:
+            start = target if inverse else subject
+            own = (start >= 0) & self._of_classes(classes)[start]
+            rows, subject, target = rows[own], subject[own], target[own]
         first, last = (targets, sources) if inverse else (sources, targets)
         subject_types, target_types = self._types(first), self._types(last)
         fits = self._member(subject_types)[subject]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,13 @@ class Split:
         hidden = np.union1d(codes["valid"], codes["test"])
         known = _pairs_in_edges(graph)
         both = np.intersect1d(known, hidden)
-        self._refuse(graph, both, "validation or test pairs are edges of the graph")
+        if len(both):
+            relation = _relation_of(graph, int(both[0]))
+            self._refuse(
+                graph, both, f"validation or test pairs are edges of the graph, as by {relation!r}",
+                f"declare {relation!r} as [events.…] in the schema, or take it out: what a user did "
+                "with an item is an interaction, and a relation would give the answers away",
+            )  # fmt: skip
         return self
 
     def _pair_codes(self, graph: Graph, part: str) -> IntArray:
@@ -69,12 +76,13 @@ class Split:
                 )
         return sorted_distinct(pair_codes(rows, graph.n_items))
 
-    def _refuse(self, graph: Graph, pairs: IntArray, what: str) -> None:
+    def _refuse(self, graph: Graph, pairs: IntArray, what: str, hint: str = "") -> None:
         if len(pairs):
             user, item = divmod(int(pairs[0]), graph.n_items)
             raise DataError(
                 f"split {self.name!r}: {len(pairs)} {what}",
                 where=f"{graph.users.vocabulary[user]} {graph.items.vocabulary[item]}",
+                hint=hint,
             )
 
     def _check_cold(self, graph: Graph) -> None:
@@ -97,14 +105,23 @@ def pair_codes(rows: Interactions, n_items: int) -> IntArray:
 
 def _pairs_in_edges(graph: Graph) -> IntArray:
     """Codes of the (user, item) pairs that some edge joins, in either direction."""
+    found = [codes for _, codes in _joined_pairs(graph)]
+    return sorted_distinct(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+def _relation_of(graph: Graph, code: int) -> str:
+    """The first relation that joins the pair."""
+    return next(relation for relation, codes in _joined_pairs(graph) if (codes == code).any())
+
+
+def _joined_pairs(graph: Graph) -> Iterator[tuple[str, IntArray]]:
+    """Each relation between users and items, with the codes of the pairs that it joins."""
     ends = (graph.user_type, graph.item_type)
-    found = [np.zeros(0, np.int64)]
-    for (source, _, target), edges in graph.edges.items():
+    for (source, relation, target), edges in graph.edges.items():
         if (source, target) == ends:
-            found.append(edges.index[0] * graph.n_items + edges.index[1])
+            yield relation, edges.index[0] * graph.n_items + edges.index[1]
         if (target, source) == ends:
-            found.append(edges.index[1] * graph.n_items + edges.index[0])
-    return sorted_distinct(np.concatenate(found))
+            yield relation, edges.index[1] * graph.n_items + edges.index[0]
 
 
 def rng_for(seed: int, purpose: str) -> np.random.Generator:

@@ -64,7 +64,7 @@ class Vocabulary(Sequence[str]):
 
     @cached_property
     def _by_local_name(self) -> dict[str, int]:
-        """Local part (after the last / or #) -> index, or -1 where two entries share it."""
+        """Local part (see `local_name`) -> index, or -1 where two entries share it."""
         table: dict[str, int] = {}
         for position, name in enumerate(self._ids):
             local = local_name(name)
@@ -154,5 +154,8 @@ class Vocabulary(Sequence[str]):
 
 
 def local_name(iri: str) -> str:
-    """The part of an IRI after its last `/` or `#`; the whole where there is none."""
-    return iri[max(iri.rfind("/"), iri.rfind("#")) + 1 :] or iri
+    """The part of an IRI after its last `/` or `#`, of a URN after its last `:`; else the whole."""
+    cut = max(iri.rfind("/"), iri.rfind("#"))
+    if cut < 0 and iri.startswith("urn:"):
+        cut = iri.rfind(":")
+    return iri[cut + 1 :] or iri

@@ -13,7 +13,7 @@ from coldframe.active.bandit import SLOPES, auto_bandit, trust
 from coldframe.active.pool import Pool
 from coldframe.active.state import AskState
 from coldframe.active.trust import evidence, held_back_logits
-from coldframe.gnn.posterior import Posterior, moderated
+from coldframe.gnn.posterior import Posterior
 
 USERS, ITEMS, D = 400, 60, 3
 
@@ -55,8 +55,10 @@ def test_every_answer_is_predicted_as_by_beliefs_that_have_not_seen_it():
     for k in range(300):
         others = posterior.without(users[k : k + 1], items[k : k + 1])
         for found, beliefs in ((exact, others), (own, posterior)):
-            pair = users[k : k + 1], items[k : k + 1]
-            found[k] = moderated(beliefs.pair_logits(*pair), beliefs.pair_variance(*pair))[0]
+            spread = np.sqrt(
+                1 + np.pi / 8 * beliefs.pair_variance(users[k : k + 1], items[k : k + 1])[0]
+            )
+            found[k] = beliefs.pair_logits(users[k : k + 1], items[k : k + 1])[0] / spread
     assert np.abs(alone - exact).max() < 0.25 * np.abs(own - exact).max()
     assert np.corrcoef(alone, exact)[0, 1] > 0.99
 

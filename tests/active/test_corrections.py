@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,8 +91,24 @@ def test_ratings_that_no_threshold_reads_are_refused_by_line(
     report = say(run, 9)
     assert report.accepted == 0
     assert "rating 9" in report.rejected[0][1]
-    assert say(run, 1).accepted == 1
-    assert learn(run, measure=False).labels == 1
+    # One star of five, as the catalog's own ratings say, is no like.
+    assert "rating 1" in say(run, 1).rejected[0][1]
+
+
+def test_one_and_zero_are_yes_and_no_where_no_other_rating_occurs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = run.catalog.graph.interactions
+    bare = replace(
+        run.catalog.graph, interactions=replace(events, rating=np.full_like(events.rating, np.nan))
+    )
+    monkeypatch.setattr("coldframe.active.cycle.positive_from", lambda _: None)
+    run.__dict__["catalog"] = replace(run.catalog, graph=bare)
+    user = bare.users.vocabulary[0]
+    rows = [{"user": user, "item": bare.items.vocabulary[k], "answer": str(k)} for k in (0, 1)]
+    stars = [{"user": user, "item": bare.items.vocabulary[k], "answer": str(k)} for k in (1, 5)]
+    assert tell(run, stars).accepted == 0, "with a five beside it a one is the least of all"
+    assert tell(run, rows).accepted == 2
 
 
 def test_what_is_known_to_be_disliked_is_neither_offered_nor_asked(run: Run) -> None:

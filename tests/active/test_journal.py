@@ -219,8 +219,11 @@ def test_what_was_given_earlier_and_told_late_does_not_count(journal):
     journal.tell([row("0", "0", "like", time="2026-02-01")], round=1)
     journal.tell([row("0", "0", "dislike", time="2026-01-01")], round=1)
     assert verdicts(journal) == {(0, 0): 1}
-    journal.tell([row("0", "0", "dislike", time="some day")], round=1)  # no time that can be read
-    assert verdicts(journal) == {(0, 0): 0}
+    for wrong in ("some day", "01/05/2024"):
+        report = journal.tell([row("0", "0", "dislike", time=wrong)], round=1)
+        assert report.accepted == 0
+        assert wrong in report.rejected[0][1]
+    assert verdicts(journal) == {(0, 0): 1}
 
 
 def test_a_journal_that_noted_no_tables_is_not_told_twice(journal):

@@ -177,6 +177,20 @@ def test_what_nobody_told_cannot_be_rolled_back(base: Path) -> None:
     assert caught.value.hint.endswith("1, 2")
 
 
+def test_a_round_that_nobody_answered_is_dropped_and_its_number_asked_again(base: Path) -> None:
+    run = opened(base)
+    ask(run, 4, strategy="random", seed=1)
+    assert ask(run, 9)[0].num_rows == 4, "the open round's questions, whatever is asked for"
+    found = roll_back(run, round=3)
+    assert (found.answers, found.rounds, found.run.stale) == (0, (), run.stale)
+    second, fresh = ask(run, 9, strategy="random", seed=1)
+    assert fresh
+    assert second["round"].to_pylist() == [3] * 9
+    tell(run, [{**row, "answer": "like"} for row in second.slice(0, 1).to_pylist()])
+    assert roll_back(run, round=3).answers == 1, "answered, it is rolled back and stays"
+    assert not ask(run, 5)[1]
+
+
 def test_an_answer_told_again_stays_rolled_back_and_a_new_one_counts(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     row = {"user": "u", "item": "i", "answer": "like", "annotator": "mal"}

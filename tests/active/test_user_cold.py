@@ -62,7 +62,7 @@ def test_the_loop_gives_the_same_json_as_the_other_protocols(graph, tmp_path):
     assert set(found["labels_saved"]) == {"6", "12"}
     assert 0 < found["reaches_popularity"]["ndcg@10"] <= 12
     assert result["strategies"]["popularity"]["reaches_popularity"]["ndcg@10"] <= 12
-    assert any("as popularity with 12" in sentence for sentence in result["verdict"])
+    assert any("labels as popularity with 12" in sentence for sentence in result["verdict"])
     assert simulate(graph, config, folder=tmp_path) == result
 
 

@@ -233,8 +233,9 @@ def test_check_finds_a_test_pair_among_the_edges(forward: bool) -> None:
     ends = np.stack([split.test.user[:1], split.test.item[:1]])
     key = ("user", "bought", "item") if forward else ("item", "bought by", "user")
     leaky = replace(graph, edges={key: EdgeSet(ends if forward else ends[::-1])})
-    with pytest.raises(DataError, match="are edges of the graph"):
+    with pytest.raises(DataError, match="are edges of the graph") as caught:
         split.check(leaky)
+    assert f"declare {key[1]!r} as [events" in caught.value.hint
     with pytest.raises(DataError, match="are edges of the graph"):
         make_split(leaky, "warm")
 

@@ -110,6 +110,13 @@ def test_a_general_property_may_be_used_elsewhere(tmp_path: Path) -> None:
     assert problems(tmp_path, elsewhere) == []
 
 
+def test_an_events_property_may_say_something_else_of_other_nodes(tmp_path: Path) -> None:
+    elsewhere = "".join(f"ex:x{k} a ex:Other ; ex:by ex:m1 .\n" for k in range(9))
+    assert problems(tmp_path, elsewhere) == []
+    (found,) = problems(tmp_path, elsewhere + "ex:r2 a ex:Rating ; ex:by ex:m1 ; ex:of ex:i2 .")
+    assert (found.kind, found.iri) == ("type-clash", EX + "m1")
+
+
 @pytest.mark.parametrize(
     ("more", "kind", "iri", "property"),
     [
