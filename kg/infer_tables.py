@@ -257,7 +257,8 @@ class _Drafting:
         if not own:
             raise DataError(
                 "no table has a column of distinct ids, so no schema can be drafted",
-                hint="name the column id or <thing>_id, or write the schema by hand",
+                hint="name the column id or <thing>_id, or write the schema by hand (with delimiter = "
+                "';' in a table's section where that is what parts its cells)",
             )
         items = [node for node in own if not looks_like_users(node.name)] or own
         self.draft.items = max(items, key=lambda node: (len(node.features), node.count)).name

@@ -98,7 +98,10 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
         first = f"a row takes more than {_BLOCK:,} bytes"
         hint = "is a quote left open? quote = false in its section takes quotes as they are"
     elif re.search(r"Expected \d+ columns", first):
-        hint = "is a quote left open, or a cell with the delimiter not quoted?"
+        hint = (
+            "is a quote left open, or a cell with the delimiter not quoted? A file whose cells are parted "
+            f"otherwise needs a schema that says so: delimiter = ';' in [tables.{table.name}]"
+        )
     elif isinstance(error, UnicodeError) or "UTF8" in first:
         first = f"not {table.encoding} text: {first}"
         hint = f'say encoding = "latin-1" (or what it is) in [tables.{table.name}]'
