@@ -89,9 +89,11 @@ def train(
         lines = [{**row, "value": repr(row["value"])} for row in rows]
         output.result({"config": rows}, lambda shown: shown.table(lines))
         return
+    from ..gnn.device import resolve_device
     from ..gnn.distributed import is_first, joined
     from ..kg.catalog import Catalog
 
+    resolve_device(device)  # before there is a folder
     folder = out or catalog.with_name(f"{catalog.resolve().name}-run")
     refuse_used(folder)
     with joined():

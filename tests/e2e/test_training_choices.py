@@ -158,3 +158,10 @@ def tiny_model(folder: Path, catalog: Path) -> Path:
     BertForMaskedLM(shape).save_pretrained(folder)
     BertTokenizerFast(str(vocabulary)).save_pretrained(folder)
     return folder
+
+
+def test_an_unknown_device_is_refused_before_there_is_a_folder(made, tmp_path):
+    words = ("train", made.folder.parent / "catalog", "--out", tmp_path / "run", "--json")
+    done = RUNNER.invoke(cli.app, [*map(str, words), "--device", "gpu"])
+    assert json.loads(done.stdout)["error"]["message"] == "unknown device 'gpu'"
+    assert not (tmp_path / "run").exists()
