@@ -20,7 +20,7 @@ from ..kg.schema import Schema
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire, costs_of
 from .answers import RATING, Answer, read_answers
-from .fold import label_of
+from .fold import label_of, without_threshold
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
@@ -135,10 +135,7 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
         if answer.round > run.round + 1:
             return f"round {answer.round} is yet to come, this is round {run.round + 1}"
         if steps and answer.answer == RATING:
-            return (
-                f"rating {answer.rating:g} of {answer.item} cannot be read as like or dislike: name "
-                "the smallest positive rating in the schema, positive = ..."
-            )
+            return str(without_threshold(answer))
         try:
             label_of(answer, positive)
         except DataError as error:

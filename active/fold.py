@@ -78,12 +78,17 @@ def label_of(answer: Answer, positive: float | None) -> int | None:
     """1, 0, or None where the answer says nothing."""
     if answer.answer == RATING:
         if positive is None and answer.rating not in (0.0, 1.0):
-            raise DataError(
-                f"rating {answer.rating:g} of {answer.item} cannot be read as like or dislike",
-                hint="name the smallest positive rating in the schema: positive = ...",
-            )
+            raise without_threshold(answer)
         return int(answer.rating >= (0.5 if positive is None else positive))
     return {LIKE: 1, DISLIKE: 0}.get(answer.answer)
+
+
+def without_threshold(answer: Answer) -> DataError:
+    """What is wrong with a rating on a scale of which nobody says where a like begins."""
+    return DataError(
+        f"rating {answer.rating:g} of {answer.item} cannot be read as like or dislike",
+        hint="name the smallest positive rating in the schema: positive = ...",
+    )
 
 
 def _older(answer: Answer, other: Answer) -> bool:

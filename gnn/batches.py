@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..kg.vocabulary import IntArray
+from .csc import entries_of
 from .data import TrainingData
 from .encoder import Encoded, Hidden
 from .losses import Batch
@@ -61,11 +62,7 @@ class Pairs:
 
     def of_users(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the users' pairs, and for each the user's position in `users`: int64 (P,) both."""
-        counts = self.start[users + 1] - self.start[users]
-        owner = torch.arange(len(users)).repeat_interleave(counts)
-        first = self.start[users].repeat_interleave(counts)
-        offset = torch.arange(len(owner)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-        return first + offset, owner
+        return entries_of(self.start[users], self.start[users + 1] - self.start[users])
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,11 @@ class CSC:
         degree = torch.from_numpy(np.asarray(self.pointers[rows + 1])) - start
         if fanout >= 0:
             few = degree <= fanout
-            picked_few, owner_few = _all_of(start, torch.where(few, degree, 0))
+            picked_few, owner_few = entries_of(start, torch.where(few, degree, 0))
             picked, owner = _some_of(start, torch.where(few, 0, degree), fanout, generator)
             place, owner = torch.cat([picked_few, picked]), torch.cat([owner_few, owner])
         else:
-            place, owner = _all_of(start, degree)
+            place, owner = entries_of(start, degree)
         found = torch.from_numpy(self.neighbours[place.numpy()].astype(np.int64))
         weight = torch.from_numpy(np.asarray(self.weights[place.numpy()]))
         if fanout > 0:
@@ -125,10 +125,11 @@ def mapped(path: Path, kind: np.dtype[Any], width: int | None = None) -> npt.NDA
     return np.memmap(path, kind, "c", shape=shape)
 
 
-def _all_of(start: Tensor, degree: Tensor) -> tuple[Tensor, Tensor]:
-    owner = torch.arange(len(start)).repeat_interleave(degree)
-    first = (degree.cumsum(0) - degree).repeat_interleave(degree)
-    return start[owner] + torch.arange(len(owner)) - first, owner
+def entries_of(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """The entries of compressed rows: each one's place, start[k] .. start[k] + count[k] - 1, and its k."""
+    owner = torch.arange(len(start), device=start.device).repeat_interleave(count)
+    first = (count.cumsum(0) - count).repeat_interleave(count)
+    return start[owner] + torch.arange(len(owner), device=start.device) - first, owner
 
 
 def _some_of(

@@ -15,7 +15,8 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind, index = torch.device(name).type, torch.device(name).index
+        device = torch.device(name)
+        kind, index = device.type, device.index
     except RuntimeError:
         kind, index = "", None
     if kind not in ("cpu", "cuda"):

@@ -51,7 +51,7 @@ def encode(
 
 def known_items(model: GraphEncoder, graph: GraphView | MappedGraph) -> BoolArray:
     """Items that have an id, a feature or an attribute: bool (n_items,)."""
-    view = graph if isinstance(graph, GraphView) else graph.outline
+    view = graph.outline
     known = model.trained_items.cpu()
     for rows in view.features[view.item_type].values():
         if rows.shape[1]:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..kg.ids import sorted_distinct
 from ..kg.vocabulary import IntArray
+from .csc import entries_of
 
 if TYPE_CHECKING:
     from .cuda_product import Pieces
@@ -113,13 +114,10 @@ class Propagation:
         """These rows alone, shape (k, m), and the places in `forward` of their entries: int64 (nnz,)."""
         start = self.forward.crow_indices()[rows].long()
         count = self.forward.crow_indices()[rows + 1].long() - start
-        ends = count.cumsum(0)
-        own = torch.arange(int(ends[-1]) if len(rows) else 0, device=rows.device)
-        places = own + (start - ends + count).repeat_interleave(count)
+        places, receiver = entries_of(start, count)
         columns = self.forward.col_indices()[places]
         order = columns.argsort(stable=True)
         values = self.forward.values()[places]
-        receiver = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
         width, kind = self.shape[1], columns.dtype
         per_column = torch.bincount(columns, minlength=width)
         return Propagation(

@@ -227,12 +227,12 @@ class EncoderScorer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _trained(self, graph: GraphView | MappedGraph) -> GraphEncoder:
-        model = GraphEncoder(self.state.config, _outline(graph)).to(self.device)
+        model = GraphEncoder(self.state.config, graph.outline).to(self.device)
         model.load_state_dict(_without_new_ids(self.state, model))
         return model
 
     def _training(self, data: TrainingData, graph: GraphView | MappedGraph) -> Training:
-        view = _outline(graph)
+        view = graph.outline
         with seeded(self.seed, "weights", 0, self.device):
             model = GraphEncoder(self.config, view).to(self.device)
         # A few answers are too little for an id; the content goes on to stand for the item.
@@ -326,10 +326,6 @@ def _users_apart(view: GraphView, config: EncoderConfig) -> bool:
     return config.hops == 1 and not any(
         one.source == view.user_type for kind in heard for one in view.relations.get(kind, ())
     )
-
-
-def _outline(graph: GraphView | MappedGraph) -> GraphView:
-    return graph if isinstance(graph, GraphView) else graph.outline
 
 
 def _content(

@@ -66,6 +66,11 @@ class GraphView:
     disliked: Propagation
     rows: Mapping[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def outline(self) -> GraphView:
+        """Itself; of a graph that is read in parts, its node types, features and interactions."""
+        return self
+
     @classmethod
     def build(cls, data: TrainingData, space: InputSpace) -> GraphView:
         """Tensors of a graph that `space` was fitted on, or of that graph grown since."""
