@@ -33,8 +33,11 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 demo: $(VENV)/.demo
 	$(BIN)/coldframe demo --out demo
 
+# Small models gain nothing from a second thread: as many tests at once as there are cores, each with one
+# (more than four at once need more memory than a laptop has). A file's tests stay together, as they share
+# what it trained.
 test: $(VENV)/.dev
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow --timeout 7200 $(PYTEST_ARGS)
