@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -46,14 +47,14 @@ def resolve(
         SchemaError: the file is no TOML, has an unknown key or a value of the wrong type.
         UsageError: the same of a flag.
     """
-    names = fields_of(kind)
+    names, defaults = fields_of(kind), flatten(kind())
     given: dict[str, tuple[str, Any]] = {}
     if file is not None:
         for key, value in _leaves(_load(file)):
             _check_key(key, names, SchemaError, str(file))
             given[key] = (
                 f"file {file.name}",
-                _fit(value, names[key], SchemaError, f"{file}:{key}"),
+                _fit(value, key, names, defaults, SchemaError, f"{file}:{key}"),
             )
         try:
             _build(kind, {key: value for key, (_, value) in given.items()})
@@ -64,8 +65,13 @@ def resolve(
         if value is None:
             continue
         _check_key(key, names, UsageError, flag)
-        given[key] = (f"flag {flag}", _fit(value, names[key], UsageError, flag))
-    config = _build(kind, {key: value for key, (_, value) in given.items()})
+        given[key] = (f"flag {flag}", _fit(value, key, names, defaults, UsageError, flag))
+    try:
+        config = _build(kind, {key: value for key, (_, value) in given.items()})
+    except UsageError as error:  # name the flag, as its user knows it by that
+        origin = given.get(error.where, ("", None))[0]
+        where = origin.removeprefix("flag ") or error.where
+        raise UsageError(error.message, where=where, hint=error.hint) from None
     origins = {key: given[key][0] if key in given else "default" for key in names}
     return Layered(config, origins)
 
@@ -119,7 +125,10 @@ def _build(kind: type[C], values: Mapping[str, Any], prefix: str = "") -> C:
             own[item.name] = _build(hints[item.name], values, f"{key}.")
         elif key in values:
             own[item.name] = values[key]
-    return kind(**own)
+    try:
+        return kind(**own)
+    except UsageError as error:  # a part of the configuration knows its own keys alone
+        raise UsageError(error.message, where=prefix + error.where, hint=error.hint) from None
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -144,12 +153,23 @@ def _check_key(key: str, names: Mapping[str, Any], error: type[ColdframeError], 
         raise error(f"unknown key {key!r}", where=where, hint=nearest(key, names))
 
 
-def _fit(value: Any, hint: Any, error: type[ColdframeError], where: str) -> Any:
-    """The value as the field's type: integers pass as floats, lists as tuples; nothing else bends."""
-    fitted = _match(value, hint)
+def _fit(
+    value: Any,
+    key: str,
+    names: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    error: type[ColdframeError],
+    where: str,
+) -> Any:
+    """The value as the key's type: integers pass as floats, lists as tuples; nothing else bends."""
+    fitted = _match(value, names[key])
     if fitted is _NO:
-        wanted = _name(hint)
-        raise error(f"got {value!r} ({type(value).__name__}), expected {wanted}", where=where)
+        default = defaults[key]
+        raise error(
+            f"got {value!r} ({type(value).__name__}), expected {_name(names[key])}",
+            where=where,
+            hint=f"the default is {'none' if default is None else json.dumps(default, default=str)}",
+        )
     return fitted
 
 
@@ -189,4 +209,6 @@ def _match(value: Any, hint: Any) -> Any:
 def _name(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (tuple, list):
+        return f"a list of {_name(get_args(hint)[0])}"
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")

@@ -18,6 +18,10 @@ class Inner:
     depth: int = 2
     kind: Literal["a", "b"] = "a"
 
+    def __post_init__(self) -> None:
+        if self.depth < 0:
+            raise UsageError(f"must not be negative, got {self.depth}", where="depth")
+
 
 @dataclass(frozen=True)
 class Outer:
@@ -73,7 +77,8 @@ def test_a_bad_file_names_file_key_and_types(text, says, tmp_path):
     "word, says",
     [
         ("inner.dept=3", "did you mean"),
-        ("inner.depth=deep", "expected int"),
+        ("inner.depth=deep", "expected int .*default is 2"),
+        ("names=a", r'a list of str .*default is \["x"\]'),
         ("inner.depth", "key=value"),
         ("=3", "key=value"),
     ],
@@ -81,6 +86,16 @@ def test_a_bad_file_names_file_key_and_types(text, says, tmp_path):
 def test_a_bad_flag_is_a_usage_error(word, says):
     with pytest.raises(UsageError, match=says):
         resolve(Outer, flags=settings([word]))
+
+
+def test_a_value_that_a_part_refuses_is_named_as_it_was_given(tmp_path):
+    with pytest.raises(UsageError) as flag:
+        resolve(Outer, flags=settings(["inner.depth=-1"]))
+    assert flag.value.where == "--set inner.depth"
+    file = written(tmp_path, "inner.depth = -1")
+    with pytest.raises(SchemaError) as key:
+        resolve(Outer, file=file)
+    assert key.value.where == f"{file}:inner.depth"
 
 
 def test_set_reads_toml_values_and_bare_words():

@@ -70,7 +70,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(name: str) -> None:
     (gradient,) = torch.autograd.grad(before, one.users)
     generator = torch.Generator().manual_seed(0)  # the same negatives again
     moved = replace(one, users=one.users - 1e-3 * gradient, generator=generator)
-    assert float(LOSSES[name](moved)) < float(before)
+    assert LOSSES[name](moved).item() < before.item()
 
 
 def test_mse_leaves_out_missing_ratings() -> None:
@@ -102,7 +102,7 @@ def test_a_user_who_knows_all_candidates_loses_nothing() -> None:
     )
     for name in ("softmax", "bpr"):
         loss = LOSSES[name](one)
-        assert float(loss) == pytest.approx(0.0, abs=1e-6)
+        assert loss.item() == pytest.approx(0.0, abs=1e-6)
         assert torch.isfinite(torch.autograd.grad(loss, one.users)[0]).all(), name
 
 
