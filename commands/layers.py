@@ -54,23 +54,21 @@ def resolve(
             _check_key(key, names, SchemaError, str(file))
             given[key] = (
                 f"file {file.name}",
-                _fit(value, key, names, defaults, SchemaError, f"{file}:{key}"),
+                _fit(value, names[key], defaults[key], SchemaError, f"{file}:{key}"),
             )
         try:
             _build(kind, {key: value for key, (_, value) in given.items()})
         except UsageError as error:  # a value that no setting allows: say that the file has it
             where = f"{file}:{error.where}"
             raise SchemaError(error.message, where=where, hint=error.hint) from None
-    for key, (flag, value) in (flags or {}).items():
-        if value is None:
-            continue
+    flags = {key: words for key, words in (flags or {}).items() if words[1] is not None}
+    for key, (flag, value) in flags.items():
         _check_key(key, names, UsageError, flag)
-        given[key] = (f"flag {flag}", _fit(value, key, names, defaults, UsageError, flag))
+        given[key] = (f"flag {flag}", _fit(value, names[key], defaults[key], UsageError, flag))
     try:
         config = _build(kind, {key: value for key, (_, value) in given.items()})
     except UsageError as error:  # name the flag, as its user knows it by that
-        origin = given.get(error.where, ("", None))[0]
-        where = origin.removeprefix("flag ") or error.where
+        where = flags[error.where][0] if error.where in flags else error.where
         raise UsageError(error.message, where=where, hint=error.hint) from None
     origins = {key: given[key][0] if key in given else "default" for key in names}
     return Layered(config, origins)
@@ -153,20 +151,12 @@ def _check_key(key: str, names: Mapping[str, Any], error: type[ColdframeError], 
         raise error(f"unknown key {key!r}", where=where, hint=nearest(key, names))
 
 
-def _fit(
-    value: Any,
-    key: str,
-    names: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    error: type[ColdframeError],
-    where: str,
-) -> Any:
-    """The value as the key's type: integers pass as floats, lists as tuples; nothing else bends."""
-    fitted = _match(value, names[key])
+def _fit(value: Any, hint: Any, default: Any, error: type[ColdframeError], where: str) -> Any:
+    """The value as the field's type: integers pass as floats, lists as tuples; nothing else bends."""
+    fitted = _match(value, hint)
     if fitted is _NO:
-        default = defaults[key]
         raise error(
-            f"got {value!r} ({type(value).__name__}), expected {_name(names[key])}",
+            f"got {value!r} ({type(value).__name__}), expected {_name(hint)}",
             where=where,
             hint=f"the default is {'none' if default is None else json.dumps(default, default=str)}",
         )

@@ -52,7 +52,8 @@ class TextConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(
-                f"precision {self.precision!r} is none of auto, float32, bfloat16", where="text"
+                f"precision {self.precision!r} is none of auto, float32, bfloat16",
+                where="precision",
             )
         for name in ("max_length", "batch_size", "dimensions"):
             if getattr(self, name) < 1:

@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from coldframe.commands.layers import flatten, resolve, settings
+from coldframe.gnn.config import RecommenderConfig
 from coldframe.kg.errors import SchemaError, UsageError
 
 
@@ -96,6 +97,21 @@ def test_a_value_that_a_part_refuses_is_named_as_it_was_given(tmp_path):
     with pytest.raises(SchemaError) as key:
         resolve(Outer, file=file)
     assert key.value.where == f"{file}:inner.depth"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "text.precision=x",
+        "hybrid.training.loss=x",
+        "hybrid.gate.cold_cost=-1",
+        "ablation.without=['x']",
+    ],
+)
+def test_every_part_of_the_configuration_names_its_own_key(word):
+    with pytest.raises(UsageError) as caught:
+        resolve(RecommenderConfig, flags=settings([word]))
+    assert caught.value.where == f"--set {word.partition('=')[0]}"
 
 
 def test_set_reads_toml_values_and_bare_words():
