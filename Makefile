@@ -33,9 +33,8 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 demo: $(VENV)/.demo
 	$(BIN)/coldframe demo --out demo
 
-# Small models gain nothing from a second thread: as many tests at once as there are cores, each with one
-# (more than four at once need more memory than a laptop has). A file's tests stay together, as they share
-# what it trained.
+# Small models gain nothing from a second thread: as many processes as there are cores, each with one; at most
+# four, as one takes up to 1.5 GB. A file's tests stay together, as they share what it trained.
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
