@@ -197,12 +197,19 @@ def _verdict(value: Any) -> tuple[str, float]:
 
 
 def moment_of(text: str) -> float | None:
-    """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither."""
+    """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither.
+
+    A number beyond the year 9999, as milliseconds are, is none.
+    """
     try:
         seconds = float(text)
-        return seconds if math.isfinite(seconds) else None
     except ValueError:
         pass
+    else:
+        try:
+            return datetime.fromtimestamp(seconds, UTC).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

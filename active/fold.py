@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -48,7 +49,8 @@ def fold(
     Returns:
         columns round, user, item, answer (like, dislike, cannot tell or skip), label (1, 0, null),
         rating (mean of the ratings, NaN if none), annotators (whose answers were counted), agreement
-        (share of votes for the verdict, NaN without votes), time (of the last answer).
+        (share of votes for the verdict, NaN without votes), time (ISO, UTC: when the last answer was
+        given, or told where it does not say).
 
     Raises:
         DataError: a rating other than 0 and 1 while `positive` is not given.
@@ -121,5 +123,11 @@ def _verdict(
         "rating": sum(ratings) / len(ratings) if ratings else math.nan,
         "annotators": len(records),
         "agreement": max(votes.values()) / total if total else math.nan,
-        "time": max(record.time for record in records),
+        "time": datetime.fromtimestamp(max(map(_moment, records)), UTC).isoformat(),
     }
+
+
+def _moment(record: Record) -> float:
+    """Seconds since 1970 at which an answer was given, or told where it does not say when it was given."""
+    given = moment_of(record.answer.given)
+    return datetime.fromisoformat(record.time).timestamp() if given is None else given

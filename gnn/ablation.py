@@ -62,8 +62,9 @@ def ablated_hybrid(hybrid: HybridConfig, config: AblationConfig) -> HybridConfig
 
 def _shuffled(edges: EdgeSet, rng: np.random.Generator) -> EdgeSet:
     """The same sources with their targets permuted; repeats that arise are dropped."""
-    index = np.stack([edges.index[0], rng.permutation(edges.index[1])])
-    return EdgeSet(np.unique(index, axis=1))
+    source, target = edges.index[0], rng.permutation(edges.index[1])
+    width = int(target.max(initial=0)) + 1
+    return EdgeSet(np.stack(np.divmod(np.unique(source * width + target), width)))
 
 
 def _shuffled_features(node: NodeSet, rng: np.random.Generator) -> NodeSet:

@@ -200,6 +200,17 @@ def test_a_table_with_changes_of_mind_ends_as_it_ends(journal):
     assert verdicts(journal) == {(0, 0): 1}
 
 
+def test_a_verdict_tells_when_its_last_answer_was_given_or_else_told(journal):
+    rows = [
+        row("0", "0", "like", time="2026-01-01T01:00+01:00", annotator="a"),
+        row("0", "0", "like", time=0, annotator="b"),
+        row("1", "1", "like"),
+    ]
+    assert journal.tell(rows, round=1).accepted == 3
+    given, told = fold(journal.records())["time"].to_pylist()
+    assert (given, told) == ("2026-01-01T00:00:00+00:00", journal.records()[2].time)
+
+
 @pytest.mark.parametrize(
     "times", [("2026-01-01", "2026-01-02T10:00", "2026-01-03T00:00:00+02:00"), (10, 20.5, "30")]
 )
@@ -219,7 +230,7 @@ def test_what_was_given_earlier_and_told_late_does_not_count(journal):
     journal.tell([row("0", "0", "like", time="2026-02-01")], round=1)
     journal.tell([row("0", "0", "dislike", time="2026-01-01")], round=1)
     assert verdicts(journal) == {(0, 0): 1}
-    for wrong in ("some day", "01/05/2024"):
+    for wrong in ("some day", "01/05/2024", "1717243200000"):
         report = journal.tell([row("0", "0", "dislike", time=wrong)], round=1)
         assert report.accepted == 0
         assert wrong in report.rejected[0][1]
