@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -172,16 +174,28 @@ def _outcomes(
         for seed in seeds:
             yield seed, play_seed(graph, config, names, seed)
         return
-    context = get_context("spawn")
+    context, others = get_context("spawn"), set(active_children())
     with ProcessPoolExecutor(min(workers, len(seeds)), mp_context=context) as executor:
-        jobs = {executor.submit(play_seed, graph, config, names, seed): seed for seed in seeds}
+        with _workers_deaf():
+            jobs = {executor.submit(play_seed, graph, config, names, seed): seed for seed in seeds}
         try:
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
         except BaseException:
-            for job in jobs:
-                job.cancel()
+            executor.shutdown(wait=False, cancel_futures=True)
+            for worker in {*active_children()} - others:  # a seed takes minutes
+                worker.kill()
             raise
+
+
+@contextmanager
+def _workers_deaf() -> Iterator[None]:
+    """Processes started here leave Ctrl-C, which a terminal sends to all, to the one that started them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _places(
