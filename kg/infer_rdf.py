@@ -15,7 +15,7 @@ from .infer import (
     write_draft,
 )
 from .infer_ends import Loose, loose_types
-from .infer_types import MOST, Types, Use, literal_kind
+from .infer_types import MOST, Types, Use, literal_kind, literal_sample, threshold_line
 from .quads import Quads
 
 DEPTH = 2  # hidden nodes that a path may pass
@@ -214,7 +214,7 @@ def _write_event(draft: Draft, types: Types, kind: int, roles: dict[str, tuple[s
         if role and not any(line.startswith(f"{role} =") for line in body):
             body.append(f'{role} = "<{use.property}>"')
             if role == "rating":
-                body.append("# positive = 4   # without a threshold every event is positive")
+                body.append(threshold_line(literal_sample(types.quads, use)))
     draft.sections.append((f"[events.{types.names[kind]}]", body))
 
 

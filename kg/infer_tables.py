@@ -42,8 +42,8 @@ from .infer_columns import (
     speaks_of_events,
     tells_answers,
 )
-from .infer_types import kind_of_text
-from .schema import TableMap
+from .infer_dialect import find_dialect
+from .infer_types import kind_of_text, threshold_line
 from .table_inputs import read_all
 
 BASE = "urn:catalog:"
@@ -52,18 +52,17 @@ _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 def draft_from_tables(tables: Mapping[str, Any]) -> str:
     """Draft a schema from Arrow tables, or paths of table files, by name."""
-    data = {
-        name: source if isinstance(source, pa.Table) else read_all(Path(source), _any_table(name))
-        for name, source in tables.items()
-    }
+    data, files = {}, {}
+    for name, source in tables.items():
+        if isinstance(source, pa.Table):
+            data[name] = source
+            continue
+        section, lines = find_dialect(Path(source), name)
+        data[name] = read_all(Path(source), section)
+        files[name] = [f"file = {quoted(Path(source).name)}", *lines]
     if not data or not any(len(table) for table in data.values()):
         raise DataError("the tables have no rows, so no schema can be drafted")
-    files = {n: Path(s).name for n, s in tables.items() if not isinstance(s, pa.Table)}
     return _Drafting(data, files).write()
-
-
-def _any_table(name: str) -> TableMap:
-    return TableMap(name, "nodes", "", {})
 
 
 @dataclass
@@ -71,13 +70,14 @@ class _Drafting:
     """The tables sorted into things and events, and the draft that grows from them.
 
     Attributes:
+        files: table -> the lines of its section that say which file it is, and how that is written.
         ids: table -> the column that names its rows, or "".
         things: table (or a name in parentheses where there is none) -> node type.
         events: table of events -> its columns of the user and the item.
     """
 
     data: dict[str, pa.Table]
-    files: dict[str, str]
+    files: dict[str, list[str]]
     draft: Draft = field(default_factory=Draft)
     ids: dict[str, str] = field(default_factory=dict)
     things: dict[str, DraftNode] = field(default_factory=dict)
@@ -166,7 +166,7 @@ class _Drafting:
             for column in table.column_names
             if column != self.ids[name] and (line := self.describe_column(name, node, column))
         ]
-        body = [f"file = {quoted(self.files[name])}"] if name in self.files else []
+        body = [*self.files.get(name, [])]
         body += [f"nodes = {quoted(node.name)}", f"id = {quoted(self.ids[name])}", *columns]
         self.draft.sections.append((f"[tables.{key(name)}]", body))
 
@@ -241,9 +241,9 @@ class _Drafting:
         event = singular(name)
         body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
         if "rating" in roles and not counts(roles["rating"]):
-            body.append("# positive = 4   # without a threshold every event is positive")
+            body.append(threshold_line(filled_text(table[roles["rating"]])))
         self.draft.sections.append((f"[events.{key(event)}]", body))
-        lines = [f"file = {quoted(self.files[name])}"] if name in self.files else []
+        lines = [*self.files.get(name, [])]
         lines += [f"events = {quoted(event)}"]
         lines += [f"columns.{role} = {quoted(column)}" for role, column in roles.items()]
         self.draft.sections.append((f"[tables.{key(name)}]", lines))
@@ -257,8 +257,7 @@ class _Drafting:
         if not own:
             raise DataError(
                 "no table has a column of distinct ids, so no schema can be drafted",
-                hint="name the column id or <thing>_id, or write the schema by hand (with delimiter = "
-                "';' in a table's section where that is what parts its cells)",
+                hint="name the column id or <thing>_id, or write the schema by hand",
             )
         items = [node for node in own if not looks_like_users(node.name)] or own
         self.draft.items = max(items, key=lambda node: (len(node.features), node.count)).name

@@ -14,7 +14,7 @@ from .infer import IDENTIFIER, plain_name, unique_name
 from .literals import parse_numbers, parse_times
 from .quads import CodeArray, Quads
 from .schema import RDF_TYPE
-from .vocabulary import local_name
+from .vocabulary import IntArray, local_name
 
 SAMPLE = 20_000  # literals of one property that are looked at
 MOST = 0.95  # a rule holds if it does for this share
@@ -113,12 +113,28 @@ class Types:
         return np.asarray(np.bincount(ends, minlength=len(self.of))[self.of == kind], np.int64)
 
 
+def literal_sample(quads: Quads, use: Use) -> pa.Array:
+    """About `SAMPLE` of a property's literals, as text."""
+    codes = _codes(quads, use)
+    return quads.literals.value.take(pa.array(codes[:: max(1, len(codes) // SAMPLE)]))
+
+
+def _codes(quads: Quads, use: Use) -> IntArray:
+    codes = -(quads.o[use.rows].astype(np.int64) + 1)
+    return np.asarray(codes[codes >= 0])
+
+
+def threshold_line(ratings: pa.Array) -> str:
+    """Where a like might begin on the scale of these ratings, as a remark in an event's section."""
+    numbers = parse_numbers(ratings)
+    largest = float(np.nanmax(numbers)) if np.isfinite(numbers).any() else 0.0
+    wanted = f"{0.8 * largest:.2g}" if largest > 0 else "..."
+    return f"# positive = {wanted}   # without a threshold every event is positive"
+
+
 def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
     """Kind of a literal property from a sample, and a remark on anything odd."""
-    codes = -(quads.o[use.rows].astype(np.int64) + 1)
-    codes = codes[codes >= 0]
-    step = max(1, len(codes) // SAMPLE)
-    text = quads.literals.value.take(pa.array(codes[::step]))
+    codes, text = _codes(quads, use), literal_sample(quads, use)
     several = len(use.rows) > 1.05 * use.subjects
     found, remark = kind_of_text(text, several=several)
     if IDENTIFIER not in remark and len(sorted_distinct(codes)) > 0.98 * len(codes) > 50:

@@ -22,12 +22,22 @@ from .vocabulary import TEXT
 SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
 _PACKED = (".gz", ".bz2", ".zst")
 _BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
-_DELIMITERS = (";", "\t", "|", ",")
+DELIMITERS = (";", "\t", "|", ",")
 
 
 def is_table(path: Path) -> bool:
     """Whether a file's suffix says that it is a table (all but Parquet may be compressed)."""
     return _suffix(path) in SUFFIXES
+
+
+def is_text_table(path: Path) -> bool:
+    """Whether it is one of delimited cells, as CSV."""
+    return _suffix(path) in (".csv", ".tsv")
+
+
+def usual_delimiter(path: Path) -> str:
+    """What parts the cells of a CSV or TSV file where its section does not say."""
+    return "\t" if _suffix(path) == ".tsv" else ","
 
 
 def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
@@ -112,7 +122,7 @@ def _read_text(path: Path, table: TableMap, wanted: Iterable[str] | None = None)
     """CSV, TSV or records with every column as text; of records only those that are wanted."""
     if _suffix(path) in RECORDS:
         return read_record_table(path, _suffix(path), wanted)
-    delimiter = table.delimiter or ("\t" if _suffix(path) == ".tsv" else ",")
+    delimiter = table.delimiter or usual_delimiter(path)
     codecs.lookup(table.encoding)
     names, alone = _header(path, delimiter, table)
     header = list(table.header) or names
@@ -173,7 +183,7 @@ def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -
     for name in wanted:
         if name not in there:
             hint = nearest(name, there)
-            sign = next((sign for sign in _DELIMITERS if sign in "".join(there)), "")
+            sign = next((sign for sign in DELIMITERS if sign in "".join(there)), "")
             if sign and len(there) == 1:
                 hint = f"its only column is {there[0]!r}: say delimiter = {sign!r} in its section"
             raise SchemaError(f"{key} needs the column {name!r}", where=place, hint=hint)

@@ -155,6 +155,29 @@ def test_a_wanted_field_that_holds_a_record_is_an_error(tmp_path: Path) -> None:
         read(tmp_path / "items.jsonl", schema)
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_a_draft_says_how_its_tables_are_written(
+    tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    def write(name: str, rows: list[list[str]]) -> None:
+        lines = [delimiter.join(f'"{cell}"' for cell in row) for row in rows]
+        (tmp_path / name).write_bytes("".join(f"{line}\r\n" for line in lines).encode(encoding))
+
+    books = [["ISBN", "Title"]] + [[f"00{k}X", f"Fräulein{delimiter} Teil {k}"] for k in range(9)]
+    ratings = [["User-ID", "ISBN", "Book-Rating"]]
+    ratings += [[f"{k % 3}", f"00{k}X", f"{10 - k}"] for k in range(9)]
+    write("books.csv", books)
+    write("ratings.csv", ratings)
+    draft = infer_schema([tmp_path / "books.csv", tmp_path / "ratings.csv"])
+    assert "# positive = 8 " in draft
+    (tmp_path / "schema.toml").write_text(draft, encoding="utf-8")
+    graph = read(tmp_path, tmp_path / "schema.toml").graph
+    assert graph.items.vocabulary[0] == "urn:catalog:book:000X"
+    assert [*graph.items.texts["title"]] == [title for _, title in books[1:]]
+    assert sorted(graph.interactions.rating) == [k + 2 for k in range(9)]
+
+
 def test_the_retail_catalogue_needs_trimming_only(data_folder: Path) -> None:
     folder = data_folder / "retail-catalog"
     schema = Schema.loads(infer_schema(folder))

@@ -1,0 +1,63 @@
+"""How a table file is written, where it is not as usual: what parts its cells, and its encoding."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from pathlib import Path
+
+import pyarrow as pa
+
+from .files import naming
+from .schema import TableMap
+from .table_inputs import DELIMITERS, is_text_table, usual_delimiter
+
+_UTF8, _FALLBACK = "utf-8", "latin-1"
+_CHUNK = 1 << 20
+
+
+def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
+    """A section by which a table file can be read, and the lines that say so in a schema.
+
+    The delimiter is another than the suffix says where its header would be one cell and is several
+    with that one; a file that is not UTF-8 is taken for Latin-1, in which every byte is a letter.
+
+    Args:
+        name: the section's name.
+    """
+    table = TableMap(name, "nodes", "", {})
+    if not is_text_table(path):
+        return table, []
+    with naming(path, "read"):
+        encoding, head = _encoding(path)
+    line = re.split("\r\n|\r|\n", head, maxsplit=1)[0]
+    usual = usual_delimiter(path)
+    cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in DELIMITERS}
+    best = max(DELIMITERS, key=lambda mark: cells[mark])
+    delimiter = best if cells[usual] <= 1 < cells[best] else ""
+    lines = []
+    if delimiter:
+        written = "\\t" if delimiter == "\t" else delimiter
+        lines.append(f'delimiter = "{written}"')
+    if encoding != _UTF8:
+        sure = "" if encoding != _FALLBACK else "   # a guess: it is not UTF-8"
+        lines.append(f'encoding = "{encoding}"{sure}')
+    return TableMap(name, "nodes", "", {}, delimiter=delimiter, encoding=encoding), lines
+
+
+def _encoding(path: Path) -> tuple[str, str]:
+    """The encoding, and the file's first characters."""
+    decoder = codecs.getincrementaldecoder(_UTF8)()
+    try:
+        with pa.input_stream(str(path), compression="detect") as source:
+            first = chunk = source.read(_CHUNK)
+            if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return "utf-16", first.decode("utf-16", errors="replace").removeprefix("\ufeff")
+            while chunk:
+                decoder.decode(chunk)
+                chunk = source.read(_CHUNK)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return _FALLBACK, first.decode(_FALLBACK)
+    return _UTF8, first.decode(_UTF8, errors="replace").removeprefix("\ufeff")
