@@ -48,6 +48,10 @@ def recommend(
         Path | None,
         typer.Option("--out", "-o", help=".csv, .tsv, .jsonl, .parquet, .trec or .run file."),
     ] = None,
+    new: Annotated[
+        int,
+        typer.Option(min=0, help="At least so many of each list are items that nobody had liked."),
+    ] = 0,
     include_known: Annotated[
         bool, typer.Option("--include-known", help="Also items the user is known to have.")
     ] = False,
@@ -80,7 +84,7 @@ def recommend(
         _check_known(users, wanted, model.graph.users, "user")
         _check_known(items, among, model.graph.items, "item")
         batches = model.recommend_batches(
-            wanted, top, exclude_known=not include_known, items=among, uncertainty=method
+            wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method
         )
         if out is not None:
             rows = write_recommendations(out, batches, run.resolve().name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 
 from ..kg.graph import FloatArray, Graph
 from ..kg.vocabulary import IntArray
+from .scorer_base import BoolArray
 
 RECOMMENDATIONS = pa.schema(
     [
@@ -36,6 +38,18 @@ class Beliefs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Reserve:
+    """At least so many places of each list are for these items, as far as there are candidates.
+
+    Attributes:
+        items: bool (n_items,). places: how many.
+    """
+
+    items: BoolArray
+    places: int
+
+
 def scores_of_pairs(
     scorer: Callable[[IntArray], FloatArray], users: IntArray, items: IntArray
 ) -> FloatArray:
@@ -56,6 +70,7 @@ def best_items(
     k: int,
     beliefs: Beliefs,
     uncertainty: str = "laplace",
+    reserve: Reserve | None = None,
 ) -> pa.Table:
     """Rows user, item, rank (from 1), score, std, probability of the k best candidates of each user.
 
@@ -63,6 +78,7 @@ def best_items(
         users: (b,) indices; scores: (b, n_items), NaN = never recommended.
         known: pairs left out, (n_users, n_items); among: the only candidates. None = no restriction.
         beliefs: gives the columns std, by the method `uncertainty`, and probability.
+        reserve: places that only some items may take.
 
     A user gets fewer rows than k where fewer candidates have a score. Equal scores are ordered by
     item index.
@@ -77,7 +93,7 @@ def best_items(
         scores[:, outside] = np.nan
     filled = np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf)
     k = min(k, scores.shape[1])
-    top = _largest(filled, k)
+    top = _largest(filled, k) if reserve is None else _reserving(filled, k, reserve)
     values = np.take_along_axis(filled, top, 1)
     row, place = np.nonzero(np.isfinite(values))
     user, item, score = users[row], top[row, place], values[row, place]
@@ -92,6 +108,19 @@ def best_items(
         ],
         schema=RECOMMENDATIONS,
     )
+
+
+def _reserving(scores: FloatArray, k: int, reserve: Reserve) -> IntArray:
+    """`_largest`, where the best of the reserve are in, whatever is better; by score all the same."""
+    own = np.where(reserve.items, scores, -np.inf)
+    best = _largest(own, min(reserve.places, k))
+    there = np.isfinite(np.take_along_axis(own, best, 1))
+    chosen = np.array(scores)
+    kept = np.where(there, np.inf, np.take_along_axis(scores, best, 1))
+    np.put_along_axis(chosen, best, kept, 1)
+    top = np.sort(_largest(chosen, k), axis=1)
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    return np.take_along_axis(top, order, 1)
 
 
 def _largest(scores: FloatArray, k: int) -> IntArray:

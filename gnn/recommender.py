@@ -27,7 +27,7 @@ from .labels import corrections, labelled_rows
 from .neighbours import similar_items
 from .part_state import catalog_of, interactions_in
 from .posterior import Posterior
-from .ranking import RECOMMENDATIONS, best_items, scores_of_pairs
+from .ranking import RECOMMENDATIONS, Reserve, best_items, scores_of_pairs
 from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
@@ -164,6 +164,7 @@ class Recommender:
         *,
         exclude_known: bool = True,
         items: Iterable[str] | None = None,
+        new: int = 0,
         uncertainty: Method = "laplace",
     ) -> pa.Table:
         """The k best items of each user: columns user, item, rank, score, std, probability.
@@ -172,6 +173,8 @@ class Recommender:
             users: IRIs or original ids; None = all users.
             exclude_known: leave out pairs that were trained or tuned on.
             items: candidates; None = all items, cold ones included.
+            new: at least so many of each list are items that nobody had liked before it was fitted
+                (answers to questions do not count), as far as there are any to score.
             uncertainty: what the column std holds; see `uncertainty`.
 
         Raises:
@@ -180,7 +183,12 @@ class Recommender:
         """
         tables = list(
             self.recommend_batches(
-                users, k, exclude_known=exclude_known, items=items, uncertainty=uncertainty
+                users,
+                k,
+                exclude_known=exclude_known,
+                items=items,
+                new=new,
+                uncertainty=uncertainty,
             )
         )
         return pa.concat_tables(tables) if tables else RECOMMENDATIONS.empty_table()
@@ -192,11 +200,14 @@ class Recommender:
         *,
         exclude_known: bool = True,
         items: Iterable[str] | None = None,
+        new: int = 0,
         uncertainty: Method = "laplace",
     ) -> Iterator[pa.Table]:
         """`recommend` in blocks of users, so that memory stays bounded however many there are."""
         if k < 1:
             raise UsageError(f"must be at least 1, got {k}", where="k")
+        if not 0 <= new <= k:
+            raise UsageError(f"must be between 0 and k, which is {k}, got {new}", where="new")
         graph = self.graph
         chosen = (
             np.arange(graph.n_users)
@@ -205,12 +216,15 @@ class Recommender:
         )
         among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
         known = self.known if exclude_known else None
+        reserve = Reserve(self.data.catalog_degree == 0, new) if new else None
         step = max(1, _BLOCK_ENTRIES // max(graph.n_items, 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
             self._say("recommend", start, len(chosen))
             scores = self._scores(block)
-            yield best_items(self.graph, block, scores, known, among, k, self._scorer, uncertainty)
+            yield best_items(
+                self.graph, block, scores, known, among, k, self._scorer, uncertainty, reserve
+            )
         self._say("recommend", len(chosen), len(chosen))
 
     def _scores(self, users: IntArray) -> FloatArray:

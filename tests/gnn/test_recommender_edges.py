@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.hybrid import Hybrid, HybridConfig
-from coldframe.gnn.ranking import best_items
+from coldframe.gnn.ranking import Reserve, best_items
 from coldframe.gnn.recommender import Recommender
 from coldframe.kg.errors import DataError, StateError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
@@ -50,6 +52,33 @@ def test_equal_scores_are_ordered_by_item_and_the_first_ones_are_kept() -> None:
     )
     names = [local_name(item) for item in table["item"].to_pylist()]
     assert names == ["i1", "i4", "i0", "i2"]
+
+
+@given(st.data())
+def test_a_reserve_takes_the_least_places_it_must(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 12))
+    scores = data.draw(st.lists(st.sampled_from([np.nan, 0, 1, 2, 3]), min_size=n, max_size=n))
+    new = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    k = data.draw(st.integers(1, n))
+    places = data.draw(st.integers(1, k))
+    graph, reserve = small_graph(1, n, []), Reserve(new, places)
+    block = np.array([scores], np.float32)
+    table = best_items(graph, np.array([0]), block, None, None, k, Hybrid(), "laplace", reserve)
+    got = [int(local_name(item)[1:]) for item in table["item"].to_pylist()]
+    order = sorted((i for i in range(n) if scores[i] == scores[i]), key=lambda i: (-scores[i], i))
+    kept = [i for i in order if new[i]][:places]
+    rest = [i for i in order if i not in kept][: k - len(kept)]
+    assert got == [i for i in order if i in (*kept, *rest)]
+
+
+def test_new_items_have_their_places(quick_config: RecommenderConfig) -> None:
+    graph = small_graph(4, 8, [(u, i) for u in range(4) for i in range(5) if (u + i) % 4])
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    for new in (0, 1, 3):
+        found = model.recommend(["u0"], 3, new=new)["item"].to_pylist()
+        assert sum(local_name(item) in ("i5", "i6", "i7") for item in found) >= new
+    with pytest.raises(UsageError, match="between 0 and k, which is 3, got 4"):
+        model.recommend(k=3, new=4)
 
 
 def test_one_item_catalog(quick_config: RecommenderConfig) -> None:
