@@ -21,7 +21,7 @@ from ..kg.vocabulary import IntArray, Vocabulary
 from .data import TrainingData
 from .encoder import Encoded, EncoderConfig
 from .hybrid import Hybrid, HybridConfig
-from .neighbours import Similarity, by_cosine
+from .neighbours import Similarity, by_cosine, by_kernel
 from .profiles import profile_blocks
 from .trainer import EncoderScorer
 from .training import TrainingConfig
@@ -38,20 +38,39 @@ _CHECKPOINT_SHARE = 0.05  # of the time
 def fit_without_interactions(
     data: TrainingData, hybrid: Hybrid, *, work: Path | None = None
 ) -> EncoderScorer | None:
-    """An encoder whose `item_vectors` say which items are alike; nothing is learned about users.
+    """The encoder whose `item_vectors` say which items are alike, if they say it best.
 
     Args:
-        hybrid: the unfitted scorer, for its settings; see `_settings` for what differs. Without the
-            part "encoder" there is none: None.
+        hybrid: the unfitted scorer, for its settings.
         work: folder from which the same training goes on after an interruption.
+
+    Returns:
+        None without the part "encoder", and where the kernel over relations and texts finds more of the
+        hidden edges by which the training stops.
 
     Raises:
         StateError, IntegrityError: `work` holds another training, or is damaged.
     """
     if "encoder" not in hybrid.config.parts:
         return None
-    progress = hybrid.progress
     data = untouched(data)
+    scorer, hidden = train_on_graph(data, hybrid, work=work)
+    if len(hidden):
+        kernel = hidden.shared(by_kernel(replace(data, graph=hidden.graph)))
+        if kernel.mean() > hidden.shared(by_cosine(scorer.item_vectors)).mean():
+            return None
+    return scorer.refresh(data)
+
+
+def train_on_graph(
+    data: TrainingData, hybrid: Hybrid, *, work: Path | None = None
+) -> tuple[EncoderScorer, HiddenEdges]:
+    """An encoder that has learned from an `untouched` catalog, and the edges that it was not shown.
+
+    Nothing is learned about users. `hybrid` and `work` are those of `fit_without_interactions`; see `_settings` for
+    what differs from the scorer's own settings.
+    """
+    progress = hybrid.progress
     hidden = HiddenEdges.draw(data.graph, _HIDDEN, rng_for(hybrid.seed, "hidden attribute edges"))
     scorer = EncoderScorer(
         *_settings(hybrid.config, texts=bool(np.any(data.item_text))),
@@ -66,7 +85,7 @@ def fit_without_interactions(
         return float(hidden.shared(by_cosine(vectors)).mean())
 
     scorer.fit(replace(data, graph=hidden.graph), found if len(hidden) else None)
-    return scorer.refresh(data)
+    return scorer, hidden
 
 
 def untouched(data: TrainingData) -> TrainingData:

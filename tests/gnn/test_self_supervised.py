@@ -128,6 +128,18 @@ def test_without_the_encoder_the_kernel_compares(hidden: HiddenEdges) -> None:
         alone.similar("i0", 0)
 
 
+def test_where_the_kernel_finds_more_it_compares(hidden: HiddenEdges, tmp_path: Path) -> None:
+    hasty = replace(CONFIG.hybrid.training, epochs=1, learning_rate=1e-6)
+    config = replace(CONFIG, hybrid=replace(CONFIG.hybrid, training=hasty))
+    model = Recommender(config, device="cpu").fit(hidden.graph)
+    assert model.encoder is None
+    model.save(tmp_path)
+    again = Recommender.load(tmp_path, hidden.graph, device="cpu")
+    assert again.similar("i3", 5).equals(model.similar("i3", 5))
+    nearest = np.argsort(-by_kernel(model.data)(np.array([3]))[0], kind="stable")
+    assert model.similar("i3", 1)["item"][0].as_py().endswith(f"/i{nearest[nearest != 3][0]}")
+
+
 def test_hidden_edges_are_gone_and_only_what_others_share_is_asked() -> None:
     graph = planted()
     hidden = HiddenEdges.draw(graph, 0.3, np.random.default_rng(0))
