@@ -311,7 +311,7 @@ def is_about(record: Record, person: Person) -> bool:
     return (
         person.is_user(answer.user)
         or person.is_user(answer.annotator)
-        or person.mentions(answer.item)
+        or person.is_named(answer.item)
         or person.is_in(answer.extra)
     )
 

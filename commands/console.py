@@ -40,7 +40,7 @@ class Output:
     def say(self, text: str) -> None:
         """A line for a person on standard output; nothing with --json."""
         if not self.as_json:
-            _stdout().print(text, markup=False, highlight=False, soft_wrap=True)
+            _stdout().print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def table(self, rows: Sequence[Row], columns: Sequence[str] = (), title: str = "") -> None:
         """Rows as an aligned table on standard output; numbers to the right, NaN and None as "-"."""

@@ -232,7 +232,7 @@ def evaluation(
         )  # fmt: skip
         scorer = fitted(model.scorer, "the run's model")
         chances = scorer.calibration
-        judged = chances and assess(scorer.score, chances, model.data, run.split, part)
+        judged = chances and assess(scorer.untold_score, chances, model.data, run.split, part)
         ratings = rating_errors(model.encoder, model.data, getattr(run.split, part))
     result = {
         "rows": found.rows(), "differences": differences(found, model.seed), "calibration": judged,

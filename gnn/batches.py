@@ -18,7 +18,6 @@ from .csc import entries_of
 from .data import TrainingData
 from .encoder import Encoded, Hidden
 from .losses import Batch
-from .propagation import Propagation
 from .view import GraphView
 
 _STEPS_WITHOUT_PAIRS = 10  # each looks at all of the graph, however large, and at 1,024 items of it
@@ -34,6 +33,7 @@ class Pairs:
         rating: float32 (n,), NaN = none.
         liked: int64 (n,), position among the liked pairs of the view, -1 = not liked.
         disliked: int64 (n,), the same among the disliked ones.
+        liker, disliker: int64, the user of every liked, and of every disliked pair of the view.
     """
 
     start: Tensor
@@ -42,6 +42,8 @@ class Pairs:
     rating: Tensor
     liked: Tensor
     disliked: Tensor
+    liker: Tensor
+    disliker: Tensor
 
     @classmethod
     def build(cls, data: TrainingData, *, rated: bool) -> Pairs:
@@ -57,8 +59,10 @@ class Pairs:
             code, rating = codes[0], np.full(len(codes[0]), np.nan)
         user, item = divmod(code, n_items)
         places = [_positions(code, known) for known in codes]
+        owners = [known // n_items for known in codes]
         start = np.searchsorted(user, np.arange(data.n_users + 1))
-        return cls(*map(torch.from_numpy, (start, user, item, rating.astype(np.float32), *places)))
+        columns = (start, user, item, rating.astype(np.float32), *places, *owners)
+        return cls(*map(torch.from_numpy, columns))
 
     def of_users(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the users' pairs, and for each the user's position in `users`: int64 (P,) both."""
@@ -181,8 +185,8 @@ class Sampler:
         rows, owner = pairs.of_users(users)
         hidden_users = torch.rand(len(pairs.start) - 1, generator=generator) < self.user_dropout
         held_out |= hidden_users[pairs.user]
-        liked = self._keep(held_out, pairs.liked, self.view.liked)
-        disliked = self._keep(held_out, pairs.disliked, self.view.disliked)
+        liked = self._keep(held_out, pairs.liked, hidden_users[pairs.liker])
+        disliked = self._keep(held_out, pairs.disliked, hidden_users[pairs.disliker])
         items = pairs.item[rows]
         aim = held_out[rows] | hidden_items[items]
         drawn = (rows, owner, items), aim, self.candidates(generator)
@@ -225,9 +229,9 @@ class Sampler:
             view,
         )
 
-    def _keep(self, held_out: Tensor, position: Tensor, matrix: Propagation) -> Tensor:
-        """float32 (nnz,): 0 at the edges of held-out pairs."""
-        keep = torch.ones(len(matrix.order))
+    def _keep(self, held_out: Tensor, position: Tensor, hidden: Tensor) -> Tensor:
+        """float32 (nnz,): 0 at the edges of held-out pairs and of hidden users."""
+        keep = 1.0 - hidden.float()
         chosen = position[held_out]
         keep[chosen[chosen >= 0]] = 0.0
         return keep

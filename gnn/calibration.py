@@ -31,9 +31,9 @@ from .scorer_base import BoolArray, require
 BINS = 10
 TOP = 10  # length of the lists whose probabilities are judged apart
 
-# Of each kind, the kinds most like it. Items known by answers alone, which no rehearsal has, stand where
-# trained ones of the same posterior do.
-_KIN = ((0, 3), (1, 2), (1, 2), (0, 3), (1, 2))
+# Items known by answers alone, which no rehearsal has, have the chances of the cold items that they were.
+_CURVES = KINDS[:-1]
+_KIN = ((0, 3), (1, 2), (1, 2), (0, 3))  # of each kind, the kinds most like it
 
 # Entries of one block of scores: 8 MB as float32.
 _BLOCK_ENTRIES = 2_000_000
@@ -168,7 +168,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A `Curve` for each of `KINDS`.
+    """A `Curve` for each of `KINDS` but "told".
 
     Kinds with few held-out positives share one: rare and common items, cold items and new users, or
     all of them.
@@ -183,8 +183,8 @@ class Calibration:
         if not pairs.label.any() or pairs.label.all():
             return None
         curves = []
-        for kind in range(len(KINDS)):
-            for members in ((kind,), _KIN[kind], tuple(range(len(KINDS)))):
+        for kind in range(len(_CURVES)):
+            for members in ((kind,), _KIN[kind], tuple(range(len(_CURVES)))):
                 own = pairs.only(np.isin(pairs.kind, members))
                 if config.line_from <= own.label.sum() < len(own):
                     break
@@ -204,7 +204,7 @@ class Calibration:
     def tensors(self) -> dict[str, Tensor]:
         """What `restore` makes it of."""
         out = {}
-        for name, curve in zip(KINDS, self.curves, strict=True):
+        for name, curve in zip(_CURVES, self.curves, strict=True):
             out[f"{name}.line"] = torch.tensor([curve.slope, curve.intercept], dtype=torch.float64)
             out[f"{name}.x"] = torch.from_numpy(np.array(curve.x, np.float64))
             out[f"{name}.y"] = torch.from_numpy(np.array(curve.y, np.float64))
@@ -214,7 +214,7 @@ class Calibration:
     def restore(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The reverse of `tensors`; IntegrityError where one is missing or of another size."""
         curves = []
-        for name in KINDS:
+        for name in _CURVES:
             try:
                 line, x, y = (tensors[f"{name}.{key}"].numpy() for key in ("line", "x", "y"))
             except KeyError as error:
@@ -228,11 +228,9 @@ class Calibration:
         return cls(tuple(curves))
 
 
-def kind_of_pairs(
-    item_degree: IntArray, user_degree: IntArray, told: BoolArray | None = None
-) -> Kind:
+def kind_of_pairs(item_degree: IntArray, user_degree: IntArray) -> Kind:
     """Positions in `KINDS` of pairs by what is known of their ends, which are broadcast together."""
-    kind = kind_of(item_degree, told)
+    kind = kind_of(item_degree)
     return np.where(user_degree == 0, np.int8(KINDS.index("new-user")), kind)
 
 
@@ -248,6 +246,7 @@ def held_out_pairs(
     """Pairs of `users`, block by block, with what `score` says of them.
 
     Args:
+        score: by which items known by answers alone are cold ones.
         truth: (n_users, n_items), what was held out. closed: users -> (b, n_items), pairs left out.
     """
     rng = rng_for(seed, "calibration pairs")
@@ -257,7 +256,7 @@ def held_out_pairs(
         for start in range(0, max(len(users), 1), step):
             block = users[start : start + step]
             degree = data.user_degree[block][:, None]
-            kinds = kind_of_pairs(data.catalog_degree, degree, data.told)
+            kinds = kind_of_pairs(data.untold_degree, degree)
             held = truth[block].toarray() > 0
             yield HeldOut.draw(score(block), kinds, held, closed(block), config, rng)
 
@@ -279,7 +278,7 @@ def assess(
     known already; pairs with low scores are drawn and weighted.
 
     Args:
-        scorer: users -> scores (b, n_items).
+        scorer: users -> scores (b, n_items), as `Hybrid.untold_score`.
 
     Returns:
         JSON-ready: users, pairs (weighted), rate (share of positives), ece, brier, bins (predicted,
@@ -300,7 +299,7 @@ def assess(
         users, scorer, data, truth, lambda block: known[block].toarray() > 0, config, seed
     )
     chance = calibration.probability(pairs.score, pairs.kind)
-    kinds = {name: pairs.kind == code for code, name in enumerate(KINDS)}
+    kinds = {name: pairs.kind == code for code, name in enumerate(_CURVES)}
     whole = reliability(pairs.label, chance, BINS, equal_mass=True, weight=pairs.weight)
     return {
         "users": len(users),

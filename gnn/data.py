@@ -10,6 +10,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.ids import sorted_distinct
+from ..kg.split import pair_codes
 from ..kg.vocabulary import IntArray
 from .profiles import item_profile
 
@@ -73,9 +75,11 @@ class TrainingData:
 
     @cached_property
     def own_degree(self) -> IntArray:
-        """Positive interactions of the catalog's own, told ones apart, per item, int64 (n_items,)."""
-        own = self.train.item[(self.train.label == 1) & (self.train.round == 0)]
-        return np.bincount(own, minlength=self.n_items)
+        """Positive pairs of the catalog's own, told ones apart, per item, int64 (n_items,)."""
+        own = self.train.select((self.train.label == 1) & (self.train.round == 0))
+        return np.bincount(
+            sorted_distinct(pair_codes(own, self.n_items)) % self.n_items, minlength=self.n_items
+        )
 
     @cached_property
     def catalog_degree(self) -> IntArray:
@@ -101,6 +105,11 @@ class TrainingData:
         """
         answered = np.bincount(self.train.item[self.train.round > 0], minlength=self.n_items) > 0
         return np.asarray(self.own_degree.any() & answered & (self.own_degree == 0))
+
+    @property
+    def untold_degree(self) -> IntArray:
+        """`catalog_degree` where items known by answers alone are the cold ones that they were."""
+        return np.asarray(np.where(self.told, 0, self.catalog_degree))
 
     @cached_property
     def user_degree(self) -> IntArray:

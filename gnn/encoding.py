@@ -18,23 +18,16 @@ _BLOCK = 8192  # nodes described at a time
 
 
 @torch.no_grad()
-def encode(
-    model: GraphEncoder, graph: GraphView | MappedGraph, hidden: Hidden | None = None
-) -> Encoded:
-    """Every user and item of the graph, the same either way; blocks keep no vectors of attributes.
-
-    Args:
-        hidden: of a mapped graph, only its `items` are read.
-    """
-    hidden = hidden or Hidden()
+def encode(model: GraphEncoder, graph: GraphView | MappedGraph) -> Encoded:
+    """Every user and item of the graph, the same either way; blocks keep no vectors of attributes."""
     if isinstance(graph, GraphView):
-        whole: Encoded = model(graph, hidden)
+        whole: Encoded = model(graph, Hidden())
         return whole
     sampler = NeighbourSampler.of(graph, model.config, fanout=-1)
     outline = graph.outline
     found = {
         kind: [
-            _described(model, sampler, kind, nodes, hidden)
+            _described(model, sampler, kind, nodes)
             for nodes in torch.split(torch.arange(outline.counts[kind]), _BLOCK)
         ]
         for kind in (outline.user_type, outline.item_type)
@@ -46,7 +39,7 @@ def encode(
         torch.cat([one.graph for one in items]),
         torch.cat([one.text for one in items]),
     )
-    return model.join(outline, described, hidden)
+    return model.join(outline, described, Hidden())
 
 
 def known_items(model: GraphEncoder, graph: GraphView | MappedGraph) -> BoolArray:
@@ -68,17 +61,14 @@ def known_items(model: GraphEncoder, graph: GraphView | MappedGraph) -> BoolArra
 
 
 def _described(
-    model: GraphEncoder, sampler: NeighbourSampler, kind: str, nodes: Tensor, hidden: Hidden
+    model: GraphEncoder, sampler: NeighbourSampler, kind: str, nodes: Tensor
 ) -> Described:
     """The block's nodes alone; of attributes nothing."""
     device = next(model.parameters()).device
     part = sampler.describing({kind: nodes}, torch.Generator()).to(device)
-    item_type = part.item_type
-    if hidden.items is not None:
-        hidden = Hidden(items=part.of_nodes(item_type, hidden.items.to(device)))
-    found = model.describe(part, hidden)
+    found = model.describe(part, Hidden())
     own = torch.searchsorted(part.rows[kind], nodes.to(device))
-    of_items = own if kind == item_type else own[:0]
+    of_items = own if kind == part.item_type else own[:0]
     return Described(
         {kind: found.nodes[kind][own]},
         {kind: found.content[kind][own]},

@@ -73,17 +73,24 @@ class Gate:
     ) -> FloatArray:
         """Scores (b, n_items) of the parts' scores, each (b, n_items); NaN where no part knows.
 
+        An item known by answers alone stands by its own weights or as the cold item that it was,
+        whichever is higher: how far cold items are lifted is a choice, and a like must not undo it.
+
         Args:
             item_degree: (n_items,) trained interactions; user_degree: (b,).
             told: (n_items,) items that are known by answers alone; None = there are none.
         """
         known = np.zeros(scores[0].shape, bool)
-        out = np.zeros(scores[0].shape, np.float32)
-        shares = self.shares(scores, item_degree, user_degree, told)
-        for raw, share in zip(scores, shares, strict=True):
+        out = self.offsets(item_degree, user_degree, told)
+        answered = np.flatnonzero(np.zeros(len(item_degree), bool) if told is None else told)
+        nothing = np.zeros(len(answered), np.int64)
+        cold = self.offsets(nothing, user_degree)
+        for part, raw in enumerate(scores):
             known |= ~np.isnan(raw)
-            out += share
-        out += self.offsets(item_degree, user_degree, told)
+            z = np.nan_to_num(standardise(raw))
+            out += z * self._factor(part, item_degree, user_degree, told)
+            cold += z[:, answered] * self._factor(part, nothing, user_degree)
+        out[:, answered] = np.maximum(out[:, answered], cold)
         out[~known] = np.nan
         return out
 
@@ -102,16 +109,28 @@ class Gate:
         user_degree: IntArray,
         told: BoolArray | None = None,
     ) -> Iterator[FloatArray]:
-        """What each part adds, (b, n_items), one part in memory at a time; arguments as `combine`."""
-        kind = kind_of(item_degree, told)
-        d_item, d_user = scaled(item_degree), scaled(user_degree)
-        new_user = user_degree == 0
-        w, v, q = self.weights
+        """What each part adds, (b, n_items), one part in memory at a time; arguments as `combine`.
+
+        Of items known by answers alone by their own weights.
+        """
         for part, raw in enumerate(scores):
-            factor = (w[kind, part] + v[kind, part] * d_item)[None, :]
-            factor = factor + d_user[:, None] * q[kind, part][None, :]
-            factor[new_user] = w[_NEW_USER, part] + v[_NEW_USER, part] * d_item
+            factor = self._factor(part, item_degree, user_degree, told)
             yield np.nan_to_num(standardise(raw)) * factor
+
+    def _factor(
+        self,
+        part: int,
+        item_degree: IntArray,
+        user_degree: IntArray,
+        told: BoolArray | None = None,
+    ) -> FloatArray:
+        """What multiplies a part's standardised scores, (b, n_items)."""
+        kind, d_item = kind_of(item_degree, told), scaled(item_degree)
+        w, v, q = self.weights[:, :, part]
+        factor = (w[kind] + v[kind] * d_item)[None, :]
+        factor = factor + scaled(user_degree)[:, None] * q[kind][None, :]
+        factor[user_degree == 0] = w[_NEW_USER] + v[_NEW_USER] * d_item
+        return np.asarray(factor, np.float32)
 
 
 def kind_of(item_degree: IntArray, told: BoolArray | None = None) -> Kind:

@@ -93,8 +93,9 @@ def _equal(n_parts: int) -> FloatArray:
 
 
 def _fit(task: _Task, config: GateConfig) -> FloatArray:
-    """w, v and q (3, P) by the softmax likelihood."""
-    z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item)
+    """w, v and q (3, P) by the softmax likelihood; v is 0 where the items' degree never varies."""
+    varied = len(np.unique(task.d_item[~task.masked])) > 1
+    z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item * np.float32(varied))
     target = torch.from_numpy(task.truth.astype(np.float32))
     masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
     theta = torch.zeros((3, len(z)), requires_grad=True)
@@ -109,10 +110,7 @@ def _fit(task: _Task, config: GateConfig) -> FloatArray:
         return fit / target.sum() + config.penalty * theta.square().sum()
 
     _minimise(loss, theta)
-    found = (theta + equal).detach().numpy().astype(np.float32)
-    if len(np.unique(task.d_item[~task.masked])) == 1:
-        found[1] = 0.0  # a degree that never varies teaches nothing about degrees
-    return found
+    return np.asarray((theta + equal).detach().numpy(), np.float32)
 
 
 def _minimise(loss: Callable[[], Tensor], parameter: Tensor) -> None:

@@ -23,8 +23,9 @@ from .gate_learning import learn_gate
 from .lesson import Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, make_part
+from .ranking import scores_of_pairs
 from .rehearsal import Rehearsal
-from .scorer_base import Scorer, check_users, fitted
+from .scorer_base import BoolArray, Scorer, check_users, fitted
 from .trainer import EncoderConfig, EncoderScorer, EncoderState, TrainingConfig
 from .uncertainty import DropoutConfig, deviation
 
@@ -161,7 +162,12 @@ class Hybrid:
 
     def refresh(self, data: TrainingData) -> Self:
         """Fit the linear parts and encode the graph anew; gate and encoder weights stay."""
-        return self._refit(self.parts, data)
+        found = {
+            name: part.refresh(data) if isinstance(part, EncoderScorer) else part
+            for name, part in self.parts.items()
+        }
+        self.members = [member.refresh(data) for member in self.members]
+        return self._refit(found, data)
 
     def regate(self, config: GateConfig) -> Self:
         """Learn the gate again with other settings, from the same rehearsal; the parts stay.
@@ -187,9 +193,9 @@ class Hybrid:
         return self
 
     @property
-    def trained_rows(self) -> int:
-        """Interactions it was fitted on; 0 before `fit`."""
-        return 0 if self._data is None else len(self._data.train)
+    def trained(self) -> Interactions:
+        """Interactions it was fitted on; StateError before `fit`."""
+        return fitted(self._data, self.name).train
 
     def _train_on(self, parts: Mapping[str, Scorer], data: TrainingData, work: Path | None) -> Self:
         found = dict(parts)
@@ -206,14 +212,12 @@ class Hybrid:
         return self._encoder(f"{_encoder_name(number)}-on", number, work, encoder.state).fit(data)
 
     def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
+        """The linear parts fitted anew, the encoders as they are."""
         fitted_parts: dict[str, Scorer] = {}
         for position, (name, part) in enumerate(parts.items()):
             self._say(f"fit {name}", position, len(parts))
-            if isinstance(part, EncoderScorer):
-                fitted_parts[name] = part.refresh(data)
-            else:
-                fitted_parts[name] = make_part(name, self.settings).fit(data)
-        self.members = [member.refresh(data) for member in self.members]
+            ready = isinstance(part, EncoderScorer)
+            fitted_parts[name] = part if ready else make_part(name, self.settings).fit(data)
         return self.restore(fitted_parts, fitted(self.gate, self.name), data)
 
     def _tune(
@@ -271,16 +275,37 @@ class Hybrid:
         gate = fitted(self.gate, self.name)
         return gate.combine(scores, data.catalog_degree, data.user_degree[chosen], self._told)
 
+    def untold_score(self, users: IntArray) -> FloatArray:
+        """`score` with the items known by answers alone as the cold items that they were.
+
+        What the answers say reaches it through the parts; chances are read from it.
+        """
+        data = fitted(self._data, self.name)
+        chosen = check_users(users, data.n_users)
+        scores = [part.score(chosen) for part in self.parts.values()]
+        gate = fitted(self.gate, self.name)
+        return gate.combine(scores, self._untold_degree, data.user_degree[chosen])
+
+    @property
+    def _untold_degree(self) -> IntArray:
+        data = fitted(self._data, self.name)
+        return np.asarray(np.where(self._told, 0, data.catalog_degree))
+
     def chances(self, users: IntArray, items: IntArray, scores: FloatArray) -> FloatArray:
         """Chances that pairs of these scores turn out positive, pair by pair, float32 (n,).
 
         NaN where the score is, and everywhere if too few pairs could be held out to learn them from.
+        Of items known by answers alone the chance is that of a cold item that the parts think so
+        well of: a like raises it.
         """
         if self.calibration is None:
             return np.full(len(scores), np.nan, np.float32)
         data = fitted(self._data, self.name)
-        degrees = data.catalog_degree[items], data.user_degree[users]
-        kinds = kind_of_pairs(*degrees, self._told[items])
+        told = np.flatnonzero(self._told[items])
+        if len(told):
+            scores = np.array(scores)
+            scores[told] = scores_of_pairs(self.untold_score, users[told], items[told])
+        kinds = kind_of_pairs(self._untold_degree[items], data.user_degree[users])
         return self.calibration.probability(scores, kinds)
 
     def deviation(self, method: str, users: IntArray, items: IntArray) -> FloatArray:
@@ -300,11 +325,18 @@ class Hybrid:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         scores = [part.score(np.array([user])) for part in self.parts.values()]
-        known = data.catalog_degree, data.user_degree[[user]], self._told
-        out = {}
-        for name, share in zip(self.parts, gate.shares(scores, *known), strict=True):
-            out[name] = float(share[0, item])
-        return {**out, "offset": float(gate.offsets(*known)[0, item])}
+        degree = data.user_degree[[user]]
+
+        def shares(item_degree: IntArray, told: BoolArray | None) -> dict[str, float]:
+            known = item_degree, degree, told
+            added = zip(self.parts, gate.shares(scores, *known), strict=True)
+            own = {name: float(share[0, item]) for name, share in added}
+            return {**own, "offset": float(gate.offsets(*known)[0, item])}
+
+        ways = [shares(data.catalog_degree, self._told)]
+        if self._told[item]:
+            ways.append(shares(self._untold_degree, None))
+        return max(ways, key=lambda way: sum(way.values()))
 
     def _say(self, what: str, done: int, of: int) -> None:
         if self.progress is not None:

@@ -14,6 +14,9 @@ from ..kg.graph import FloatArray, Graph
 from ..kg.vocabulary import IntArray
 from .scorer_base import BoolArray
 
+# Entries of one block of scores: 8 MB as float32.
+_BLOCK_ENTRIES = 2_000_000
+
 RECOMMENDATIONS = pa.schema(
     [
         ("user", pa.string()),
@@ -55,9 +58,15 @@ def scores_of_pairs(
 ) -> FloatArray:
     """Scores pair by pair, float32 (n,), of a scorer that scores all items of a user at once."""
     out = np.empty(len(users), np.float32)
-    for user in np.unique(users):
-        rows = users == user
-        out[rows] = scorer(np.array([user]))[0, items[rows]]
+    distinct, owner = np.unique(users, return_inverse=True)
+    order = np.argsort(owner, kind="stable")
+    start = np.searchsorted(owner[order], np.arange(len(distinct) + 1))
+    done, step = 0, 1  # how many items there are is seen from the first user's scores
+    while done < len(distinct):
+        scores = scorer(distinct[done : done + step])
+        rows = order[start[done] : start[min(done + step, len(distinct))]]
+        out[rows] = scores[owner[rows] - done, items[rows]]
+        done, step = done + step, max(1, _BLOCK_ENTRIES // max(scores.shape[1], 1))
     return out
 
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from ..kg.catalog import Catalog
+from ..kg.coldstart import resolve
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
-from ..kg.split import Split, hold_out_per_user, rng_for
+from ..kg.split import Split
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
 from .checkpoint import latest, load_checkpoint, save_checkpoint
@@ -139,7 +140,10 @@ class Recommender:
         self, catalog: Catalog | Graph, graph: Graph, split: Split | None
     ) -> TrainingData:
         graph = ablated(graph, self.config.ablation, self.seed)
-        train = graph.interactions if split is None else split.train
+        if split is None:
+            train = resolve(graph.interactions, graph.n_items)
+        else:
+            train = split.train
         folder = catalog.text_folder if isinstance(catalog, Catalog) else None
         text = embed_nodes(
             graph, self.config.text, cache=folder, device=self.device,
@@ -306,11 +310,8 @@ class Recommender:
         The gate and the parts' settings stay. Before the first interactions this is `fit`.
         """
         if not self._scorer.parts:
-            held = hold_out_per_user(self.data.train, 0.1, rng_for(self.seed, "first answers"))
-            self._valid = self.data.train.select(held)
-            self._data = self.data.with_train(self.data.train.select(~held))
-            if self._data.positives.nnz:
-                self._scorer.fit(self._data, self._valid)
+            if self.data.positives.nnz:
+                self._scorer.fit(self.data)
             return self
         self._scorer.retrain(self.data)
         return self
@@ -331,8 +332,6 @@ class Recommender:
         cls,
         path: str | Path,
         catalog: Catalog | Graph | None = None,
-        train: Interactions | None = None,
-        valid: Interactions | None = None,
         *,
         device: str = "auto",
         progress: Progress | None = None,
@@ -341,7 +340,6 @@ class Recommender:
 
         Args:
             catalog: None = the catalog folder it was fitted on.
-            train, valid: what it was fitted and tuned on; None = as saved.
 
         Raises:
             StateError: there is no checkpoint, or its catalog was in memory and is not given.
@@ -354,8 +352,7 @@ class Recommender:
             catalog = catalog_of(state.catalog, checkpoint.path)
         graph = catalog.graph if isinstance(catalog, Catalog) else catalog
         model._source = catalog.path if isinstance(catalog, Catalog) else None
-        train = interactions_in(checkpoint.groups, "train") if train is None else train
-        valid = interactions_in(checkpoint.groups, "valid") if valid is None else valid
+        train, valid = (interactions_in(checkpoint.groups, name) for name in ("train", "valid"))
         graph = ablated(graph, state.config.ablation, model.seed)
         state.check(graph)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 import torch
 
 from ..kg.cache import part_hashes
@@ -23,6 +22,7 @@ from .part_state import (
     check_graph,
     gate_in,
     gate_out,
+    interactions_in,
     interactions_out,
     restored,
     settings_in,
@@ -40,7 +40,7 @@ class RecommenderState:
     Attributes:
         catalog: the catalog's folder; None where it was in memory.
         parts: names, in the order of the gate's weights. members: encoders of the ensemble.
-        settings: configurations of the parts. fitted: rows of the training that the parts know.
+        settings: configurations of the parts.
         vocabularies: node type -> (count, content hash). graph: part of the graph -> its hash.
     """
 
@@ -50,7 +50,6 @@ class RecommenderState:
     parts: tuple[str, ...]
     members: int
     settings: Mapping[str, Any]
-    fitted: int
     vocabularies: Mapping[str, Any]
     graph: Mapping[str, str]
 
@@ -66,7 +65,6 @@ class RecommenderState:
             tuple(scorer.parts),
             len(scorer.members),
             scorer.settings,
-            scorer.trained_rows,
             vocabularies_of(graph),
             part_hashes(graph),
         )
@@ -83,7 +81,6 @@ class RecommenderState:
                 tuple(meta["parts"]),
                 int(meta.get("members", 0)),
                 settings_in(meta["settings"]),
-                int(meta["fitted"]),
                 meta["vocabularies"],
                 dict(meta["graph"]),
             )
@@ -106,7 +103,6 @@ class RecommenderState:
             "parts": list(self.parts),
             "members": self.members,
             "settings": settings_out(self.settings),
-            "fitted": self.fitted,
             "vocabularies": self.vocabularies,
             "graph": self.graph,
         }
@@ -127,16 +123,18 @@ def groups_of(scorer: Hybrid, data: TrainingData, valid: Interactions) -> dict[s
     groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in data.text.items()}
     groups["train"] = interactions_out(data.train)
     groups["valid"] = interactions_out(valid)
+    if scorer.parts and scorer.trained is not data.train:  # more was told since
+        groups["fitted"] = interactions_out(scorer.trained)
     return groups
 
 
 def restore(
     scorer: Hybrid, state: RecommenderState, checkpoint: Checkpoint, data: TrainingData
 ) -> None:
-    """The parts as they were, on the first rows of the training: what was told since came last."""
+    """The parts as they were, on what they were fitted on, which is not what was told since."""
     known = data
-    if state.fitted < len(data.train):
-        known = data.with_train(data.train.select(np.arange(state.fitted)))
+    if "fitted" in checkpoint.groups:
+        known = data.with_train(interactions_in(checkpoint.groups, "fitted"))
     parts = {
         name: restored(name, scorer.settings, checkpoint, known, scorer.device)
         for name in state.parts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kg.coldstart import resolve
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_items, rng_for
 from ..kg.vocabulary import IntArray
@@ -46,8 +47,8 @@ class Rehearsal:
         """Draw what is hidden."""
         rng = rng_for(seed, "gate rehearsal")
         n_items = data.n_items
-        # What is drawn depends on which rows there are, not on their order.
-        train = data.train.select(np.lexsort((data.train.label, data.train.item, data.train.user)))
+        # What is drawn depends on which pairs there are, not on the order or number of their rows.
+        train = resolve(data.train, n_items)
         share = config.hidden_share + config.thinned_share
         drawn = hold_out_items(train, n_items, share, rng, at_least=RARE)
         rng.shuffle(drawn)
@@ -116,7 +117,7 @@ class Rehearsal:
 
         def score(block: IntArray) -> FloatArray:
             scores = [part.score(block) for part in parts.values()]
-            return gate.combine(scores, data.catalog_degree, data.user_degree[block])
+            return gate.combine(scores, data.untold_degree, data.user_degree[block])
 
         def closed(block: IntArray) -> BoolArray:
             out = (data.positives[block] + data.negatives[block]).toarray() > 0

@@ -38,7 +38,6 @@ from ..kg.split import PARTS, Split
 from ..kg.table_files import seal, unseal
 from .checkpoint import checkpoint_name
 from .config import RecommenderConfig
-from .labels import corrections
 from .plain import from_plain, to_plain
 from .recommender import Progress, Recommender
 from .run_tables import rows_in, rows_out, split_out
@@ -218,19 +217,10 @@ class Run:
                 where=str(self.path),
                 hint=f"train it anew: coldframe retrain {self.path}",
             )
-        split = self.split
-        train, valid = split.train, split.valid
-        if self.about["refit"]:
-            train, valid = train.concat(valid), Interactions.empty()
-        for number in range(1, self.round + 1):
-            rows, corrected = corrections(train, self.labels(number), self.catalog.graph.n_items)
-            train = train.select(~corrected).concat(rows)
         # Not the latest: a round that was cut off may have left a newer one.
         return Recommender.load(
             safe_join(self.path / "checkpoints", checkpoint_name(self.round)),
             self.catalog,
-            train,
-            valid,
             device=self.device,
             progress=self.progress,
         )

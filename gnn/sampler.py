@@ -62,16 +62,16 @@ class NeighbourSampler:
         """
         graph = self.graph
         users = users.sort().values
-        liked = self._pairs(graph.liked, users, generator)
-        disliked = self._pairs(graph.disliked, users, generator)
-        items = torch.unique(torch.cat([items, liked[1], disliked[1]]))
+        liked = [self._edges(graph.liked, users, generator)]
+        disliked = [self._edges(graph.disliked, users, generator)]
+        items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *disliked))]))
         if self.hops > 1:
-            back = self._pairs(graph.likers, items, generator).flip(0)
-            more = _beyond(torch.unique(back[0]), users)
-            liked = torch.cat([liked, back, self._pairs(graph.liked, more, generator)], 1)
-            disliked = torch.cat([disliked, self._pairs(graph.disliked, more, generator)], 1)
+            item, user, weight = self._edges(graph.likers, items, generator)
+            more = _beyond(torch.unique(user), users)
+            liked += [(user, item, weight), self._edges(graph.liked, more, generator)]
+            disliked.append(self._edges(graph.disliked, more, generator))
             users = torch.cat([users, more]).sort().values
-            items = torch.unique(torch.cat([items, liked[1], disliked[1]]))
+            items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *disliked))]))
         outline = graph.outline
         part = self.describing({outline.user_type: users, outline.item_type: items}, generator)
         return replace(
@@ -135,23 +135,37 @@ class NeighbourSampler:
             }
         return rows, edges
 
-    def _between(self, part: GraphView, pairs: Tensor, without: Tensor) -> Propagation:
-        """Distinct pairs of user and item, int64 (2, e), as a matrix of the part; some left out."""
+    def _between(self, part: GraphView, edges: list[Edges], without: Tensor) -> Propagation:
+        """Edges of user and item as a matrix of the part; some left out.
+
+        A pair drawn from both its ends has the smaller of its weights.
+        """
         width = self.graph.outline.counts[part.item_type]
-        codes = torch.unique(pairs[0] * width + pairs[1])
-        codes = codes[~torch.isin(codes, without)]
+        user, item, weight = (torch.cat(some) for some in zip(*edges, strict=True))
+        codes, place = torch.unique(user * width + item, return_inverse=True)
+        smallest = torch.zeros(len(codes)).scatter_reduce(
+            0, place, weight, "amin", include_self=False
+        )
+        kept = ~torch.isin(codes, without)
+        codes, smallest = codes[kept], smallest[kept]
         users, items = part.rows[part.user_type], part.rows[part.item_type]
         return _propagation(
             _place(codes // width, users),
             _place(codes % width, items),
-            torch.ones(len(codes)),
+            smallest,
             (len(users), len(items)),
         )
 
-    def _pairs(self, edges: CSC, nodes: Tensor, generator: torch.Generator) -> Tensor:
-        """int64 (2, e): receiving node and neighbour."""
-        neighbour, owner, _ = edges.sample(nodes, self.fanout, generator)
-        return torch.stack([nodes[owner], neighbour])
+    def _edges(self, stored: CSC, nodes: Tensor, generator: torch.Generator) -> Edges:
+        """Sampled edges, each with how many it stands for: a user's likes add up to all of them."""
+        neighbour, owner, weight = stored.sample(nodes, self.fanout, generator)
+        return nodes[owner], neighbour, weight
+
+    def disliked_by(self, users: Tensor) -> Tensor:
+        """int64 (e,): user * n_items + item of all pairs that these users rated low."""
+        stored = self.graph.disliked
+        item, owner, _ = stored.sample(users, -1, torch.Generator())
+        return users[owner] * self.graph.outline.counts[self.graph.outline.item_type] + item
 
 
 @dataclass(frozen=True)
@@ -184,7 +198,8 @@ class NeighbourSteps:
         seeds = torch.unique(torch.cat([candidates, pairs.item[rows]]))
         if not len(users):  # the auxiliary losses are all there is, and ask of any items
             seeds = torch.randperm(n_items, generator=generator)[: drawn.negatives]
-        view = self.neighbours.around(users, seeds, generator, codes[held_out])
+        unshown = torch.cat([codes[held_out], self.neighbours.disliked_by(users[hidden_users])])
+        view = self.neighbours.around(users, seeds, generator, unshown)
         part_users, part_items = view.rows[view.user_type], view.rows[view.item_type]
         hidden = torch.rand(len(part_items), generator=generator) < drawn.item_dropout
         target = _place(pairs.item[rows], part_items)

@@ -7,7 +7,8 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ from .batches import Sampler
 from .checkpoint import latest
 from .data import TrainingData
 from .distributed import is_first, process_number, wait_for_all
-from .encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
+from .encoder import EncoderConfig, GraphEncoder
 from .encoder_state import EncoderState, grown, training_state, vocabularies_of
 from .encoding import encode, known_items
 from .inputs import InputSpace
@@ -37,7 +38,15 @@ from .view import GraphView
 __all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
 
 _WARM_RATE = 0.5  # of the learning rate, where training goes on from an earlier state
-_FOLDS = 4  # parts in which items are hidden to see what their content alone says
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """users (n_users, d), items (n_items, d), bias (n_items,)."""
+
+    users: FloatArray
+    items: FloatArray
+    bias: FloatArray
 
 
 class EncoderScorer:
@@ -56,8 +65,6 @@ class EncoderScorer:
 
     Attributes (after `fit`, `refresh` or `load`), NumPy float32:
         user_vectors: (n_users, d). item_vectors: (n_items, d). item_bias: (n_items,).
-        content_item_vectors, content_item_bias: the same of items as if each had neither id nor
-            interactions: what the graph and the text alone say of it.
         history: one row per look at the validation data: epoch, loss, valid (NDCG@10).
         state: EncoderState.
     """
@@ -87,7 +94,7 @@ class EncoderScorer:
         self.history: list[dict[str, float]] = []
         self._next_save = -np.inf  # of time.monotonic()
         self._state: EncoderState | None = None
-        self._encoded: Encoded | None = None
+        self._vectors: _Vectors | None = None
         self._known: BoolArray | None = None
 
     def fit(self, data: TrainingData, valid: Interactions | Validate | None = None) -> Self:
@@ -130,7 +137,7 @@ class EncoderScorer:
         done = run.run(
             validate,
             progress=self.progress,
-            keep=lambda state: self._keep(state, marks) if self.checkpoints else None,
+            keep=None if self.checkpoints is None else partial(self._keep, marks),
         )
         self.history = done.history
         self._state = replace(self.state, weights=done.best or done.average)
@@ -154,10 +161,10 @@ class EncoderScorer:
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items); NaN for an item of which nothing is known."""
-        encoded = fitted(self._encoded, self.name)
+        vectors = fitted(self._vectors, self.name)
         known = fitted(self._known, self.name)
-        rows = check_users(users, len(encoded.users))
-        scores = self.user_vectors[rows] @ self.item_vectors.T + self.item_bias
+        rows = check_users(users, len(vectors.users))
+        scores = vectors.users[rows] @ vectors.items.T + vectors.bias
         return hide_unknown(scores, np.ones(len(rows), bool), known)
 
     @property
@@ -168,29 +175,17 @@ class EncoderScorer:
     @property
     def user_vectors(self) -> FloatArray:
         """float32 (n_users, d)."""
-        return _array(fitted(self._encoded, self.name).users)
+        return fitted(self._vectors, self.name).users
 
     @property
     def item_vectors(self) -> FloatArray:
         """float32 (n_items, d)."""
-        return _array(fitted(self._encoded, self.name).items)
+        return fitted(self._vectors, self.name).items
 
     @property
     def item_bias(self) -> FloatArray:
         """float32 (n_items,)."""
-        return _array(fitted(self._encoded, self.name).bias)
-
-    @property
-    def content_item_vectors(self) -> FloatArray:
-        """float32 (n_items, d), without ids and interactions."""
-        fitted(self._encoded, self.name)
-        return _array(self._content[0])
-
-    @property
-    def content_item_bias(self) -> FloatArray:
-        """float32 (n_items,), without ids and interactions."""
-        fitted(self._encoded, self.name)
-        return _array(self._content[1])
+        return fitted(self._vectors, self.name).bias
 
     def save(self, folder: Path) -> Path:
         """Write the trained state as a checkpoint under `folder`; returns the checkpoint's path."""
@@ -265,12 +260,12 @@ class EncoderScorer:
 
     def _encode(self, model: GraphEncoder, graph: GraphView | MappedGraph) -> Self:
         model.eval()
-        self._encoded = _on_cpu(encode(model, graph))
-        self._content = _content(model, graph, self._encoded)
+        encoded = encode(model, graph)
+        self._vectors = _Vectors(*map(_array, (encoded.users, encoded.items, encoded.bias)))
         self._known = known_items(model, graph)
         return self
 
-    def _keep(self, state: TrainingState, marks: dict[str, str]) -> None:
+    def _keep(self, marks: dict[str, str], state: TrainingState) -> None:
         started = time.monotonic()
         if self.checkpoints is None or self._state is None or not is_first():
             return
@@ -328,24 +323,6 @@ def _users_apart(view: GraphView, config: EncoderConfig) -> bool:
     )
 
 
-def _content(
-    model: GraphEncoder, graph: GraphView | MappedGraph, like: Encoded
-) -> tuple[Tensor, Tensor]:
-    """Vectors and biases of all items, a quarter of them hidden at a time, as in training.
-
-    Args:
-        like: the graph as encoded with nothing hidden; gives the shapes, (n_items, d) and (n_items,).
-    """
-    fold = torch.arange(len(like.items), device=model.bias.device) % _FOLDS
-    vectors, bias = torch.empty_like(like.items), torch.empty_like(like.bias)
-    for number in range(_FOLDS):
-        hidden = fold == number
-        encoded = _on_cpu(encode(model, graph, Hidden(items=hidden)))
-        chosen = hidden.cpu()
-        vectors[chosen], bias[chosen] = encoded.items[chosen], encoded.bias[chosen]
-    return vectors, bias
-
-
 def _without_new_ids(state: EncoderState, model: GraphEncoder) -> dict[str, Tensor]:
     """Trained weights; nodes that came later have no id, whatever interactions they have by now."""
     fresh = {name: torch.zeros_like(value).cpu() for name, value in model.state_dict().items()}
@@ -363,16 +340,5 @@ def _data_hash(data: TrainingData, valid: Interactions | None) -> str:
     return digest.hexdigest()
 
 
-def _on_cpu(encoded: Encoded) -> Encoded:
-    return Encoded(
-        encoded.users.float().cpu(),
-        encoded.items.float().cpu(),
-        encoded.bias.float().cpu(),
-        {kind: rows.float().cpu() for kind, rows in encoded.nodes.items()},
-        encoded.graph.float().cpu(),
-        encoded.text.float().cpu(),
-    )
-
-
 def _array(values: Tensor) -> FloatArray:
-    return np.asarray(values.numpy(), np.float32)
+    return np.asarray(values.float().cpu().numpy(), np.float32)

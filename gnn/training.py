@@ -220,10 +220,10 @@ class Training:
         self.mean.load_state_dict(state.best or self.mean.state_dict())
         return self.snapshot()
 
-    def encode(self, hidden: Hidden | None = None) -> Encoded:
+    def encode(self) -> Encoded:
         """The graph under the averaged weights, without gradients."""
         self.mean.eval()
-        return encode(self.mean, self.graph, hidden)
+        return encode(self.mean, self.graph)
 
     def snapshot(self) -> TrainingState:
         """A copy of the state that later steps do not change, on the CPU."""

@@ -10,6 +10,8 @@ from .data import TrainingData
 from .encoder import Encoded
 from .training import Validate
 
+_ENTRIES = 8_000_000  # of (users, items) looked at at a time: 80 MB
+
 
 def ndcg_of_valid(data: TrainingData, valid: Interactions) -> Validate:
     """Mean NDCG@10 of the valid pairs, ranked among items that are trained or valid themselves."""
@@ -22,7 +24,7 @@ def ndcg_of_valid(data: TrainingData, valid: Interactions) -> Validate:
 
     def ndcg(encoded: Encoded) -> float:
         total = 0.0
-        for block in np.array_split(users, max(1, len(users) // 1024)):
+        for block in np.array_split(users, max(1, -(-len(users) * data.n_items // _ENTRIES))):
             rows = torch.from_numpy(block)
             scores = (encoded.users[rows] @ encoded.items.T + encoded.bias).cpu()
             scores[torch.from_numpy(data.positives[block].toarray() > 0) | closed] = -torch.inf

@@ -154,7 +154,9 @@ def _anonymous(quads: list[ox.Quad], person: Person) -> Iterator[ox.Quad]:
     """The quads of a round without answers about the person or by her."""
 
     def named(term: object) -> bool:
-        return isinstance(term, ox.NamedNode | ox.Literal) and person.mentions(term.value)
+        if isinstance(term, ox.NamedNode):
+            return person.is_named(term.value)
+        return isinstance(term, ox.Literal) and person.mentions(term.value)
 
     answers = {str(quad.subject) for quad in quads if named(quad.object)}
     for quad in quads:

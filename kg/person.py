@@ -14,7 +14,10 @@ from .vocabulary import local_name
 
 # Columns of tables and keys of JSON whose text is the id of a user or an annotator.
 USER_PLACES = frozenset({"user", "users", "user_id", "annotator", "annotators"})
-_WORD = "[A-Za-z0-9_~%-]"
+# What goes on with an IRI: "john" is not in "john.doe", and is in "john." at the end of a sentence. A
+# comma or semicolon may part cells as well, and a slash leads to something of hers.
+_GOES_ON = r"(?:[.:@!$&'*+=]*(?:[\w~%-]|\\u))"
+_PART_OF_IRI = "[^/?#]"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Person:
 
     def is_edge(self, edge: tuple[str, str]) -> bool:
         """Whether a pair of user and item is hers, or names her as an item."""
-        return self.is_user(edge[0]) or self.mentions(edge[1])
+        return self.is_user(edge[0]) or self.is_named(edge[1])
 
     def is_in(self, value: Any, place: str = "") -> bool:
         """Whether a value of JSON, under the key `place`, names her."""
@@ -83,15 +86,28 @@ class Person:
         """Whether one of her IRIs stands in a text, not as the beginning of a longer one."""
         return bool(self.iris) and self._text.search(text) is not None
 
+    def is_named(self, iri: str) -> bool:
+        """Whether an IRI is hers, of something below hers, or made of one of hers."""
+        return bool(self.iris) and self._iri.search(iri) is not None
+
     @cached_property
     def pattern(self) -> re.Pattern[bytes]:
-        """`mentions` for bytes of a file."""
-        return re.compile(self._text.pattern.encode())
+        """`mentions` for bytes of a file in UTF-8."""
+        going_on = _GOES_ON.replace(r"\w", r"\w\x80-\xff")
+        return re.compile(f"(?:{self._forms})(?!{going_on})".encode())
 
     @cached_property
     def _text(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{self._forms})(?!{_GOES_ON})")
+
+    @cached_property
+    def _iri(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{self._forms})(?!{_PART_OF_IRI})")
+
+    @cached_property
+    def _forms(self) -> str:
+        """Her IRIs as they stand, as JSON writes them and percent-encoded, as alternatives of a pattern."""
         forms: set[str] = set()
         for iri in self.iris:
             forms |= {iri, json.dumps(iri)[1:-1], quote(iri, safe="")}
-        longest_first = sorted(forms, key=len, reverse=True)
-        return re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?!{_WORD})")
+        return "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))

@@ -40,9 +40,12 @@ MAX_QUERY = (
     4_000  # characters; the engine recurses, and hostile queries of twice this length crash it
 )
 MAX_NESTING = 32
+_BLOCK, _MOST = 1 << 20, (1 << 31) - 1  # bytes that Arrow parses at a time
+# Escaped signs of a prefixed name come first: `ex:a\#b` begins no comment, and `ex:a\'b` no string.
 _QUIET_PARTS = re.compile(
-    r"""<[^<>"{}|^`\\\s]*>|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}"""
-    r"""|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\#[^\n]*""",
+    r"""\\[_~.!$&'()*+,;=/?\#@%-]"""
+    r"""|<[^<>"{}|^`\\\s]*>|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}"""
+    r"""|"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*'|\#[^\r\n]*""",
     re.DOTALL,
 )
 _SIGNS = re.compile(rf"(?:[!+^-]\s*){{{MAX_NESTING}}}")
@@ -284,7 +287,8 @@ def csv_table(raw: bytes | pa.Buffer, names: list[str]) -> pa.Table:
         return pa.table({})
     return pacsv.read_csv(
         pa.BufferReader(raw),
-        pacsv.ReadOptions(use_threads=False),
+        # One block: a literal may be longer than the usual one, and no row may cross its end.
+        pacsv.ReadOptions(use_threads=False, block_size=min(max(len(raw), _BLOCK), _MOST)),
         pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         pacsv.ConvertOptions(column_types=types, include_columns=names),
     )

@@ -39,7 +39,7 @@ def test_a_changed_answer_takes_the_place_of_the_first(run: Run) -> None:
     assert beliefs.answers.label.tolist() == [1.0]
     assert told(run) == 1
     opened = Run.open(run.path, device="cpu").model
-    assert len(opened.data.train) == len(data.train) == opened.scorer.trained_rows
+    assert len(opened.data.train) == len(data.train) == len(opened.scorer.trained)
     assert (opened.data.positives[3, item], opened.data.negatives[3, item]) == (1, 0)
     everybody = np.arange(10)
     np.testing.assert_array_equal(opened.scorer.score(everybody), run.model.scorer.score(everybody))

@@ -70,10 +70,6 @@ def planted_checkpoint(
 
 
 @pytest.fixture
-def loaded(
-    planted_checkpoint: Path, planted_catalog: Catalog, planted_split: Split
-) -> Callable[[], Recommender]:
+def loaded(planted_checkpoint: Path, planted_catalog: Catalog) -> Callable[[], Recommender]:
     """Makes a recommender of the shared checkpoint that a test may change."""
-    return lambda: Recommender.load(
-        planted_checkpoint, planted_catalog, planted_split.train, planted_split.valid, device="cpu"
-    )
+    return lambda: Recommender.load(planted_checkpoint, planted_catalog, device="cpu")

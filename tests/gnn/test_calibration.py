@@ -70,12 +70,11 @@ def test_kinds_with_few_positives_share_the_curve_of_their_kin() -> None:
     pairs = planted(8000, seed=3)
     few = pairs.only((pairs.kind != 1) | (np.cumsum((pairs.kind == 1) & pairs.label) <= 3))
     calibration = Calibration.fit(few, CalibrationConfig(isotonic_from=10**9))
-    cold, rare, common, new, told = calibration.curves
+    cold, rare, common, new = calibration.curves
     kin = Curve.fit(few.only(np.isin(few.kind, (1, 2))), isotonic=False)
     assert (rare.slope, rare.intercept) == (kin.slope, kin.intercept)
     assert common.slope != rare.slope
     assert cold.intercept > new.intercept  # each of these has its own
-    assert (told.slope, told.intercept) == (kin.slope, kin.intercept)  # no rehearsal has any
 
 
 def test_nothing_is_learned_without_a_positive_or_without_another_pair() -> None:
@@ -106,11 +105,10 @@ def test_weights_undo_the_drawing() -> None:
 
 
 def test_kinds_of_pairs() -> None:
-    degree, told = np.array([0, 1, 4, 5, 0]), np.arange(5) == 4
-    kinds = kind_of_pairs(degree, np.array([[3], [0]]), told)
+    kinds = kind_of_pairs(np.array([0, 1, 4, 5]), np.array([[3], [0]]))
     assert [[KINDS[k] for k in row] for row in kinds] == [
-        ["cold", "rare", "rare", "common", "told"],
-        ["new-user"] * 5,
+        ["cold", "rare", "rare", "common"],
+        ["new-user"] * 4,
     ]
 
 

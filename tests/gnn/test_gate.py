@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 from coldframe.gnn.gate import RARE, Gate, GateConfig, kind_of, scaled
-from coldframe.gnn.gate_learning import learn_gate
+from coldframe.gnn.gate_learning import _fit, _Task, learn_gate
 from coldframe.gnn.lesson import Block, Lesson, Shortlist
 from coldframe.gnn.scorer_base import standardise
 from coldframe.kg.errors import UsageError
@@ -191,6 +193,31 @@ def test_penalty_pulls_to_equal_weights() -> None:
     loose = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1.0)).weights
     tight = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=300.0)).weights
     assert np.abs(tight[0, 1:4] - 1 / 3).sum() < np.abs(loose[0, 1:4] - 1 / 3).sum()
+
+
+@pytest.mark.parametrize("penalty", [0.05, 1e-6])
+def test_cold_items_weights_are_the_likeliest_under_the_penalty(penalty: float) -> None:
+    """Cold items all have one degree: what the degree would explain is no part of the optimum."""
+    rng = np.random.default_rng(0)
+    n_users, n_items = 150, 25
+    z = rng.normal(size=(3, n_users, n_items)).astype(np.float32)
+    utility = 0.8 * z[0] - 0.4 * z[2] + rng.gumbel(size=(n_users, n_items))
+    truth = utility == utility.max(axis=1, keepdims=True)
+    known, degree = np.zeros_like(truth), np.zeros(n_items, np.int64)
+    block = Block(z, truth, known, np.full(n_users, 9))
+    lesson = Lesson.build([block], degree, truth.any(axis=0), None)
+    task = _Task.build(lesson.hidden, degree, user_degrees=False)
+    assert task.truth.sum() == n_users
+    found = _fit(task, GateConfig(penalty=penalty))
+    assert not found[1:].any()
+
+    def loss(w: np.ndarray) -> float:
+        utilities = np.where(task.masked, -np.inf, np.einsum("p,pbi->bi", w, task.z))
+        shares = utilities - logsumexp(utilities, axis=1, keepdims=True)
+        return float(-shares[task.truth].mean() + penalty * np.square(w - 1 / 3).sum())
+
+    best = minimize(loss, np.full(3, 1 / 3), method="Nelder-Mead", options={"xatol": 1e-5})
+    np.testing.assert_allclose(found[0], best.x, atol=5e-3)
 
 
 def test_too_little_to_learn_from_leaves_equal_weights() -> None:

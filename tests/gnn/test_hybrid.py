@@ -98,7 +98,7 @@ def test_what_is_fitted_last_may_be_more_than_what_was_rehearsed_on() -> None:
     inner, valid = data.with_train(data.train.select(part)), data.train.select(~part)
     first, last = Hybrid(SMALL).fit(inner, valid), Hybrid(SMALL).fit(inner, valid, final=data)
     np.testing.assert_array_equal(first.gate.weights, last.gate.weights)
-    assert (first.trained_rows, last.trained_rows) == (len(inner.train), len(data.train))
+    assert (len(first.trained), len(last.trained)) == (len(inner.train), len(data.train))
     assert np.isnan(first.parts["ease"].score(np.array([5]))).all()
     assert not np.isnan(last.parts["ease"].score(np.array([5]))).all()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from coldframe.gnn.gate import KINDS
 from coldframe.gnn.ranking import RECOMMENDATIONS
 from coldframe.gnn.recommender import Recommender
 from coldframe.kg.errors import DataError, UnknownIdError, UsageError
@@ -225,6 +226,26 @@ def test_answers_lift_a_liked_cold_item_among_trained_ones(
     if retrained:
         model.retrain()
     assert place() < 0.5 * before
+
+
+def test_a_like_lowers_neither_score_nor_chance(loaded: Callable[[], Recommender]) -> None:
+    """Whatever bias cold items were given: here they are lifted far above what their answers merit."""
+    model = loaded()
+    gate = model.scorer.gate
+    bias = gate.bias.copy()
+    bias[0, KINDS.index("cold")], bias[:, KINDS.index("told")] = 4.0, -4.0
+    model.scorer.gate = replace(gate, bias=bias)
+    cold = np.flatnonzero(model.data.item_degree == 0)[:12]
+    pairs = [(user_ids(model.graph)[k], item_ids(model.graph)[int(i)]) for k, i in enumerate(cold)]
+    users, items = map(list, zip(*pairs, strict=True))
+    before = model.scores(pairs), model.probability(pairs)
+    model.tell(pa.table({"user": users, "item": items, "label": [1] * len(cold)}))
+    after = model.scores(pairs), model.probability(pairs)
+    for then, now in zip(before, after, strict=True):
+        assert (now >= then - 1e-6).all()
+    assert (after[0] > before[0] + 0.01).mean() > 0.9
+    shares = model.explain(*pairs[0]).parts
+    assert sum(shares.values()) == pytest.approx(float(after[0][0]), abs=1e-5)
 
 
 def test_null_labels_teach_nothing(loaded: Callable[[], Recommender]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.data import TrainingData
 from coldframe.gnn.hybrid import Hybrid, HybridConfig
 from coldframe.gnn.ranking import Reserve, best_items
 from coldframe.gnn.recommender import Recommender
@@ -109,7 +110,7 @@ def test_without_interactions_there_is_similarity_and_nothing_else(
         assert caught.value.hint
     assert np.isnan(model.explain("u0", "i0").score)
     model.save(tmp_path)
-    again = Recommender.load(tmp_path, graph, graph.interactions, device="cpu")
+    again = Recommender.load(tmp_path, graph, device="cpu")
     assert again.similar("i0", 2).equals(near)
 
 
@@ -127,6 +128,32 @@ def test_the_first_answers_start_what_could_not_be_fitted(quick_config: Recommen
     assert len(table) == 18 - 3
     assert np.isfinite(table["score"].to_numpy()).all()
     assert set(model.scorer.parts) == set(quick_config.hybrid.parts)
+
+
+def test_the_first_answers_are_all_learned_and_a_reopened_model_is_the_same(
+    quick_config: RecommenderConfig, tmp_path: Path
+) -> None:
+    graph = small_graph(12, 10, [])
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    pairs = [(f"u{u}", f"i{i}", int((u + i) % 3 > 0)) for u in range(12) for i in range(10)]
+    users, items, labels = zip(*pairs[:70], strict=True)
+    model.tell(pa.table({"user": users, "item": items, "label": [0] * 70})).retrain()
+    assert len(model.data.train) == 70  # dislikes alone are no start, and none is lost
+    model.tell(pa.table({"user": users, "item": items, "label": labels})).retrain()
+    assert len(model.scorer.trained) == len(model.data.train) == 70
+    again = Recommender.load(model.save(tmp_path), graph, device="cpu")
+    everybody = np.arange(12)
+    np.testing.assert_array_equal(again.scorer.score(everybody), model.scorer.score(everybody))
+
+
+def test_repeated_rows_of_a_catalog_count_once(quick_config: RecommenderConfig) -> None:
+    likes = [(u, i) for u in range(6) for i in range(6) if (u + i) % 3]
+    once, often = small_graph(6, 8, likes), small_graph(6, 8, likes * 5)
+    models = [Recommender(quick_config, device="cpu").fit(graph) for graph in (once, often)]
+    assert [len(model.data.train) for model in models] == [len(likes)] * 2
+    np.testing.assert_array_equal(*(model.scorer.score(np.arange(6)) for model in models))
+    raw = TrainingData(often, often.interactions, {})
+    np.testing.assert_array_equal(raw.own_degree, raw.item_degree)
 
 
 def test_only_dislikes_are_not_enough_to_start(quick_config: RecommenderConfig) -> None:

@@ -19,7 +19,6 @@ from coldframe.kg.cache import part_hashes
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import IntegrityError, StateError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
-from coldframe.kg.split import Split
 from coldframe.kg.vocabulary import Vocabulary
 
 
@@ -39,19 +38,19 @@ def test_loading_gives_the_same_scores_and_doubts(
         np.testing.assert_array_equal(model.scorer.parts[name].score(users), part.score(users))
 
 
-def test_another_catalog_is_refused(planted_checkpoint: Path, planted_split: Split) -> None:
+def test_another_catalog_is_refused(planted_checkpoint: Path) -> None:
     with pytest.raises(IntegrityError, match="identifiers"):
-        Recommender.load(planted_checkpoint, another_graph(), planted_split.train)
+        Recommender.load(planted_checkpoint, another_graph())
 
 
 def test_a_catalog_in_another_order_is_refused(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split
+    planted_checkpoint: Path, planted_model: Recommender
 ) -> None:
     graph = planted_model.graph
     items = replace(graph.items, vocabulary=Vocabulary(reversed(list(graph.items.vocabulary))))
     other = replace(graph, nodes={**graph.nodes, graph.item_type: items})
     with pytest.raises(IntegrityError, match=graph.item_type):
-        Recommender.load(planted_checkpoint, other, planted_split.train)
+        Recommender.load(planted_checkpoint, other)
 
 
 def spoiled(graph: Graph) -> dict[str, Graph]:
@@ -72,13 +71,13 @@ def spoiled(graph: Graph) -> dict[str, Graph]:
 
 
 def test_a_graph_that_differs_in_edges_features_or_interactions_is_refused(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split
+    planted_checkpoint: Path, planted_model: Recommender
 ) -> None:
     same, *others = spoiled(planted_model.graph).items()
-    Recommender.load(planted_checkpoint, same[1], planted_split.train)
+    Recommender.load(planted_checkpoint, same[1])
     for part, graph in others:
         with pytest.raises(IntegrityError, match="not the graph of the training") as caught:
-            Recommender.load(planted_checkpoint, graph, planted_split.train)
+            Recommender.load(planted_checkpoint, graph)
         assert part in caught.value.message
         assert "retrain" in caught.value.hint
 
@@ -103,7 +102,7 @@ def test_the_order_of_types_does_not_matter(planted_model: Recommender) -> None:
     ],
 )
 def test_a_flipped_bit_in_any_file_is_found(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    planted_checkpoint: Path, planted_model: Recommender, tmp_path: Path,
     file: str,
 ) -> None:  # fmt: skip
     copy = tmp_path / planted_checkpoint.name
@@ -113,7 +112,7 @@ def test_a_flipped_bit_in_any_file_is_found(
     content[-3] ^= 4
     target.write_bytes(content)
     with pytest.raises(IntegrityError, match="changed"):
-        Recommender.load(copy, planted_model.graph, planted_split.train)
+        Recommender.load(copy, planted_model.graph)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +127,7 @@ def test_a_flipped_bit_in_any_file_is_found(
     ],
 )
 def test_a_foreign_manifest_is_an_integrity_error(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path,
+    planted_checkpoint: Path, planted_model: Recommender, tmp_path: Path,
     path: tuple[str, ...], value: object,
 ) -> None:  # fmt: skip
     stored = load_checkpoint(planted_checkpoint)
@@ -139,13 +138,13 @@ def test_a_foreign_manifest_is_an_integrity_error(
     place[path[-1]] = value
     save_checkpoint(tmp_path, 0, stored.groups, meta)
     with pytest.raises(IntegrityError, match="not the checkpoint of a recommender") as caught:
-        Recommender.load(tmp_path, planted_model.graph, planted_split.train)
+        Recommender.load(tmp_path, planted_model.graph)
     if path[-1] == "cold_costs":
         assert "hybrid.gate.cold_costs: unknown setting" in str(caught.value)
 
 
 def test_a_missing_tensor_is_an_integrity_error(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+    planted_checkpoint: Path, planted_model: Recommender, tmp_path: Path
 ) -> None:
     stored = load_checkpoint(planted_checkpoint)
     for group, tensor, match in [
@@ -158,11 +157,11 @@ def test_a_missing_tensor_is_an_integrity_error(
         del groups[group][tensor]
         save_checkpoint(tmp_path / group, 0, groups, stored.meta)
         with pytest.raises(IntegrityError, match=match):
-            Recommender.load(tmp_path / group, planted_model.graph, planted_split.train)
+            Recommender.load(tmp_path / group, planted_model.graph)
 
 
 def test_tensors_of_another_size_are_an_integrity_error(
-    planted_checkpoint: Path, planted_model: Recommender, planted_split: Split, tmp_path: Path
+    planted_checkpoint: Path, planted_model: Recommender, tmp_path: Path
 ) -> None:
     stored = load_checkpoint(planted_checkpoint)
     for number, (group, tensor) in enumerate(
@@ -172,12 +171,12 @@ def test_tensors_of_another_size_are_an_integrity_error(
         groups[group][tensor] = groups[group][tensor][:-1]
         save_checkpoint(tmp_path / str(number), 0, groups, stored.meta)
         with pytest.raises(IntegrityError, match="159 rows, expected 160"):
-            Recommender.load(tmp_path / str(number), planted_model.graph, planted_split.train)
+            Recommender.load(tmp_path / str(number), planted_model.graph)
 
 
-def test_an_empty_folder_has_no_checkpoint(planted_split: Split, tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no checkpoint"):
-        Recommender.load(tmp_path, another_graph(), planted_split.train)
+        Recommender.load(tmp_path, another_graph())
 
 
 @pytest.mark.R(13)
@@ -197,6 +196,28 @@ def test_retraining_after_a_save_is_retraining(
     np.testing.assert_array_equal(
         one.retrain().scorer.score(users), two.retrain().scorer.score(users)
     )
+
+
+def test_saved_between_answers_it_is_the_same(
+    loaded: Callable[[], Recommender], tmp_path: Path
+) -> None:
+    """Told, retrained, told the opposite of some and more: the parts know other rows than the data."""
+    model = loaded()
+    cold = np.flatnonzero(model.data.item_degree == 0)
+    users, items = model.graph.users.vocabulary, model.graph.items.vocabulary
+
+    def told(label: int, count: int) -> pa.Table:
+        pairs = [(users[k], items[int(item)]) for k, item in enumerate(cold[:count])]
+        return pa.table(
+            {"user": [u for u, _ in pairs], "item": [i for _, i in pairs], "label": [label] * count}
+        )
+
+    model.tell(told(1, 6)).retrain().tell(told(0, 9))
+    again = Recommender.load(model.save(tmp_path), model.graph, device="cpu")
+    everybody = np.arange(model.graph.n_users)
+    np.testing.assert_array_equal(again.scorer.score(everybody), model.scorer.score(everybody))
+    assert (again.known != model.known).nnz == 0
+    assert len(again.scorer.trained) != len(again.data.train)
 
 
 def test_a_path_is_enough_where_the_catalog_is_a_folder(

@@ -192,9 +192,7 @@ def test_block_by_block_a_graph_encodes_as_at_once(
     monkeypatch.setattr(encoding, "_BLOCK", 7)
     data = world(seed=1)
     model, view, graph = built(data, depth=depth, hops=hops, user_ids=True)
-    hidden = Hidden(items=torch.rand(data.n_items, generator=generator()) < 0.3)
-    for some in (None, hidden):
-        assert_same(encode(model, graph, some), encode(model, view, some))
+    assert_same(encode(model, graph), encode(model, view))
     np.testing.assert_array_equal(known_items(model, graph), known_items(model, view))
 
 
@@ -212,10 +210,23 @@ def test_a_pair_held_out_passes_no_message() -> None:
     assert part.rows["item"][left > 0].tolist() == [int(liked[0])]
 
 
-def steps_of(data: TrainingData, graph: MappedGraph, fanout: int) -> NeighbourSteps:
+def test_sampled_likes_add_up_to_all_that_a_user_has() -> None:
+    data = world(seed=4)
+    model, _, graph = built(data)
+    part = NeighbourSampler.of(graph, model.config, 2).around(
+        torch.arange(data.n_users), torch.tensor([0]), generator()
+    )
+    degree = torch.from_numpy(np.diff(data.positives.indptr)).float()
+    torch.testing.assert_close(part.liked.row_sums(), degree)
+    assert (part.liked.forward.crow_indices().diff() <= 2).all()
+
+
+def steps_of(
+    data: TrainingData, graph: MappedGraph, fanout: int, user_dropout: float = 0.1
+) -> NeighbourSteps:
     drawn = Sampler.build(
         data, graph.outline, rated=False, batch_size=8, item_dropout=0.3, history_dropout=0.3,
-        user_dropout=0.1, negatives=10,
+        user_dropout=user_dropout, negatives=10,
     )  # fmt: skip
     return NeighbourSteps(drawn, NeighbourSampler.of(graph, EncoderConfig(), fanout))
 
@@ -242,6 +253,34 @@ def test_steps_ask_every_user_once_about_their_own_items_only(fanout: int) -> No
         assert ((heard[step.users[step.owner], step.target] == 0) | hidden[step.target]).all()
         assert (likes[users][:, items] | (heard[step.users] == 0).numpy()).all()
     assert sorted(seen) == np.flatnonzero(likes.any(1)).tolist()
+
+
+def test_a_user_without_history_shows_neither_likes_nor_dislikes() -> None:
+    data = world(seed=3)
+    _, view, graph = built(data)
+    for step in steps_of(data, graph, -1, user_dropout=1.0).steps(generator()):
+        assert step.view is not None
+        for matrix in (step.view.liked, step.view.disliked):
+            assert not matrix.row_sums()[step.users].any()
+    drawn = steps_of(data, graph, -1, user_dropout=1.0).drawn
+    for step in replace(drawn, view=view).steps(generator()):
+        assert not step.hidden.liked.any()
+        assert not step.hidden.disliked.any()
+        assert len(step.hidden.disliked) == data.negatives.nnz > 0
+
+
+def test_log_q_is_how_often_a_candidate_is_drawn() -> None:
+    data = world(seed=6)
+    _, _, graph = built(data)
+    drawn, draws = steps_of(data, graph, -1).drawn, generator()
+    seen, told = np.zeros(data.n_items), np.full(data.n_items, np.nan)
+    for _ in range(2000):
+        items, log_q = drawn.candidates(draws)
+        assert log_q is not None
+        seen[items] += 1
+        told[items] = log_q.exp()
+    assert np.nanmax(told) > 2 * np.nanmin(told)
+    np.testing.assert_allclose(seen[seen > 0] / 2000, told[seen > 0], atol=0.05)
 
 
 @pytest.mark.parametrize("hops, depth, apart", [(1, 1, True), (1, 2, False), (2, 1, False)])

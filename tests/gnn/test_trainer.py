@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from coldframe.gnn.data import TrainingData
-from coldframe.gnn.encoder import EncoderConfig
+from coldframe.gnn.encoder import EncoderConfig, Hidden
 from coldframe.gnn.scorer_base import Scorer
 from coldframe.gnn.trainer import EncoderScorer
 from coldframe.gnn.training import TrainingConfig
+from coldframe.gnn.validation import ndcg_of_valid
 from coldframe.kg.errors import DataError, IntegrityError, StateError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -238,17 +240,6 @@ def test_warm_start_is_within_its_bound_of_training_anew() -> None:
     assert full > 0.7
 
 
-def test_content_vectors_ignore_ids_and_interactions() -> None:
-    data, _, _ = catalog()
-    scorer = EncoderScorer(SHAPE, replace(SHORT, epochs=10)).fit(data)
-    same_tag = scorer.content_item_vectors.reshape(5, 8, -1)
-    np.testing.assert_allclose(same_tag, np.broadcast_to(same_tag[:1], same_tag.shape), atol=1e-5)
-    assert np.ptp(scorer.item_vectors.reshape(5, 8, -1), axis=0).max() > 0.01
-    np.testing.assert_allclose(
-        scorer.content_item_vectors[32:], scorer.item_vectors[32:], atol=1e-5
-    )
-
-
 def test_an_item_of_which_nothing_is_known_is_nan() -> None:
     data, _, _ = catalog()
     graph = replace(data.graph, edges={("item", "has", "tag"): EdgeSet(np.array([[0], [0]]))})
@@ -283,6 +274,11 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
     values = [row["valid"] for row in scorer.history]
     assert len(values) < 60
     assert int(np.argmax(values)) == len(values) - 1 - 2
+    model, view = scorer.model_of(data)
+    with torch.no_grad():
+        kept = ndcg_of_valid(data, valid)(model.eval()(view, Hidden()))
+    assert kept == pytest.approx(max(values))
+    assert kept > values[-1]
 
 
 def test_a_loss_that_explodes_is_a_named_error() -> None:

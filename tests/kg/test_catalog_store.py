@@ -135,6 +135,38 @@ def test_damage_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / ".coldframe.lock").exists()
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        r"ex:a\#b ?y . ",
+        r"ex:a\'b ?y . ",
+        "ex:a 'it' . # a remark\r",
+        "ex:a <urn:x> . # a remark\n",
+        r"ex:a '\'#' . ",
+    ],
+)
+def test_no_spelling_hides_what_leaves_the_store(tmp_path: Path, before: str) -> None:
+    query = "PREFIX ex: <urn:ex:> SELECT * { ?x %s SERVICE SILENT <http://127.0.0.1:9/x> { ?s ?p ?o } #'\n}"
+    with opened(tmp_path) as store:
+        allowed = query.replace("SERVICE SILENT <http://127.0.0.1:9/x>", "") % before
+        assert store.select(allowed).num_rows == 0  # the same is a query otherwise
+        for ask in (store.select, store.select_within):
+            with pytest.raises(UsageError, match="SERVICE is refused"):
+                ask(query % before)
+        nested = "(" * 40 + "1" + ")" * 40
+        deep = f"SELECT * {{ ?x {before} FILTER{nested} #'\n}}"
+        with pytest.raises(UsageError, match="nested deeper"):
+            store.select("PREFIX ex: <urn:ex:> " + deep)
+
+
+def test_a_literal_may_be_long(tmp_path: Path) -> None:
+    text = "long " * 700_000
+    with opened(tmp_path) as store:
+        store.add(f'<{EX}long> <{EX}says> "{text}" .\n'.encode(), GRAPH)
+        found = store.select(f"SELECT ?t {{ GRAPH ?g {{ <{EX}long> <{EX}says> ?t }} }}")
+        assert found["t"].to_pylist() == [text]
+
+
 ENDLESS = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
 
 
