@@ -31,6 +31,7 @@ import numpy as np
 from scipy.stats import t as student
 from seeds import seeds_of  # type: ignore[import-not-found]  # beside this script
 
+from coldframe.commands.comparison import tuned_baselines
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.ablation import AblationConfig
 from coldframe.gnn.config import RecommenderConfig
@@ -40,7 +41,6 @@ from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
-from coldframe.gnn.tune import tune_all
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.split import Split
 
@@ -137,13 +137,10 @@ def _measure(
     assert scorer is not None
     name = "coldframe" if variant == "full" else f"coldframe {variant}"
     models: dict[str, Any] = {name: scorer}
-    if variant in TRAINED or variant == "full":
+    if (variant in TRAINED or variant == "full") and "encoder" in scorer.parts:
         models[f"part encoder {variant}".removesuffix(" full")] = scorer.parts["encoder"]
     if baselines:
-        linear = tune_all(
-            model.data, split.valid, seed=seed, settings=scorer.settings, ready=scorer.parts
-        )
-        models |= {kind: found.scorer for kind, found in linear.items()}
+        models |= tuned_baselines(model, split)
         models |= {f"part {part}": found for part, found in scorer.parts.items()}
     add(values, models, model.data, split, seed)
 

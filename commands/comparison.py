@@ -48,34 +48,34 @@ def compared(
         if name not in valid:
             raise UsageError(f"unknown model {name!r}", where="--models", hint=nearest(name, valid))
     found: dict[str, Scorer] = {OURS: hybrid, **hybrid.parts}
-    if names is None or not set(names) <= found.keys():
-        found |= _tuned(model, split, progress)
+    more_wanted = names is None or not set(names) <= found.keys()
+    if more_wanted and (split.valid.label == 1).any():
+        tuned = tuned_baselines(model, split, progress)
+        found |= {name: scorer for name, scorer in tuned.items() if name not in found}
     return found if names is None else {name: found[name] for name in names if name in found}
 
 
-def _tuned(
-    model: Recommender, split: Split, progress: Callable[[str, int, int], None]
+def tuned_baselines(
+    model: Recommender, split: Split, progress: Callable[[str, int, int], None] | None = None
 ) -> dict[str, Scorer]:
+    """Every linear model, tuned on the validation pairs and fitted on what the model was fitted on."""
+    from ..gnn.scorer_base import fitted
     from ..gnn.tune import tune_all
 
-    hybrid = model.scorer
-    assert hybrid is not None
-    if not (split.valid.label == 1).any():
-        return {}
+    hybrid = fitted(model.scorer, "the recommender")
     # A model that was refitted has learned the validation pairs: tune before, fit afterwards.
-    data = model.data.with_train(split.train) if model.config.refit else model.data
+    refit = model.config.refit
+    data = model.data.with_train(split.train) if refit else model.data
     tuned = tune_all(
         data,
         split.valid,
         seed=model.seed,
         settings=hybrid.settings,
-        ready=None if model.config.refit else hybrid.parts,
+        ready=None if refit else hybrid.parts,
         progress=progress,
     )
-    scorers = {name: found.scorer for name, found in tuned.items() if name not in hybrid.parts}
-    if model.config.refit:
-        scorers = {name: scorer.fit(model.data) for name, scorer in scorers.items()}
-    return scorers
+    scorers = {name: found.scorer for name, found in tuned.items()}
+    return {name: scorer.fit(model.data) if refit else scorer for name, scorer in scorers.items()}
 
 
 def differences(found: Evaluation, seed: int) -> list[dict[str, Any]]:

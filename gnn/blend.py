@@ -21,12 +21,9 @@ class BlendConfig:
 
     Attributes:
         weights: one weight per part, in the order of the parts.
-        lift: added to the score of an item that the first part does not know (in standard
-            deviations of a part of weight 1).
     """
 
     weights: tuple[float, ...] = (1.0, 0.3)
-    lift: float = 0.0
 
     def __post_init__(self) -> None:
         require(len(self.weights) > 0, "at least one weight is needed", "weights")
@@ -63,10 +60,10 @@ class Blend:
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items)."""
         scores = [standardise(part.score(users)) for part in self.parts.values()]
-        return combine(scores, self.config.weights, self.config.lift)
+        return combine(scores, self.config.weights)
 
 
-def combine(scores: list[FloatArray], weights: tuple[float, ...], lift: float = 0.0) -> FloatArray:
+def combine(scores: list[FloatArray], weights: tuple[float, ...]) -> FloatArray:
     """Weighted sum of standardised scores, each (b, n_items); see `Blend` for NaN."""
     total = np.zeros_like(scores[0])
     known = np.zeros(total.shape, bool)
@@ -74,6 +71,4 @@ def combine(scores: list[FloatArray], weights: tuple[float, ...], lift: float = 
         present = ~np.isnan(part)
         total += np.float32(weight) * np.where(present, part, np.float32(0.0))
         known |= present
-    if lift:
-        total += np.float32(lift) * np.isnan(scores[0])
     return np.where(known, total, np.float32(np.nan))

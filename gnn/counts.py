@@ -18,6 +18,7 @@ from ..kg.errors import IntegrityError, StateError, UsageError, nearest
 from ..kg.files import atomic_write, naming, read_sealed, write_sealed
 from ..kg.split import PARTS
 from ..kg.vocabulary import IntArray, Vocabulary
+from .labels import corrections
 from .runs import Run
 
 LEDGER, KEY = "privacy.json", "pseudonyms.key"
@@ -155,9 +156,12 @@ def _groups(run: Run, by: str) -> tuple[Vocabulary, sp.csr_matrix]:
 def _members(run: Run, groups: sp.csr_matrix) -> sp.csr_matrix:
     """Which users like something of a group, binary (n_users, n_groups)."""
     graph = run.catalog.graph
-    parts = [getattr(run.split, part) for part in PARTS]
-    parts += [run.labels(number) for number in range(1, run.round + 1)]
-    liked = sum((rows.matrix(graph.n_users, graph.n_items) for rows in parts), start=0)
+    train, valid, test = (getattr(run.split, part) for part in PARTS)
+    known = train.concat(valid).concat(test)
+    for number in range(1, run.round + 1):  # a like that was taken back is none
+        rows, corrected = corrections(known, run.labels(number), graph.n_items)
+        known = known.select(~corrected).concat(rows)
+    liked = known.matrix(graph.n_users, graph.n_items)
     members = sp.csr_matrix(sp.csr_matrix(liked > 0).astype(np.int64) @ groups)
     return sp.csr_matrix(members > 0).astype(np.int64)
 

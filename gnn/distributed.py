@@ -1,7 +1,7 @@
 """Training by many processes under torchrun: each takes a share of every step's users.
 
 All processes draw the same steps from the same generators, so the sum of their gradients is that of
-one process. The first of them writes, the others only compute. Without an initialised process group
+one process (with the loss "bpr", which draws a negative for each target of its own, in expectation). The first of them writes, the others only compute. Without an initialised process group
 everything here does nothing.
 """
 
@@ -65,6 +65,13 @@ def agreed(value: float) -> float:
     shared = torch.tensor([value], dtype=torch.float64)
     distributed.broadcast(shared, 0)
     return float(shared)
+
+
+def summed(value: Tensor) -> Tensor:
+    """The sum of all processes' values."""
+    if processes() > 1:
+        distributed.all_reduce(value)
+    return value
 
 
 def share(step: Step) -> Step:

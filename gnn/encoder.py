@@ -59,9 +59,13 @@ class EncoderConfig:
                 where="convolution",
                 hint=nearest(self.convolution, CONVOLUTIONS),
             )
-        for name, low, high in (("dimensions", 1, 4096), ("depth", 0, 8), ("hops", 1, 2)):
+        bounds = {"dimensions": (1, 4096), "depth": (0, 8), "hops": (1, 2)}
+        bounds |= {"profile_dimensions": (0, 1 << 16)}
+        for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"must be {low} to {high}, got {getattr(self, name)}", where=name)
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"must be in 0 <= x < 1, got {self.dropout}", where="dropout")
 
 
 @dataclass(frozen=True)

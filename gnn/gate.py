@@ -33,6 +33,7 @@ class GateConfig:
         max_users: most users the weights are learned from.
         penalty: on the squared distance of the weights from equal ones, against the mean loss of a
             target pair.
+        cold_penalty: the same of cold items' weights, which are learned from the few hidden items.
     """
 
     cold_cost: float = 0.05
@@ -41,9 +42,14 @@ class GateConfig:
     hidden_users: float = 0.03
     max_users: int = 4000
     penalty: float = 0.05
+    cold_penalty: float = 0.5
 
     def __post_init__(self) -> None:
-        require(self.cold_cost >= 0, f"must not be negative, got {self.cold_cost}", "cold_cost")
+        for name in ("cold_cost", "penalty", "cold_penalty"):
+            value = getattr(self, name)
+            fine = 0 <= value < float("inf")
+            require(fine, f"must be a number of at least 0, got {value}", name)
+        require(self.max_users >= 1, f"must be at least 1, got {self.max_users}", "max_users")
         for name in ("hidden_share", "thinned_share", "hidden_users"):
             value = getattr(self, name)
             require(0 <= value <= 0.5, f"must be in 0..0.5, got {value}", name)

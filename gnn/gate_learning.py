@@ -45,7 +45,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
-            weights[:, kind] = _fit(task, config)
+            penalty = config.cold_penalty if kind == _COLD else config.penalty
+            weights[:, kind] = _fit(task, penalty)
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0
@@ -92,7 +93,7 @@ def _equal(n_parts: int) -> FloatArray:
     return out
 
 
-def _fit(task: _Task, config: GateConfig) -> FloatArray:
+def _fit(task: _Task, penalty: float) -> FloatArray:
     """w, v and q (3, P) by the softmax likelihood; v is 0 where the items' degree never varies."""
     varied = len(np.unique(task.d_item[~task.masked])) > 1
     z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item * np.float32(varied))
@@ -107,7 +108,7 @@ def _fit(task: _Task, config: GateConfig) -> FloatArray:
         logits = by_item + torch.einsum("p,pbi->bi", q, z) * d_user
         log_share = logits.masked_fill(masked, -1e9).log_softmax(1)
         fit = -(log_share * target).sum()
-        return fit / target.sum() + config.penalty * theta.square().sum()
+        return fit / target.sum() + penalty * theta.square().sum()
 
     _minimise(loss, theta)
     return np.asarray((theta + equal).detach().numpy(), np.float32)

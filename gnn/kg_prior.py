@@ -20,7 +20,7 @@ from .data import TrainingData
 from .gaussian_process import ItemKernel, ItemProcess, fit_process
 from .laplace import Laplace, fit_dense
 from .posterior import Answers, Posterior
-from .scorer_base import check_users, fitted
+from .scorer_base import check_users, fitted, require
 
 Array = npt.NDArray[np.float64]
 
@@ -44,6 +44,15 @@ class KGPriorConfig:
     largest_sample: int = 8192
     anchors: int = 4096
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dimension", "em_rounds", "largest_sample", "anchors"):
+            require(
+                getattr(self, name) >= 1, f"must be at least 1, got {getattr(self, name)}", name
+            )
+        require(
+            0 <= self.text_weight <= 1, f"must be in 0..1, got {self.text_weight}", "text_weight"
+        )
 
 
 class KGPrior:

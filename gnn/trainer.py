@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kg.cache import part_hashes
 from ..kg.errors import StateError
 from ..kg.graph import FloatArray, Interactions
 from ..kg.vocabulary import IntArray
@@ -127,10 +128,11 @@ class EncoderScorer:
     ) -> Self:
         run = self._training(data, graph)
         if isinstance(valid, Interactions):
-            marks = {"data": _data_hash(data, valid)}
-            validate = ndcg_of_valid(data, valid) if len(valid) else None
+            told, validate = valid, ndcg_of_valid(data, valid) if len(valid) else None
         else:
-            marks, validate = {"data": _data_hash(data, None)}, valid
+            told, validate = Interactions.empty(), valid
+        kept = self.checkpoints is not None
+        marks = {"data": _data_hash(data, told, self.initial)} if kept else {}
         if self.resume and self.checkpoints is not None and latest(self.checkpoints) is not None:
             run.restore(self._resumed(marks))
         wait_for_all()
@@ -329,14 +331,20 @@ def _without_new_ids(state: EncoderState, model: GraphEncoder) -> dict[str, Tens
     return grown(state.weights, fresh)
 
 
-def _data_hash(data: TrainingData, valid: Interactions | None) -> str:
+def _data_hash(data: TrainingData, valid: Interactions, initial: EncoderState | None) -> str:
+    """Of all that an encoder is trained on and from."""
     digest = hashlib.sha256()
-    for rows in (data.train, valid or Interactions.empty()):
-        for column in (rows.user, rows.item, rows.label, rows.rating):
+    for rows in (data.train, valid):
+        for column in (rows.user, rows.item, rows.label, rows.rating, rows.round):
             digest.update(np.ascontiguousarray(column).tobytes())
-    for kind, text in sorted(data.text.items()):
-        digest.update(kind.encode())
-        digest.update(np.ascontiguousarray(text).tobytes())
+    for part, content in sorted(part_hashes(data.graph).items()):
+        digest.update(f"{part} {content}".encode())
+    arrays = dict(data.text)
+    if initial is not None:
+        arrays |= {f"initial {name}": value.numpy() for name, value in initial.weights.items()}
+    for name, values in sorted(arrays.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
 

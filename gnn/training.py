@@ -16,7 +16,7 @@ from ..kg.errors import DataError, UsageError, nearest
 from .auxiliary import Auxiliary
 from .batches import Sampler, Step
 from .device import autocast
-from .distributed import agreed, global_mean_scale, share, sum_gradients
+from .distributed import agreed, global_mean_scale, share, sum_gradients, summed
 from .encoder import Encoded, GraphEncoder, Hidden
 from .encoding import encode
 from .losses import LOSSES
@@ -284,7 +284,7 @@ class Training:
         with seeded(self.seed, "dropout", epoch, self.device):
             for step in _drawn_ahead(steps) if self.on_gpu else steps:
                 losses.append(self._step(step, noise))
-        mean = float(torch.stack(losses).double().mean())
+        mean = float(summed(torch.stack(losses).double().mean()))
         if not math.isfinite(mean):
             raise DataError(
                 f"the loss is {mean} in epoch {epoch + 1}",

@@ -17,6 +17,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import Run
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import IntegrityError, StateError, UsageError
+from coldframe.kg.graph import Interactions
 from coldframe.kg.split import Split
 
 RUNNER = CliRunner()
@@ -65,6 +66,22 @@ def test_groups_of_a_relation_count_each_user_once(run: Run) -> None:
     assert sum(table["users"].to_pylist()) > 0
     with pytest.raises(UsageError, match="no relation"):
         counts(run, CountsConfig(by="nothing"))
+
+
+def test_a_like_that_was_taken_back_counts_no_more(run: Run) -> None:
+    def liking() -> int:
+        table = counts(run, CountsConfig(at_least=1))
+        found = dict(zip(table["group"].to_pylist(), table["users"].to_pylist(), strict=True))
+        return found.get(run.catalog.graph.items.vocabulary[item], 0)
+
+    item, parts = int(run.split.cold_items[0]), (run.split.train, run.split.valid, run.split.test)
+    fans = np.concatenate([rows.user[(rows.item == item) & (rows.label == 1)] for rows in parts])
+    users = np.setdiff1d(np.arange(run.catalog.graph.n_users), fans)[:12]
+    for number, label in ((1, 1), (2, 0)):
+        told = np.full(12, item), np.full(12, label)
+        rows = Interactions.build(users, told[0], label=told[1], round=number)
+        run = run.finish_round(run.model.tell(rows), rows)
+        assert liking() == len(np.unique(fans)) + 12 * label
 
 
 @pytest.mark.R(26)

@@ -184,7 +184,9 @@ def test_what_it_learned_holds_on_users_it_never_saw() -> None:
 
 def test_penalty_pulls_to_equal_weights() -> None:
     lesson = planted()
-    weights = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1e9)).weights
+    weights = learn_gate(
+        lesson.lesson(), replace(GateConfig(), penalty=1e9, cold_penalty=1e9)
+    ).weights
     # How the kinds stand against each other is not penalised: cold weights have a scale of their own.
     assert weights[0, 0, 0] == 0.0  # silent on cold items
     np.testing.assert_allclose(weights[0, 0, 1], weights[0, 0, 2], rtol=1e-3)
@@ -208,7 +210,7 @@ def test_cold_items_weights_are_the_likeliest_under_the_penalty(penalty: float) 
     lesson = Lesson.build([block], degree, truth.any(axis=0), None)
     task = _Task.build(lesson.hidden, degree, user_degrees=False)
     assert task.truth.sum() == n_users
-    found = _fit(task, GateConfig(penalty=penalty))
+    found = _fit(task, penalty)
     assert not found[1:].any()
 
     def loss(w: np.ndarray) -> float:
@@ -247,7 +249,10 @@ def test_a_told_item_stands_where_a_common_one_of_the_same_posterior_does() -> N
     assert ndcg(scores, *seen, COLD[:10]) > 0.6 * ndcg(scores, *seen, twins)
     assert ndcg(scores, *seen, COLD[:10]) > 1.5 * ndcg(scores, *seen, left)
     share = sum(gate.shares(list(lesson.z[:, users]), *known)) + gate.offsets(*known)
-    np.testing.assert_allclose(share, scores, atol=1e-5)
+    np.testing.assert_allclose(share[:, ~told], scores[:, ~told], atol=1e-5)
+    as_cold = gate.combine(list(lesson.z[:, users]), *known[:2])
+    best = np.maximum(share, as_cold)[:, told]
+    np.testing.assert_allclose(scores[:, told], best, atol=1e-5)
 
 
 def test_known_pairs_do_not_compete() -> None:
@@ -343,7 +348,16 @@ def test_standardised_parts_do_not_care_about_scale() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"cold_cost": -0.1}, {"hidden_share": 0.6}, {"thinned_share": -0.1}, {"hidden_users": 1}],
+    [
+        {"cold_cost": -0.1},
+        {"cold_cost": np.inf},
+        {"penalty": np.nan},
+        {"cold_penalty": -5.0},
+        {"max_users": 0},
+        {"hidden_share": 0.6},
+        {"thinned_share": -0.1},
+        {"hidden_users": 1},
+    ],
 )
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):

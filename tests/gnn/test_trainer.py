@@ -146,18 +146,31 @@ def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path, neighbo
         assert again.history == whole.history
 
 
-@pytest.mark.parametrize("change", ["config", "training", "seed", "data"])
+@pytest.mark.parametrize(
+    "change", ["config", "training", "seed", "data", "rounds", "edges", "initial"]
+)
 def test_resuming_something_else_is_refused(tmp_path: Path, change: str) -> None:
     data, valid, _ = catalog()
-    EncoderScorer(SHAPE, SHORT, checkpoints=tmp_path).fit(data, valid)
+    start = EncoderScorer(SHAPE, SHORT, seed=7).fit(data, valid).state
+    EncoderScorer(SHAPE, SHORT, checkpoints=tmp_path, initial=start).fit(data, valid)
     config = replace(SHAPE, dimensions=4) if change == "config" else SHAPE
     training = replace(SHORT, epochs=9) if change == "training" else SHORT
-    rows = data.train.select(np.arange(len(data.train) - 1)) if change == "data" else data.train
+    rows, graph = data.train, data.graph
+    if change == "data":
+        rows = rows.select(np.arange(len(rows) - 1))
+    elif change == "rounds":
+        rows = replace(rows, round=np.ones_like(rows.round))
+    elif change == "edges":
+        kind, edges = next(iter(graph.edges.items()))
+        graph = replace(graph, edges={**graph.edges, kind: EdgeSet(edges.index[:, 1:])})
+    elif change == "initial":
+        start = EncoderScorer(SHAPE, SHORT, seed=8).fit(data, valid).state
     other = EncoderScorer(
-        config, training, seed=int(change == "seed"), checkpoints=tmp_path, resume=True
-    )
+        config, training, seed=int(change == "seed"), checkpoints=tmp_path, resume=True,
+        initial=None if change == "config" else start,
+    )  # fmt: skip
     with pytest.raises(StateError, match="another"):
-        other.fit(data.with_train(rows), valid)
+        other.fit(TrainingData(graph, rows, data.text), valid)
 
 
 @pytest.mark.R(18)
