@@ -68,6 +68,16 @@ Weight = Annotated[
         "repeatable.",
     ),
 ]
+Later = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalog",
+        exists=True,
+        file_okay=False,
+        help="A later state of the catalog, ingested to another folder: what is new there counts, "
+        "untrained.",
+    ),
+]
 TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: CUDA if there is any.")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +11,13 @@ import typer
 from ..kg.errors import DataError, UnknownIdError
 from .console import Output
 from .inputs import check_suffix, read_ids
-from .options import Device, Json, RunFolder, TopK
+from .options import Device, Json, Later, RunFolder, TopK
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..gnn.explanation import Explanation
+    from ..gnn.recommender import Recommender
     from ..kg.graph import NodeSet
 
 TITLE = "Recommendations"
@@ -62,12 +63,12 @@ def recommend(
             "(train with --set hybrid.ensemble=3)."
         ),
     ] = "laplace",
+    catalog: Later = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """The best items for each user, cold ones included, known ones left out."""
     from ..gnn.ranking import RECOMMENDATIONS
-    from ..gnn.runs import Run
     from ..gnn.uncertainty import known_method
 
     output = Output(as_json)
@@ -76,7 +77,7 @@ def recommend(
     wanted = None if users is None else read_ids(users, "user")
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
-        model = Run.open(run, device=device, progress=bar.stage).model
+        model = _model(run, device, catalog, bar.stage)
         if not model.graph.n_users:
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
@@ -103,15 +104,14 @@ def similar(
     run: RunFolder,
     item: Annotated[str, typer.Option("--item", help="IRI or original id.")],
     top: TopK = 10,
+    catalog: Later = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """The items nearest to one, whether anybody has touched them or not."""
-    from ..gnn.runs import Run
-
     output = Output(as_json)
     with output.progress("similar"):
-        rows = Run.open(run, device=device).model.similar(item, top).to_pylist()
+        rows = _model(run, device, catalog).similar(item, top).to_pylist()
     output.result({"item": item, "similar": rows}, lambda shown: shown.table(rows))
 
 
@@ -120,15 +120,14 @@ def explain(
     user: Annotated[str, typer.Option("--user", help="IRI or original id.")],
     item: Annotated[str, typer.Option("--item", help="IRI or original id.")],
     top: TopK = 5,
+    catalog: Later = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Why this score: the parts' shares, the best paths through the graph, the nearest texts."""
-    from ..gnn.runs import Run
-
     output = Output(as_json)
     with output.progress("explain"):
-        found = Run.open(run, device=device).model.explain(user, item, top)
+        found = _model(run, device, catalog).explain(user, item, top)
     output.result(found.as_dict(), lambda shown: _show_reasons(shown, found))
 
 
@@ -157,6 +156,20 @@ def report(
         found = loop / "loop.json" if loop is not None and loop.is_dir() else loop
         atomic_write(target, render(gather(opened, found)))
     output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))
+
+
+def _model(
+    run: Path,
+    device: str,
+    later: Path | None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Recommender:
+    """The run's model, with what a later state of its catalog adds, if one is given."""
+    from ..gnn.runs import Run
+    from ..kg.catalog import Catalog
+
+    model = Run.open(run, device=device, progress=progress).model
+    return model if later is None else model.extend(Catalog.open(later))
 
 
 def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind: str) -> None:

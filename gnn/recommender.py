@@ -22,6 +22,7 @@ from .config import RecommenderConfig
 from .data import TrainingData
 from .device import resolve_device
 from .explanation import Explanation, explain
+from .extension import extended
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
 from .labels import corrections, labelled_rows
@@ -298,6 +299,30 @@ class Recommender:
         self._data = self.data.with_train(train.select(~corrected).concat(rows))
         if self._scorer.parts:
             self._scorer.hear(self._data)
+        return self
+
+    def extend(self, later: Catalog | Graph) -> Self:
+        """Take in a later state of the catalog: what is new there scores at once, nothing is trained.
+
+        New nodes, attributes and events are added; the model's own stay as they are, also where the
+        later state lacks or contradicts them. Events of pairs that the model's catalog has, held-out
+        ones too, are none that are new. The linear parts are fitted anew, the gate and the encoder's
+        weights stay; new nodes are encoded by what describes them and by their events.
+
+        Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
+
+        Raises:
+            DataError: it names other types as users or items. IntegrityError: its texts cannot be
+            embedded as the model's were.
+        """
+        graph = later.graph if isinstance(later, Catalog) else later
+        graph = ablated(graph, self.config.ablation, self.seed)
+        self._data = extended(self.data, graph, self.config.text, self.device)
+        self._source = None
+        if self._scorer.parts:
+            self._scorer.refresh(self._data)
+        if self._of_graph is not None:
+            self._of_graph = self._of_graph.refresh(untouched(self._data))
         return self
 
     def interactions(self, answers: pa.Table) -> Interactions:

@@ -147,7 +147,8 @@ class Run:
             raise IntegrityError(
                 "the catalog is not the one this run was trained on",
                 where=str(catalog.path),
-                hint="train a new run on it",
+                hint="train a new run on it; or ingest the later state to another folder, and say "
+                "recommend --catalog FOLDER",
             )
         return catalog
 

@@ -1,0 +1,131 @@
+"""A later state of the catalog: what is new in it scores at once, and what was trained on stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.datasets.splits import make_split
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.recommender import Recommender
+from coldframe.kg.errors import DataError, IntegrityError
+from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
+from coldframe.kg.vocabulary import Vocabulary
+
+BASE = "https://example.org/"
+TAGS = 4
+Like = tuple[int, int]
+
+
+def graph_of(items: Sequence[int], users: Sequence[int], likes: Sequence[Like]) -> Graph:
+    """Item k has the tag k % 4 and a text that says so; users and items are named by their numbers."""
+    nodes = {
+        "user": NodeSet(Vocabulary(f"{BASE}u{k}" for k in users)),
+        "item": NodeSet(
+            Vocabulary(f"{BASE}i{k}" for k in items),
+            texts={"title": tuple(f"plant of kind {'abcd'[k % TAGS]}" for k in items)},
+        ),
+        "tag": NodeSet(Vocabulary(f"{BASE}t{k}" for k in range(TAGS))),
+    }
+    tags = np.array([[row, k % TAGS] for row, k in enumerate(items)]).T
+    places = [(users.index(u), items.index(i)) for u, i in likes]
+    events = Interactions.build(*np.array(places).T) if places else Interactions.empty()
+    return Graph(nodes, {("item", "tag", "tag"): EdgeSet(tags)}, events)
+
+
+LIKES = [(u, i) for u in range(30) for i in range(32) if (u - i) % TAGS == 0 and (u * i) % 3]
+FIRST = graph_of(range(40), range(30), LIKES)
+# In another order, as a catalog that was ingested anew may be, with two more items and a user.
+LATER = graph_of([*range(41, -1, -1)], [30, *range(30)], [(30, 1), (30, 5), *LIKES])
+
+
+@pytest.fixture(scope="module")
+def fitted(quick_config: RecommenderConfig) -> Recommender:
+    return Recommender(quick_config, device="cpu").fit(FIRST)
+
+
+@pytest.fixture
+def model(fitted: Recommender, tmp_path: Path) -> Recommender:
+    return Recommender.load(fitted.save(tmp_path / "first"), FIRST, device="cpu")
+
+
+def column(model: Recommender, item: str, users: range = range(30)) -> np.ndarray:
+    return model.scores([(f"u{u}", item) for u in users])
+
+
+@pytest.mark.R(18)
+def test_a_new_item_scores_as_the_cold_one_that_is_described_alike(model: Recommender) -> None:
+    model.extend(LATER)
+    names = model.graph.items.vocabulary
+    assert [names[k] for k in (0, 39, 40, 41)] == [f"{BASE}i{k}" for k in (0, 39, 41, 40)]
+    for new, twin in (("i40", "i32"), ("i41", "i33")):
+        np.testing.assert_allclose(column(model, new), column(model, twin), atol=1e-4)
+    likes = np.arange(30) % TAGS == 0
+    assert column(model, "i40")[likes].mean() > column(model, "i40")[~likes].mean() + 0.3
+    assert np.isfinite(model.probability([("u0", "i40")])).all()
+    assert np.isfinite(model.uncertainty([("u0", "i40")])).all()
+
+
+@pytest.mark.R(18)
+def test_a_new_user_is_served_by_her_first_likes(model: Recommender) -> None:
+    found = model.extend(LATER).recommend(["u30"], 8)["item"].to_pylist()
+    kinds = [int(item.rpartition("/i")[2]) % TAGS for item in found]
+    assert kinds.count(1) >= 6
+    assert not {f"{BASE}i1", f"{BASE}i5"} & set(found)
+
+
+def test_what_was_trained_stays(model: Recommender) -> None:
+    before = np.stack([column(model, f"i{k}") for k in range(40)])
+    after = np.stack([column(model.extend(LATER), f"i{k}") for k in range(40)])
+    likes = [(u, i) for u, i in LIKES if u == 0]
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.98
+    assert model.known[0].nnz == len(likes)
+    bare = replace(LATER, edges={}, interactions=Interactions.empty())
+    again = model.extend(bare)
+    np.testing.assert_allclose(column(again, "i3"), after[3], atol=1e-5)
+
+
+def test_held_out_pairs_stay_held_out(quick_config: RecommenderConfig) -> None:
+    split = make_split(FIRST, "warm", 0)
+    model = Recommender(quick_config, device="cpu").fit(FIRST, split)
+    before = len(model.data.train)
+    model.extend(LATER)
+    assert len(model.data.train) == before + 2
+    shown = model.data.pairs(model.data.train)
+    assert not shown[split.test.user, split.test.item].any()
+
+
+def test_saved_and_loaded_it_is_the_same(model: Recommender, tmp_path: Path) -> None:
+    model.extend(LATER)
+    folder = model.save(tmp_path / "later")
+    again = Recommender.load(folder, model.graph, device="cpu")
+    np.testing.assert_array_equal(column(again, "i40"), column(model, "i40"))
+    with pytest.raises(IntegrityError):
+        Recommender.load(folder, FIRST, device="cpu")
+
+
+def test_without_interactions_new_items_have_their_like(quick_config: RecommenderConfig) -> None:
+    bare = [replace(one, interactions=Interactions.empty()) for one in (FIRST, LATER)]
+    model = Recommender(quick_config, device="cpu").fit(bare[0]).extend(bare[1])
+    nearest = [item.rpartition("/i")[2] for item in model.similar("i40", 5)["item"].to_pylist()]
+    assert {int(number) % TAGS for number in nearest} == {0}
+
+
+def test_other_types_are_refused(model: Recommender) -> None:
+    with pytest.raises(DataError, match="different node types"):
+        model.extend(replace(LATER, item_type="tag"))
+
+
+def test_texts_of_another_width_are_refused(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(graph: Graph, *_: object, **__: object) -> dict[str, np.ndarray]:
+        return {"item": np.zeros((graph.n_items, 5), np.float32)}
+
+    monkeypatch.setattr("coldframe.gnn.extension.embed_nodes", embed)
+    with pytest.raises(IntegrityError, match="have 5 dimensions"):
+        model.extend(LATER)
