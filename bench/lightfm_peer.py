@@ -37,7 +37,7 @@ from coldframe.kg.vocabulary import IntArray
 
 @dataclass(frozen=True)
 class LightFMConfig:
-    """What is tuned: vectors' length, passes, loss, whether trained items have vectors of their own."""
+    """Settings; vectors' length, passes and whether trained items have vectors of their own are tuned."""
 
     components: int = 64
     epochs: int = 10
@@ -85,8 +85,8 @@ KINDS["lightfm"] = Kind(
     LightFMConfig(),
     {
         "identity": (True, False),
-        "epochs": (5, 10, 20),
-        "components": (32, 64),
+        "epochs": (10, 20, 50),
+        "components": (32, 64, 128),
     },
     climb=True,
 )

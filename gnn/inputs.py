@@ -215,11 +215,13 @@ def _idf(documents: int, frequency: npt.NDArray[Any]) -> FloatArray:
 
 
 def _unit_rows(blocks: dict[BlockName, sp.csr_matrix]) -> dict[BlockName, sp.csr_matrix]:
-    if not any(block.shape[0] for block in blocks.values()):  # scikit-learn refuses no rows
+    if not blocks:
         return blocks
     ends = np.cumsum([block.shape[1] for block in blocks.values()])
-    whole = normalize(sp.csr_matrix(sp.hstack(list(blocks.values()), format="csr")), copy=False)
-    columns = whole.tocsc()
+    whole = sp.csr_matrix(sp.hstack(list(blocks.values()), format="csr"))
+    if 0 in whole.shape:  # scikit-learn refuses what is empty
+        return blocks
+    columns = normalize(whole, copy=False).tocsc()
     starts = [0, *ends[:-1]]
     return {
         name: sp.csr_matrix(columns[:, start:end].tocsr(), dtype=np.float32)

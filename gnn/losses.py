@@ -74,12 +74,13 @@ def bpr_loss(batch: Batch) -> Tensor:
 
     The negative is drawn per target from the candidates; where all are known, the target counts 0.
     """
-    scores = batch.candidate_scores()[batch.owner]
-    free = ~batch.known[batch.owner]
-    noise = torch.rand(free.shape, generator=batch.generator, device=free.device)
-    chosen = noise.masked_fill(~free, -1.0).argmax(1, keepdim=True)
-    lead = batch.target_scores() - scores.gather(1, chosen).squeeze(1)
-    return batch.mean(-functional.logsigmoid(lead) * free.any(1))
+    scores, owner = batch.candidate_scores(), batch.owner
+    free_first = batch.known.to(torch.uint8).argsort(dim=1, stable=True)
+    free = (~batch.known).sum(1)[owner]
+    draw = torch.rand(len(owner), generator=batch.generator, device=owner.device)
+    chosen = free_first[owner, (draw * free).long().minimum(free - 1).clamp(min=0)]
+    lead = batch.target_scores() - scores[owner, chosen]
+    return batch.mean(-functional.logsigmoid(lead) * (free > 0))
 
 
 def bce_loss(batch: Batch) -> Tensor:

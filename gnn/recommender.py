@@ -48,7 +48,8 @@ class Recommender:
 
     Args:
         config: its settings; see `RecommenderConfig`.
-        seed: everything random is derived from it.
+        seed: everything random is derived from it; singular vectors of the linear parts, which are
+            no more than a numerical method, have seeds of their own.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Attributes (after `fit` or `load`):

@@ -100,6 +100,20 @@ def test_other_text_vectors_are_refused() -> None:
         space.transform(one, {"item": np.ones((8, 2), np.float32)})
 
 
+def test_a_type_whose_only_relation_leads_to_no_node() -> None:
+    whole = graph()
+    bare = replace(
+        whole,
+        nodes={**whole.nodes, "tag": NodeSet(Vocabulary([])), "kin": NodeSet(Vocabulary(["k"]))},
+        edges={
+            ("item", "has", "tag"): EdgeSet(np.zeros((2, 0), np.int64)),
+            ("kin", "has", "tag"): EdgeSet(np.zeros((2, 0), np.int64)),
+        },
+    )
+    inputs = InputSpace.fit(bare, {}, 4, seed=0).transform(bare, {})
+    assert inputs.features["kin"]["profile"].shape == (1, 0)
+
+
 def test_a_graph_with_nothing_but_nodes() -> None:
     bare = replace(
         graph(), nodes={k: NodeSet(n.vocabulary) for k, n in graph().nodes.items()}, edges={}
