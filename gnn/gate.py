@@ -33,7 +33,6 @@ class GateConfig:
         max_users: most users the weights are learned from.
         penalty: on the squared distance of the weights from equal ones, against the mean loss of a
             target pair.
-        cold_penalty: the same of cold items' weights, which are learned from the few hidden items.
     """
 
     cold_cost: float = 0.05
@@ -42,10 +41,9 @@ class GateConfig:
     hidden_users: float = 0.03
     max_users: int = 4000
     penalty: float = 0.05
-    cold_penalty: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("cold_cost", "penalty", "cold_penalty"):
+        for name in ("cold_cost", "penalty"):
             value = getattr(self, name)
             fine = 0 <= value < float("inf")
             require(fine, f"must be a number of at least 0, got {value}", name)

@@ -45,8 +45,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
-            penalty = config.cold_penalty if kind == _COLD else config.penalty
-            weights[:, kind] = _fit(task, penalty)
+            weights[:, kind] = _fit(task, config.penalty)
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0

@@ -185,7 +185,7 @@ def test_what_it_learned_holds_on_users_it_never_saw() -> None:
 def test_penalty_pulls_to_equal_weights() -> None:
     lesson = planted()
     weights = learn_gate(
-        lesson.lesson(), replace(GateConfig(), penalty=1e9, cold_penalty=1e9)
+        lesson.lesson(), replace(GateConfig(), penalty=1e9)
     ).weights
     # How the kinds stand against each other is not penalised: cold weights have a scale of their own.
     assert weights[0, 0, 0] == 0.0  # silent on cold items
@@ -352,7 +352,7 @@ def test_standardised_parts_do_not_care_about_scale() -> None:
         {"cold_cost": -0.1},
         {"cold_cost": np.inf},
         {"penalty": np.nan},
-        {"cold_penalty": -5.0},
+        {"penalty": -5.0},
         {"max_users": 0},
         {"hidden_share": 0.6},
         {"thinned_share": -0.1},
