@@ -164,6 +164,9 @@ def fit_pairs(
     return Laplace(modes, inverse(hessian))
 
 
+OFFSET_VARIANCE = 4.0  # of the prior of a cohort's offset
+
+
 @dataclass(frozen=True)
 class CohortFit:
     """Items that share an unknown offset of their first coefficient.
@@ -191,7 +194,7 @@ def fit_cohort(
     mean: Array,
     precision: Array,
     *,
-    offset_variance: float = 4.0,
+    offset_variance: float = OFFSET_VARIANCE,
     start: float = 0.0,
     iterations: int = 25,
     tolerance: float = 1e-5,

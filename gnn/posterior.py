@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..kg.errors import DataError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .laplace import CohortFit, fit_cohort, fit_pairs, inverse
+from .laplace import OFFSET_VARIANCE, CohortFit, fit_cohort, fit_pairs, inverse
 
 Array = npt.NDArray[np.float64]
 _SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
@@ -160,6 +160,17 @@ class Posterior:
         """x_u' covariance_i x_u pair by pair, float32 (n,)."""
         x = self.user_vectors[users].astype(np.float64)
         return np.asarray(np.einsum("ni,nij,nj->n", x, self.covariance[items], x), np.float32)
+
+    def deviation(self, users: IntArray, items: IntArray) -> FloatArray:
+        """Standard deviation of the logit pair by pair, float32 (n,).
+
+        That of a cohort's offset is part of it, also before any answer has told of the cohort. What
+        ranks and asks leaves it out until then: all of the cohort share it.
+        """
+        variance = self.pair_variance(users, items)
+        if self.cohort is not None and not self.cohort[self.answers.item].any():
+            variance += np.float32(OFFSET_VARIANCE) * self.cohort[items]
+        return np.sqrt(variance)
 
     def update(
         self, users: npt.ArrayLike, items: npt.ArrayLike, labels: npt.ArrayLike

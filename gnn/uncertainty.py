@@ -90,7 +90,7 @@ def deviation(
         UsageError: an unknown method. StateError: what the method looks at is switched off.
     """
     if known_method(method) == "laplace":
-        return np.sqrt(posterior_of(parts).pair_variance(users, items))
+        return posterior_of(parts).deviation(users, items)
     encoder = parts.get("encoder")
     if not isinstance(encoder, EncoderScorer):
         raise StateError(f"the part encoder is switched off: {method} has nothing to look at")

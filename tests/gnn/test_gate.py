@@ -184,9 +184,7 @@ def test_what_it_learned_holds_on_users_it_never_saw() -> None:
 
 def test_penalty_pulls_to_equal_weights() -> None:
     lesson = planted()
-    weights = learn_gate(
-        lesson.lesson(), replace(GateConfig(), penalty=1e9)
-    ).weights
+    weights = learn_gate(lesson.lesson(), replace(GateConfig(), penalty=1e9)).weights
     # How the kinds stand against each other is not penalised: cold weights have a scale of their own.
     assert weights[0, 0, 0] == 0.0  # silent on cold items
     np.testing.assert_allclose(weights[0, 0, 1], weights[0, 0, 2], rtol=1e-3)

@@ -189,6 +189,19 @@ def test_the_joint_mode_is_the_one_an_optimiser_finds(rng):
     assert after.mean[5:8] == pytest.approx(expected, abs=1e-3)
 
 
+def test_an_answer_about_a_cohort_makes_nobody_less_sure_of_it(rng):
+    prior, _, (u, i, labels) = _cohort(rng, 1.0, 1.0)
+    everything = np.arange(prior.n_items)
+    before = prior.deviation(np.zeros_like(everything), everything)
+    np.testing.assert_allclose(before[:5] ** 2, prior.pair_variance(0 * everything, everything)[:5])
+    for count in (1, 4, len(u)):
+        after = prior.update(u[:count], i[:count], labels[:count])
+        now = after.deviation(np.zeros_like(everything), everything)
+        # How wide the cohort's prior is, is learned too; beside the offset that is little.
+        assert (now[5:] <= before[5:] * 1.1).all()
+    assert (now[5:] < 0.7 * before[5:]).all()
+
+
 def test_a_cohort_needs_a_constant_feature(rng):
     with pytest.raises(DataError, match="cohort"):
         Posterior.from_prior(
