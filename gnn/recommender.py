@@ -119,7 +119,7 @@ class Recommender:
         Raises:
             DataError: the catalog has no items. StateError, IntegrityError: see `Hybrid.fit`.
         """
-        graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        graph = _graph_of(catalog)
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
         self._source = catalog.path if isinstance(catalog, Catalog) else None
@@ -316,8 +316,7 @@ class Recommender:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be
             embedded as the model's were.
         """
-        graph = later.graph if isinstance(later, Catalog) else later
-        graph = ablated(graph, self.config.ablation, self.seed)
+        graph = ablated(_graph_of(later), self.config.ablation, self.seed)
         self._data = extended(self.data, graph, self.config.text, self.device)
         self._source = None
         if self._scorer.parts:
@@ -376,7 +375,7 @@ class Recommender:
         model = cls(state.config, seed=state.seed, device=device, progress=progress)
         if catalog is None:
             catalog = catalog_of(state.catalog, checkpoint.path)
-        graph = catalog.graph if isinstance(catalog, Catalog) else catalog
+        graph = _graph_of(catalog)
         model._source = catalog.path if isinstance(catalog, Catalog) else None
         train, valid = (interactions_in(checkpoint.groups, name) for name in ("train", "valid"))
         graph = ablated(graph, state.config.ablation, model.seed)
@@ -390,3 +389,15 @@ class Recommender:
             seen = untouched(model.data)
             model._of_graph = EncoderScorer.load(checkpoint.path, seen, device=model.device)
         return model
+
+
+def _graph_of(catalog: Catalog | Graph) -> Graph:
+    if isinstance(catalog, Catalog):
+        return catalog.graph
+    if not isinstance(catalog, Graph):
+        raise UsageError(
+            f"got {type(catalog).__name__}, expected a catalog or a graph",
+            where="catalog",
+            hint="coldframe.read(folder) gives one",
+        )
+    return catalog

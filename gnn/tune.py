@@ -156,6 +156,12 @@ def tune(
         raise UsageError(f"unknown model {kind!r}", hint=nearest(kind, [*KINDS, *BLENDS]))
     plan = KINDS[kind]
     values = dict(grid if grid is not None else plan.grid or {})
+    known = vars(plan.default) if plan.default is not None else {}
+    for name in values:
+        if name not in known:
+            raise UsageError(
+                f"{kind} has no setting {name!r}", where="grid", hint=nearest(name, known)
+            )
     if not values:
         return Tuned(plan.make().fit(data), ())
     test = _Validation.build(data, valid, metric, target, max_users, seed)

@@ -19,6 +19,7 @@ from coldframe.gnn.popularity import Popularity, RandomScorer
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.rehearsal import Rehearsal
 from coldframe.gnn.training import TrainingConfig
+from coldframe.gnn.tune import tune
 from coldframe.kg.errors import StateError, UnknownIdError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.split import Split, pair_codes
@@ -371,3 +372,9 @@ def test_wrong_use_is_named() -> None:
     with pytest.raises(UnknownIdError, match="outside"):
         model.score(np.array([data.n_users]))
     assert isinstance(model.parts["popularity"], Popularity)
+
+
+def test_a_setting_that_a_model_lacks_is_not_tuned() -> None:
+    data = catalog()
+    with pytest.raises(UsageError, match="ease has no setting 'lam'"):
+        tune("ease", data, data.train, grid={"lam": (1.0,)})

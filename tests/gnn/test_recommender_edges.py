@@ -163,6 +163,12 @@ def test_only_dislikes_are_not_enough_to_start(quick_config: RecommenderConfig) 
         model.recommend(["u0"])
 
 
+@pytest.mark.parametrize("catalog", ["catalog", None, 3])
+def test_what_is_no_catalog_is_refused(catalog: object) -> None:
+    with pytest.raises(UsageError, match=f"got {type(catalog).__name__}, expected a catalog"):
+        Recommender(device="cpu").fit(catalog)
+
+
 def test_unfitted_says_so() -> None:
     for ask in (lambda m: m.recommend(), lambda m: m.similar("x"), lambda m: m.save("nowhere")):
         with pytest.raises(StateError, match="not fitted"):
