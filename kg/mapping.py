@@ -23,6 +23,7 @@ from .references import fallback
 from .report import Findings, Report
 from .schema import RDF_TYPE, Feature, Hop, NodeType, Relation, Schema
 from .statements import Pairs, Statements
+from .unmatched import find_unmatched
 from .vocabulary import TEXT, IntArray, local_name
 
 BoolArray = npt.NDArray[np.bool_]
@@ -60,6 +61,7 @@ class Mapping:
 
     def build(self) -> tuple[Graph, Report]:
         """Merge, mint, find the members of every type, give ids, then map all parts."""
+        find_unmatched(self.statements.quads, self.schema, self.findings)
         self._merge_same()
         self.members = {name: self._typed(node) for name, node in self.schema.nodes.items()}
         pairs = [self._relation_pairs(relation) for relation in self.relations]

@@ -136,6 +136,11 @@ class PropertyPath:
 
     hops: tuple[Hop, ...]
 
+    @classmethod
+    def of(cls, iri: str) -> PropertyPath:
+        """The path of one forward hop."""
+        return cls((Hop(iri),))
+
     def __str__(self) -> str:
         return "/".join(map(str, self.hops))
 
@@ -325,7 +330,7 @@ class Schema:
         if not name or name in self.relations:
             return None
         every = tuple(self.nodes)
-        return Relation(name, PropertyPath((Hop(iri),)), every, every)
+        return Relation(name, PropertyPath.of(iri), every, every)
 
     @cached_property
     def content_hash(self) -> str:

@@ -117,7 +117,7 @@ class Values:
     def path(self, value: Any, key: str) -> PropertyPath:
         text = self.string(value, key).strip()
         if "://" in text and "<" not in text:
-            return PropertyPath((Hop(self.iri(text, key)),))
+            return PropertyPath.of(self.iri(text, key))
         hops: list[Hop] = []
         position = 0
         while match := _HOP.match(text, position):

@@ -344,3 +344,13 @@ def test_rank_correlation_against_scipy() -> None:
         assert n == both.sum()
         assert rho == pytest.approx(spearmanr(one[both], two[both]).statistic)
     assert rank_correlation(np.ones(50), two) == (0.0, n)
+
+
+def test_one_value_in_two_named_graphs_is_one_value() -> None:
+    text = """@prefix ex: <https://example.org/> .
+    ex:g { ex:i1 a ex:Item ; ex:price 3 , 4 . ex:i2 a ex:Item ; ex:price 5 . }
+    ex:h { ex:i1 ex:price 3 . ex:i2 ex:price 5 . }"""
+    quads = read_quads(text.encode(), syntax="trig")
+    graph, _ = graph_from_quads(quads, SCHEMA)
+    found = [p for p in check(graph, SCHEMA, quads) if p.kind == "several-values"]
+    assert [problem.iri for problem in found] == [EX + "i1"]
