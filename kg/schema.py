@@ -58,6 +58,8 @@ not read). A complete example, comments included:
     time = "schema:dateCreated"           # seconds since 1970, or ISO 8601
     split = "ex:split"
     positive = 4                          # rated below: a negative; without it every event is positive
+    unrated = [0]                         # these ratings say that there is none: positive, not rated
+    time_unit = "ms"                      # of plain numbers, since 1970: s (the default), ms, us or ns
 
     [events.viewed]                       # or a plain property from user to item
     property = "ex:viewed"
@@ -80,7 +82,8 @@ not read). A complete example, comments included:
 
     [tables.facts]                        # rows are triples: names of relations stand in a column
     file = "facts.tsv"
-    delimiter = "\\t"                     # also: encoding = "latin-1", quote = false,
+    missing = ["NULL", "NA"]              # cells that count as empty
+    delimiter = "\\t"                     # also: encoding = "latin-1", quote = false, escape = "\\\\",
     header = ["h", "r", "t"]              # and header = [names] for a file without a header line
     columns = { from = "h", relation = "r", to = { column = "t", iri = "{}" } }
 
@@ -220,6 +223,8 @@ class Event:
         roles: user, item, and where given rating, time, split -> path from the event node.
         positive: ratings from here on are positive; None = every event is.
         negative: every event is negative.
+        unrated: ratings that say that there is none; such an event is positive and has no rating.
+        time_unit: unit of times that are plain numbers: s, ms, us or ns since 1970.
     """
 
     name: str
@@ -229,6 +234,8 @@ class Event:
     roles: Mapping[str, PropertyPath] = field(default_factory=dict)
     positive: float | None = None
     negative: bool = False
+    unrated: tuple[float, ...] = ()
+    time_unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -250,8 +257,10 @@ class TableMap:
         columns: part -> Column. Parts: "id" and names of features and relations; or "from", "to",
             "relation"; or the event's roles.
         file: file name; "" = the table's name with any known suffix.
-        delimiter, encoding, quote, header: how a CSV file is written; header = () means that its
-            first line holds the names.
+        delimiter, encoding, quote, escape, header: how a CSV file is written; escape = the sign that
+            takes the next one as it stands, "" = none; header = () means that its first line holds
+            the names.
+        missing: texts of cells that count as empty.
     """
 
     name: str
@@ -262,7 +271,9 @@ class TableMap:
     delimiter: str = ""
     encoding: str = "utf-8"
     quote: bool = True
+    escape: str = ""
     header: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

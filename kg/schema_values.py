@@ -79,7 +79,7 @@ class Values:
     def one_byte(self, value: Any, key: str) -> str:
         text = self.string(value, key)
         if len(text.encode()) > 1:
-            raise self.fail(key, f"a delimiter is one byte, got {text!r}")
+            raise self.fail(key, f"expected one sign of one byte, got {text!r}")
         return text
 
     def iri(self, value: Any, key: str) -> str:
