@@ -181,8 +181,9 @@ class NodeType:
     """A node type.
 
     Attributes:
-        classes: IRIs; a node with one of them is of this type. Empty: what stands at an end of a
-            relation or event and has no other type.
+        classes: IRIs; a node with one of them, or with a subclass that the schema does not name
+            elsewhere, is of this type. Empty: what stands at an end of a relation or event and has
+            no other type.
         iri: template with one `{}` that makes an IRI of a table's id or of a literal; "" = none.
         label: the first text is "label", and values from tables and literals fill it.
     """
@@ -317,6 +318,13 @@ class Schema:
         from .schema_file import parse_schema
 
         return parse_schema(text, source)
+
+    @cached_property
+    def classes(self) -> frozenset[str]:
+        """Every class IRI that some part of the schema names."""
+        named = [node.classes for node in self.nodes.values()]
+        named += [event.classes for event in self.events.values()]
+        return frozenset(iri for classes in named for iri in classes)
 
     @cached_property
     def spoken_of(self) -> frozenset[str]:

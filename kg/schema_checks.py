@@ -13,6 +13,7 @@ from .problems import Problem
 from .quads import CodeArray, Quads
 from .report import Findings
 from .schema import RDF_TYPE, NodeType, PropertyPath, Schema
+from .subclasses import SUBCLASS, with_subclasses
 from .vocabulary import IntArray
 
 Mask = npt.NDArray[np.bool_]
@@ -63,7 +64,10 @@ class _Checker:
         return self._members[node_type.name]
 
     def _of_classes(self, classes: Iterable[str]) -> Mask:
-        codes = [code for iri in classes if (code := self.quads.find(iri)) >= 0]
+        rows, named = self.quads.rows_of(SUBCLASS), self.quads.find
+        own = {code for iri in classes if (code := named(iri)) >= 0}
+        apart = {named(iri) for iri in self.schema.classes} - own
+        codes = with_subclasses(self.quads.s[rows], self.quads.o[rows], own, apart)
         mask = np.zeros(len(self.quads.terms), bool)
         mask[self._typed[np.isin(self._type, codes)]] = True
         return mask

@@ -10,6 +10,7 @@ from .errors import SchemaError, nearest
 from .schema import WELL_KNOWN_PREFIXES, Hop, PropertyPath
 
 _HOP = re.compile(r"(\^?)(?:<([^<>\s]+)>|([^<>\s/^]+))")
+_MORE = re.compile(r"[*+?|()]")  # what SPARQL's paths know and ours do not
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*")
 
 
@@ -116,6 +117,11 @@ class Values:
 
     def path(self, value: Any, key: str) -> PropertyPath:
         text = self.string(value, key).strip()
+        bare = re.sub(r"<[^<>]*>", "", text)
+        # A whole IRI may hold any of these but at its ends, where they are meant as a path's.
+        if _MORE.search(bare[:1] + bare[-1:] if "://" in bare else bare) or "|" in bare:
+            hint = "paths know / and ^; an IRI with such signs stands in <...>"
+            raise self.fail(key, f"not a property or path: {text!r}", hint)
         if "://" in text and "<" not in text:
             return PropertyPath.of(self.iri(text, key))
         hops: list[Hop] = []

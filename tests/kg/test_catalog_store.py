@@ -10,7 +10,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from coldframe.kg.catalog_store import CatalogStore, filled, pending
+from coldframe.kg.catalog_store import CatalogStore, check_store, filled, pending
 from coldframe.kg.errors import (
     DataError,
     IntegrityError,
@@ -193,3 +193,17 @@ def test_a_limited_query_answers_like_any_other(tmp_path: Path) -> None:
                 store.select_within(wrong)
     with pytest.raises(StateError, match="closed"):
         store.select_within("SELECT * {}")
+
+
+def test_questions_see_the_catalogs_named_graphs_and_not_the_rounds(tmp_path: Path) -> None:
+    facts = f'<{EX}a> <{EX}p> "1" .\n<{EX}a> <{EX}p> "1" <{EX}g> .\n<{EX}b> <{EX}p> "2" <{EX}h> .\n'
+    everything = f"SELECT ?s ?o {{ ?s <{EX}p> ?o }} ORDER BY ?s"
+    named = f"SELECT ?g {{ GRAPH ?g {{ ?s <{EX}p> ?o }} }} ORDER BY ?g"
+    with opened(tmp_path, facts) as store:
+        store.add(LINE, GRAPH)
+        for select in (store.select, store.select_within):
+            rows = [(row["s"][-1], row["o"]) for row in select(everything).to_pylist()]
+            assert rows == [("a", "1"), ("b", "2")]
+            graphs = select(named)["g"].to_pylist()
+            assert graphs == sorted([EX + "g", EX + "h", GRAPH])
+    check_store(tmp_path)
