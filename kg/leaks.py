@@ -13,6 +13,7 @@ from .graph import EdgeType, Graph
 from .ids import sorted_distinct
 from .problems import Problem
 from .report import Findings
+from .split import in_part
 from .vocabulary import IntArray, local_name
 
 Values = npt.NDArray[np.float64]
@@ -20,7 +21,6 @@ Values = npt.NDArray[np.float64]
 SAME_SHARE = 0.9  # two relations that share this part of the smaller one are one relation
 STRONG = 0.8  # |rank correlation| from which a feature or an order is suspected
 ENOUGH = 20  # items with a value that a correlation needs
-HELD_OUT = ("valid", "validation", "dev", "test", "holdout")
 
 
 def find_leaks(graph: Graph, where: Places, found: Findings) -> None:
@@ -81,8 +81,7 @@ def _codes(index: IntArray, width: int) -> IntArray:
 def _interaction_edges(graph: Graph, where: Places, found: Findings) -> None:
     events = graph.interactions
     pairs = sorted_distinct(events.user * graph.n_items + events.item)
-    names = [name for name in events.split_names if name in HELD_OUT]
-    held = events.in_split(*names)
+    held = in_part(events, "valid") | in_part(events, "test")
     held_pairs = sorted_distinct((events.user * graph.n_items + events.item)[held])
     for (source, relation, target), edges in graph.edges.items():
         if {source, target} != {graph.user_type, graph.item_type} or source == target:
