@@ -10,6 +10,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from coldframe.kg import query_limits
 from coldframe.kg.catalog_store import CatalogStore, check_store, filled, pending
 from coldframe.kg.errors import (
     DataError,
@@ -207,3 +208,13 @@ def test_questions_see_the_catalogs_named_graphs_and_not_the_rounds(tmp_path: Pa
             graphs = select(named)["g"].to_pylist()
             assert graphs == sorted([EX + "g", EX + "h", GRAPH])
     check_store(tmp_path)
+
+
+def test_a_limited_query_has_a_bound_on_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_limits, "ANSWER", 5_000)
+    with opened(tmp_path) as store:
+        with pytest.raises(ResourceError, match="more than 5,000 bytes"):
+            store.select_within("SELECT ?s ?o { ?s ?p ?o }")
+        assert len(store.select_within("SELECT ?s { ?s ?p ?o } LIMIT 10")) == 10
