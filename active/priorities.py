@@ -5,17 +5,18 @@ A rule is SELECTOR:FACTOR. The factor multiplies the worth of a question; 0 forb
     genre=Horror          items with the relation `genre` to that node: its IRI, original id or title
     genre=*               items with any such relation
     habit=climbing        items whose category `habit` has that value
-    year>=2000            items whose number (or date, as 2000-12-31) is so; also <= and =
+    year>=2000            items whose number is so; also <= and =
+    added>=2000-12-31     items whose date is so
     @seasonal.rq          a SPARQL SELECT over the catalog's store: ?item, and ?weight in the factor's
                           place where it has that column
 
-Several rules about an item multiply.
+Several rules about an item multiply, and so do the weights of one that a query gives several times.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -49,12 +50,18 @@ class Rule:
 
 
 def item_weights(
-    graph: Graph, rules: Sequence[str], select: Select | None = None
+    graph: Graph,
+    rules: Sequence[str],
+    select: Select | None = None,
+    *,
+    dates: Collection[str] | None = None,
 ) -> dict[str, float]:
     """Item IRI -> priority, for the items that any rule names; for `AskConfig.item_weight`.
 
     Args:
         select: answers a SELECT query, such as a store's `select`; needed for rules with @.
+        dates: which of the items' numbers are dates by the schema; None = not known, so that each
+            takes both. The graph has both as numbers.
 
     Raises:
         UsageError: a rule that cannot be read, an unknown relation or feature. DataError: no item
@@ -63,7 +70,9 @@ def item_weights(
     weight, named = np.ones(graph.n_items), np.zeros(graph.n_items, bool)
     for rule in map(parse, rules):
         factors = (
-            _queried(graph, rule, select) if rule.selector[0] == "@" else _matched(graph, rule)
+            _queried(graph, rule, select)
+            if rule.selector[0] == "@"
+            else _matched(graph, rule, dates)
         )
         touched = ~np.isnan(factors)
         if not touched.any():
@@ -93,7 +102,7 @@ def parse(text: str) -> Rule:
     return Rule(text, selector, factor)
 
 
-def _matched(graph: Graph, rule: Rule) -> Array:
+def _matched(graph: Graph, rule: Rule, dates: Collection[str] | None) -> Array:
     """The factor where a condition holds, NaN elsewhere, (n_items,)."""
     found = _RULE.fullmatch(rule.selector)
     assert found is not None
@@ -101,7 +110,8 @@ def _matched(graph: Graph, rule: Rule) -> Array:
     items = graph.items
     relations = [kind for kind in graph.edges if kind[1] == name and kind[0] == graph.item_type]
     if name in items.numbers:
-        holds = _compared(items.numbers[name], sign, _number(rule, value))
+        bound = _number(rule, value, name, dates)
+        holds = _compared(items.numbers[name], sign, bound)
     elif sign != "=":
         known = sorted(items.numbers)
         raise _wrong(rule.text, f"{name!r} is no number", hint=nearest(name, known))
@@ -129,16 +139,25 @@ def _compared(values: npt.NDArray[np.float32], sign: str, bound: float) -> npt.N
     return np.asarray(values <= limit if sign == "<=" else values == limit)
 
 
-def _number(rule: Rule, value: str) -> float:
+def _number(rule: Rule, value: str, name: str, dates: Collection[str] | None) -> float:
     """A number, or a date as days since 1970-01-01, as the graph has it."""
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         pass
+    else:
+        if dates is not None and name in dates:
+            hint = f"say {name}>=2000-12-31"
+            raise _wrong(rule.text, f"{name!r} is a date, and {value!r} is a number", hint=hint)
+        return number
     try:
-        return float((date.fromisoformat(value) - _EPOCH).days)
+        days = float((date.fromisoformat(value) - _EPOCH).days)
     except ValueError:
         raise _wrong(rule.text, f"{value!r} is neither a number nor a date") from None
+    if dates is not None and name not in dates:
+        hint = f"say {name}>=2000, or make it date.{name} in the schema"
+        raise _wrong(rule.text, f"{name!r} is a number, and {value!r} is a date", hint=hint)
+    return days
 
 
 def _nodes(graph: Graph, kind: str, value: str, rule: Rule) -> npt.NDArray[np.int64]:
@@ -181,11 +200,14 @@ def _queried(graph: Graph, rule: Rule, select: Select | None) -> Array:
         if place < 0 or value == "":
             continue  # the query may name more than the catalog's items
         try:
-            factors[place] = float(value)
+            factor = float(value)
         except ValueError:
             raise DataError(f"the weight {value[:40]!r} is no number", where=str(path)) from None
-        if not (np.isfinite(factors[place]) and factors[place] >= 0):
+        if not (np.isfinite(factor) and factor >= 0):
             raise DataError(f"a weight is {value}, expected at least 0", where=str(path))
+        # Of one item several weights multiply; a rule's own factor counts once.
+        before = factors[place] if weighted else np.nan
+        factors[place] = factor if np.isnan(before) else before * factor
     return factors
 
 

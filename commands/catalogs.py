@@ -38,7 +38,7 @@ BaseIri = Annotated[
     str | None, typer.Option("--base-iri", help="What relative IRIs in RDF files stand below.")
 ]
 ROWS = 50  # of an answer shown to a person; --json and --out have all
-SHOWN = 12  # findings shown in full to a person; --json has them all
+SHOWN = 3  # findings of a kind, and unused properties, shown to a person; --json has more
 
 
 def register(app: typer.Typer) -> None:
@@ -170,6 +170,7 @@ def check(
     from ..kg.catalog import Catalog
     from ..kg.manifest import read_manifest
     from ..kg.reading import Reading, limits_of
+    from ..kg.report import count_kinds, merged_problems
     from ..kg.validate import check as find_problems
 
     output, reading = Output(as_json), Reading(limits_of(limit or ()), base_iri)
@@ -179,9 +180,8 @@ def check(
         found = find_problems(opened.graph, opened.schema, opened.quads())
         if shapes is not None:
             found += _shape_problems(opened, shapes, reading)
-    # What ingest found stays found; the same finding is not told twice.
-    told = [*report["problems"], *(problem.as_dict() for problem in found)]
-    report["problems"] = list({tuple(sorted(one.items())): one for one in told}.values())
+    problems = merged_problems(report["problems"], [problem.as_dict() for problem in found])
+    report |= {"problems": problems, "totals": count_kinds(problems)}
     _show_report(output, report, f"{opened.name}: {catalog}")
     if strict and report["problems"]:
         raise typer.Exit(3)
@@ -282,22 +282,31 @@ def _show_report(output: Output, report: dict[str, Any], headline: str) -> None:
         out.say(f"{report['triples']:,} triples, {report['duplicates']:,} duplicates dropped")
         out.table([{"nodes": name, "count": n} for name, n in report["nodes"].items()])
         out.table([{"edges": name, "count": n} for name, n in report["edges"].items()])
-        show_problems(out, report["problems"])
+        _show_unused(out, report["unused"])
+        _show_problems(out, report["problems"], report["totals"])
 
     output.result(report, show)
 
 
-def show_problems(out: Output, problems: list[dict[str, Any]]) -> None:
-    """Findings counted by kind, the first few in full."""
+def _show_unused(out: Output, unused: dict[str, int]) -> None:
+    """The most frequent properties that the schema does not use."""
+    if unused:
+        first = [{"property": iri, "statements": n} for iri, n in list(unused.items())[:SHOWN]]
+        out.say(f"{len(unused):,} properties that the schema does not use, such as:")
+        out.table(first)
+
+
+def _show_problems(out: Output, problems: list[dict[str, Any]], totals: dict[str, int]) -> None:
+    """Findings counted by kind, the first few of each in full."""
     if not problems:
         out.say("no findings")
         return
-    kinds: dict[str, int] = {}
-    for problem in problems:
-        kinds[problem["kind"]] = kinds.get(problem["kind"], 0) + 1
-    out.say(f"{len(problems):,} findings: " + ", ".join(f"{n:,} {k}" for k, n in kinds.items()))
-    for problem in problems[:SHOWN]:
-        place = " ".join(problem[key] for key in ("where", "iri", "property") if problem[key])
-        out.say(f"  {problem['kind']}: {place}: {problem['message']}")
-    if len(problems) > SHOWN:
-        out.say(f"  ... and {len(problems) - SHOWN:,} more; --json has all")
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in totals.items())
+    out.say(f"{sum(totals.values()):,} findings: {counts}")
+    for kind, total in totals.items():
+        own = [each for each in problems if each["kind"] == kind and each.get("count", 1) == 1]
+        for problem in own[:SHOWN]:
+            place = " ".join(problem[key] for key in ("where", "iri", "property") if problem[key])
+            out.say(f"  {kind}: {place}: {problem['message']}")
+        if total > SHOWN:
+            out.say(f"  ... and {total - SHOWN:,} more {kind}; --json lists more")

@@ -68,11 +68,12 @@ def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
 
     if not rules:
         return None
-    graph = run.catalog.graph
+    graph, items = run.catalog.graph, run.catalog.schema.nodes[run.catalog.schema.item_type]
+    dates = {feature.name for feature in items.features if feature.kind == "date"}
     if not any(parse(rule).selector.startswith("@") for rule in rules):
-        return item_weights(graph, rules)
+        return item_weights(graph, rules, dates=dates)
     with run.catalog.store() as store:
-        return item_weights(graph, rules, store.select_within)
+        return item_weights(graph, rules, store.select_within, dates=dates)
 
 
 def check_suffix(out: Path | None, more: Sequence[str] = ()) -> None:

@@ -18,12 +18,15 @@ from ..kg.coldstart import ColdStartOpen, cold_start_open, resolve
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import Graph, Interactions
 from ..kg.split import (
+    PARTS,
     BoolArray,
     Split,
     hold_out_items,
     hold_out_per_user,
     hold_out_users,
+    in_part,
     pair_codes,
+    part_of_name,
     rng_for,
 )
 from ..kg.vocabulary import IntArray
@@ -32,8 +35,6 @@ __all__ = ["PROTOCOLS", "ColdStartOpen", "cold_start_open", "default_protocol", 
 
 _LOG = logging.getLogger(__name__)
 _NONE = np.zeros(0, np.int64)
-_VALID_NAMES = ("valid", "validation", "val", "dev")
-_TRAINED_ROWS = {"fixed": "train", "cold-split-column": "warm_train"}
 _COLD_COLUMN = ("warm_train", "warm_test", "user_cold", "item_cold", "user_item_cold")
 
 
@@ -54,7 +55,8 @@ def make_split(
 
     Raises:
         UsageError: unknown protocol or option, or a share out of range.
-        DataError: the catalog lacks what the protocol needs, or its own split leaks.
+        DataError: the catalog lacks what the protocol needs, names a split that is not understood,
+            or its own split leaks.
     """
     if protocol == "default":
         protocol = default_protocol(graph)
@@ -88,31 +90,60 @@ _FIXED_PARAMETERS = ("graph", "seed")
 
 
 def default_protocol(graph: Graph) -> str:
-    """ "fixed" where the catalog names train and test rows, else "item-cold"."""
-    names = {
-        graph.interactions.split_names[code]
-        for code in np.unique(graph.interactions.split)
-        if code >= 0
-    }
-    return "fixed" if {"train", "test"} <= names else "item-cold"
+    """ "fixed" where the catalog names train and test rows, "cold-split-column" where it has those
+    columns, and "item-cold" where it names no part, or nothing but train.
+
+    Raises:
+        DataError: it names parts, but not train and test, or also others. A random split would
+            pass over what the catalog says.
+    """
+    counts = _named_rows(graph.interactions)
+    if _COLD_COLUMN[0] in counts:
+        return "cold-split-column"
+    parts = {name: part_of_name(name) for name in counts}
+    if set(parts.values()) <= {"train"}:
+        return "item-cold"
+    if not {"train", "test"} <= set(parts.values()) or "" in parts.values():
+        rows = ", ".join(f"{name} ({n:,} rows)" for name, n in counts.items())
+        unknown = [name for name, part in parts.items() if not part]
+        what = (
+            f"{', '.join(map(repr, unknown))} not understood"
+            if unknown
+            else "train and test needed"
+        )
+        raise DataError(
+            f"catalog {graph.name!r} names splits {rows}: {what}",
+            hint="name them train, valid and test; or choose a protocol, such as item-cold, or fixed, "
+            "which leaves out what it does not know",
+        )
+    return "fixed"
+
+
+def _named_rows(events: Interactions) -> dict[str, int]:
+    """Names of splits that some row has, and how many rows have each."""
+    counts = np.bincount(events.split[events.split >= 0], minlength=len(events.split_names))
+    named = zip(events.split_names, counts.tolist(), strict=True)
+    return {name: count for name, count in named if count}
 
 
 def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
     """The catalog's own train / valid / test; without a valid part, a share of train per user.
 
     Positive rows only. A pair that an earlier part already has is dropped from the later one: it
-    would be masked when ranking. Cold items are those that only test names.
+    would be masked when ranking. Cold items are those that only test names. Rows of other names, and
+    of none, are left out, which is logged.
     """
     events = graph.interactions
     events = events.select(events.label == 1)
-    train, test = events.in_split("train"), events.in_split("test")
-    valid = events.in_split(*_VALID_NAMES)
+    train, valid, test = (in_part(events, part) for part in PARTS)
     if not train.any() or not test.any():
         names = ", ".join(events.split_names) or "none"
         raise DataError(
             f"catalog {graph.name!r} has no fixed split: it names {names}, expected train and test",
             hint="choose protocol warm or item-cold",
         )
+    if left := len(events) - int((train | valid | test).sum()):
+        _LOG.warning("fixed split: %d rows are of no part; left out", left)
     if not valid.any():
         valid = _per_user(events, train, valid_share, seed, "valid")
         train &= ~valid
@@ -124,6 +155,40 @@ def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
             "fixed split: %d rows repeat a pair of an earlier part; dropped", repeated.sum()
         )
     return _assemble(graph, "fixed", 0, events, train, valid & ~repeated, test & ~repeated)
+
+
+def time_cut(
+    graph: Graph, seed: int = 0, *, test_share: float = 0.1, valid_share: float = 0.1
+) -> Split:
+    """The latest likes of all users together are test, the latest before them valid.
+
+    A pair counts at its earliest like. Likes of one moment stay in one part, so that the shares are
+    met but roughly. Cold items are those that only test has; users may be new there too. What was
+    rated low after the training's end is not known to it.
+    """
+    events = graph.interactions
+    events = events.select(events.label == 1)
+    if unknown := int(np.isnan(events.time).sum()):
+        raise DataError(
+            f"catalog {graph.name!r}: {unknown:,} of {len(events):,} likes have no time",
+            hint="choose protocol warm or item-cold, or leave those rows out",
+        )
+    codes = pair_codes(events, graph.n_items)
+    events = events.select(np.lexsort((events.time, codes)))
+    events = events.select(np.unique(np.sort(codes), return_index=True)[1])
+    ordered = np.sort(events.time)
+    late, later = (
+        ordered[min(int(np.floor(len(ordered) * share)), len(ordered) - 1)]
+        for share in (1 - test_share - valid_share, 1 - test_share)
+    )
+    test = (events.time >= later) & (test_share > 0)
+    valid = (events.time >= late) & ~test & (valid_share > 0)
+    if not (~test & ~valid).any() or (test_share > 0 and not test.any()):
+        raise DataError(
+            f"catalog {graph.name!r}: the times of its likes leave no part to train on",
+            hint="choose protocol warm or item-cold, or smaller shares",
+        )
+    return _assemble(graph, "time", seed, events, ~test & ~valid, valid, test)
 
 
 def warm(
@@ -276,6 +341,7 @@ def kg_coldstart_open(
 PROTOCOLS: dict[str, Callable[..., Split]] = {
     "all": everything,
     "fixed": fixed,
+    "time": time_cut,
     "warm": warm,
     "item-cold": item_cold,
     "user-cold": user_cold,
@@ -333,7 +399,7 @@ def _assemble(
         train=events.select(train),
         valid=events.select(valid),
         test=events.select(test),
-        cold_items=tested[~seen[tested]] if name == "fixed" else _NONE,
+        cold_items=tested[~seen[tested]] if name in ("fixed", "time") else _NONE,
         cold_users=_NONE,
         name=name,
         seed=seed,
@@ -344,13 +410,14 @@ def _with_negatives(graph: Graph, split: Split) -> Split:
     """Negatives added to train, less the share of each item's that is tested of its positives.
 
     So a cold item has none, and one that was thinned next to none. Where the catalog names rows for
-    training, of these all.
+    training, or a moment ends it, of these all.
     """
     events = resolve(graph.interactions, graph.n_items)
     trained = np.bincount(split.train.item, minlength=graph.n_items)
     tested = np.bincount(split.test.item, minlength=graph.n_items)
-    if names := _TRAINED_ROWS.get(split.name):
-        events, tested = events.select(events.in_split(names)), np.zeros_like(tested)
+    own = _trained_rows(split, events)
+    if own is not None:
+        events, tested = events.select(own), np.zeros_like(tested)
     overall = trained.sum() / max(int((trained + tested).sum()), 1)
     judged = trained + tested > 0
     rate = np.where(judged, trained / np.maximum(trained + tested, 1), overall)
@@ -358,6 +425,17 @@ def _with_negatives(graph: Graph, split: Split) -> Split:
     keep = (events.label == 0) & (luck < rate[events.item])
     keep &= ~np.isin(events.user, split.cold_users) & ~np.isin(events.item, split.cold_items)
     return replace(split, train=split.train.concat(events.select(keep)))
+
+
+def _trained_rows(split: Split, events: Interactions) -> BoolArray | None:
+    """Mask of the rows that are for training by name or time; None where chance decides."""
+    if split.name == "fixed":
+        return in_part(events, "train")
+    if split.name == "cold-split-column":
+        return events.in_split(_COLD_COLUMN[0])
+    if split.name == "time":
+        return np.asarray(events.time <= split.train.time.max())
+    return None
 
 
 def _rank_within(owner: IntArray, rng: np.random.Generator) -> IntArray:

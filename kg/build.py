@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .edges import edge_set, transitive
-from .events import Events, interactions
+from .events import Events, heap_of, interactions
 from .features import Values, category_column, number_column, text_column
 from .graph import Category, EdgeSet, EdgeType, FloatArray, Graph, Interactions, NodeSet, Texts
 from .literals import DAY, parse_numbers, parse_times
 from .problems import Problem
 from .report import Findings, Report
-from .schema import Feature, Schema
+from .schema import Event, Feature, Schema
 from .vocabulary import TEXT, IntArray, Vocabulary
 
 _EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
@@ -57,7 +57,20 @@ class GraphBuilder:
 
     def add_events(self, name: str, events: Events) -> None:
         """Rows of one kind of event."""
+        if self.schema.events[name].positive is not None and events.rating is not None:
+            self._report_heap(self.schema.events[name], events.rating)
         self._events.setdefault(name, []).append(events)
+
+    def _report_heap(self, event: Event, rating: npt.NDArray[np.float64]) -> None:
+        heap = heap_of(rating)
+        if heap is not None:
+            kind, (value, count) = "rating-heap", heap
+            name = event.roles["rating"].text if self.rdf else event.name
+            message = (
+                f"{count:,} ratings are {value:g}, set apart from the rest: if that means that there "
+                f"is none, say unrated = [{value:g}] in [events.{event.name}]"
+            )
+            self.findings.add(kind, name, 1, [Problem(kind, "", name, "", message)])
 
     def add_values(
         self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]

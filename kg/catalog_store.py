@@ -4,6 +4,9 @@ store/                 the engine's files (Oxigraph)
 store/filled.json      how many of the catalog's own statements were filled in; missing = not yet
 store/pending/*.trig   named graphs that were added since the engine was last open, in order
 
+The default graph holds all statements of the catalog, also those of named graphs, which `GRAPH` finds by
+name; the rounds stand in their named graphs alone.
+
 Filling takes far longer than all the rest of an ingest, and a round of answers is written in a tenth of
 the time that the engine needs to open. So both wait for the first question. Nothing is lost to a kill on
 the way: what was taken in twice is there once, as graphs are sets.
@@ -120,6 +123,7 @@ class CatalogStore(OxigraphStore):
                 engine.bulk_load(reader, ox.RdfFormat.N_QUADS, lenient=True)
         finally:
             path.unlink(missing_ok=True)
+        _join_graphs(engine)
         engine.flush()
         write_json(self.folder / FILLED, {"statements": count_facts(engine)})
 
@@ -134,6 +138,15 @@ class _Told:
     def read(self, size: int = -1) -> bytes:
         self._progress(self._source.tell(), self._total)
         return self._source.read(size)
+
+
+def _join_graphs(engine: ox.Store) -> None:
+    """Every statement of the catalog into the default graph too: queries see all that the graph was
+    built from, and each statement once."""
+    named = [each for each in engine.named_graphs() if not str(each.value).startswith(ROUNDS)]
+    for graph in named:
+        statements = engine.quads_for_pattern(None, None, None, graph)
+        engine.bulk_extend(ox.Quad(q.subject, q.predicate, q.object) for q in statements)
 
 
 def filled(folder: Path) -> int | None:

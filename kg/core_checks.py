@@ -18,8 +18,8 @@ from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads
 from .report import Findings
 from .schema import RDF, RDF_TYPE
 from .shape_values import SH, pattern
+from .subclasses import SUBCLASS, with_subclasses
 
-SUBCLASS = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
 LANG_STRING = RDF + "langString"
 
 Codes = npt.NDArray[np.int64]
@@ -89,16 +89,11 @@ def _literal_focus(quads: Quads, targets: Iterable[tuple[str, str]]) -> Codes:
 
 
 def _instances(quads: Quads, iri: str) -> Mask:
-    classes = {quads.find(iri)} - {-1}
-    below = quads.rows_of(SUBCLASS)
-    while True:
-        more = set(quads.s[below][np.isin(quads.o[below], list(classes))].tolist()) - classes
-        if not more:
-            break
-        classes |= more
+    rows = quads.rows_of(SUBCLASS)
+    classes = with_subclasses(quads.s[rows], quads.o[rows], {quads.find(iri)} - {-1})
     types = quads.rows_of(RDF_TYPE)
     mask = np.zeros(len(quads.terms), bool)
-    mask[quads.s[types][np.isin(quads.o[types], list(classes))]] = True
+    mask[quads.s[types][np.isin(quads.o[types], classes)]] = True
     return mask
 
 

@@ -6,9 +6,12 @@ request has a time limit and a size limit of its own, whatever the server promis
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.client
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +30,8 @@ from .store import Statements, check_query, csv_table, graph_name, named_node, p
 _PROLOGUE = re.compile(
     r"(?:\s+|\#[^\n]*\n|PREFIX\s+[^\s:<]*:\s*<[^>]*>|BASE\s*<[^>]*>)*", re.IGNORECASE
 )
+
+_DISTINCT = re.compile(r"SELECT\s+DISTINCT\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,8 @@ class EndpointStore:
             table = self._fetch(sparql)
         else:
             table = pa.concat_tables(list(self._pages(sparql, expected)))
+            if _DISTINCT.match(_split(sparql)[1]):
+                self._check_distinct(table)
         if len(table) != expected:
             raise self._short(len(table), expected)
         return table
@@ -210,6 +217,12 @@ class EndpointStore:
             hint=f"its row cap is below page={self.config.page}, or the data changed meanwhile",
         )
 
+    def _check_distinct(self, table: pa.Table) -> None:
+        """Pages of rows that are all different must not repeat one: another is then missing."""
+        distinct = len(table.group_by(table.column_names).aggregate([]))
+        if distinct != len(table):
+            raise self._short(distinct, len(table))
+
     def _fetch(self, sparql: str) -> pa.Table:
         kind, raw = self._request(self.url, {"query": sparql}, "text/csv")
         if not kind.startswith("text/csv"):
@@ -239,14 +252,18 @@ class EndpointStore:
             "Accept": accept,
             "Content-Type": "application/x-www-form-urlencoded",
         }
+        deadline = time.monotonic() + self.config.timeout
         try:
-            deadline = time.monotonic() + self.config.timeout
-            connection.request("POST", target, urlencode(form).encode(), headers)
-            answer = connection.getresponse()
-            body = self._read(answer, url, deadline)
+            connection.connect()
+            with _cut_off(connection.sock, deadline):
+                connection.request("POST", target, urlencode(form).encode(), headers)
+                answer = connection.getresponse()
+                body = self._read(answer, url, deadline)
         except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise ResourceError(f"no whole answer: {reason}", where=url) from error
+            late = time.monotonic() >= deadline
+            reason = "" if late else f": {str(error) or type(error).__name__}"
+            within = f" in {self.config.timeout:g} s" if late else ""
+            raise ResourceError(f"no whole answer{within}{reason}", where=url) from error
         finally:
             connection.close()
         if not 200 <= answer.status < 300:
@@ -261,12 +278,29 @@ class EndpointStore:
             size += len(block)
             if size > self.config.max_bytes:
                 raise ResourceError(f"an answer over {self.config.max_bytes} bytes", where=url)
-            if time.monotonic() > deadline:
-                raise ResourceError(f"no whole answer in {self.config.timeout:g} s", where=url)
+        if time.monotonic() >= deadline:  # what was cut off may look like an end
+            raise TimeoutError
         promised = answer.getheader("Content-Length")
         if promised is not None and promised.isdigit() and size < int(promised):
             raise ResourceError(f"the answer broke off after {size} of {promised} bytes", where=url)
         return b"".join(blocks)
+
+
+@contextlib.contextmanager
+def _cut_off(sock: socket.socket, deadline: float) -> Iterator[None]:
+    """Shut a connection down at a moment: its own limit starts anew with every byte that drips in."""
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _pattern(graph: str | None, predicate: str = "?p") -> str:

@@ -97,10 +97,16 @@ class ResourceError(ColdframeError):
     exit_code = 5
 
 
+def closest(word: str, valid: Iterable[str]) -> str:
+    """The most similar of the valid words; "" if none is similar."""
+    close = difflib.get_close_matches(word, list(valid), n=1)
+    return close[0] if close else ""
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """A hint that names the nearest valid word and the valid words, at most twelve of them."""
     names = sorted(valid)
-    close = difflib.get_close_matches(word, names, n=1)
-    start = f"did you mean {close[0]!r}? " if close else ""
+    close = closest(word, names)
+    start = f"did you mean {close!r}? " if close else ""
     more = ", ..." if len(names) > 12 else ""
     return f"{start}valid: {', '.join(names[:12])}{more}"

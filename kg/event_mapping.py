@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .build import GraphBuilder
-from .events import make_events
+from .events import make_events, split_unrated
 from .export import EVENT_NODE
 from .ids import sorted_distinct
-from .literals import parse_moments, parse_numbers
+from .literals import parse_moments, parse_numbers, wrong_time
 from .problems import Problem
 from .quads import CodeArray
 from .schema import Event, Hop
@@ -79,8 +79,11 @@ def map_events(mapping: Mapping, builder: GraphBuilder, event: Event, ends: Even
         for role in ("rating", "time")
         if role in event.roles
     }
+    none = np.zeros(len(keep), bool)
+    if "rating" in number:
+        number["rating"], none = split_unrated(event, number["rating"])
     if event.positive is not None:
-        unknown = keep & np.isnan(number["rating"])
+        unknown = keep & np.isnan(number["rating"]) & ~none
         message = "no rating, so neither positive nor negative: left out"
         _report(mapping, "no-rating", event, "rating", ends.node[unknown], message)
         keep &= ~unknown
@@ -167,17 +170,18 @@ def _numbers(mapping: Mapping, event: Event, role: str, node: CodeArray) -> npt.
     """Rating or time per event node, NaN where it is missing or bad (a problem)."""
     text, row = _role_text(mapping, event, role, node)
     text = pc.utf8_trim_whitespace(text)
-    number = parse_numbers(text) if role == "rating" else parse_moments(text)
+    rated, unit = role == "rating", event.time_unit
+    number = parse_numbers(text) if rated else parse_moments(text, unit)
     bad = np.flatnonzero(np.isnan(number) & np.asarray(text.is_valid(), bool))
     kind, name = f"bad-{role}", event.roles[role].text
-    wanted = "a finite number" if role == "rating" else "a time in ISO 8601 or in seconds"
+    what = "is not a finite number" if rated else f"is {wrong_time(text.take(bad), unit)}"
     listed = [
         Problem(
             kind,
             mapping.iri(node[k]),
             name,
             mapping.statements.where(int(row[k])),
-            f"{text[int(k)].as_py()!r} is not {wanted}",
+            f"{text[int(k)].as_py()!r} {what}",
         )
         for k in bad[: mapping.findings.room(kind, name)]
     ]

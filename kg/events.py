@@ -20,6 +20,7 @@ from .schema import Event
 from .vocabulary import TEXT, IntArray
 
 MAX_SPLITS = 127
+_SCALE = 4  # different ratings that a scale with one set apart has
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,41 @@ def make_events(
 ) -> Events:
     """Label events by the schema: by threshold, all negative, or all positive.
 
-    Every row must have a rating where the event has a threshold.
+    Where the event has a threshold, a row without a rating is one that the schema calls unrated.
     """
     if event.positive is not None and rating is not None:
-        label = rating.astype(np.float32) >= np.float32(event.positive)
+        label = np.isnan(rating) | (rating.astype(np.float32) >= np.float32(event.positive))
     else:
         label = np.full(len(user), not event.negative)
     if split is not None:
         split = pc.utf8_trim_whitespace(split.cast(TEXT))
         split = pc.if_else(pc.equal(split, ""), pa.scalar(None, TEXT), split)
     return Events(user, item, label.astype(np.int8), rating, time, split, node)
+
+
+def split_unrated(
+    event: Event, rating: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Ratings with NaN where the schema says that a value means none, and the mask of those."""
+    none = np.isin(rating, event.unrated)
+    return np.where(none, np.nan, rating), none
+
+
+def heap_of(rating: npt.NDArray[np.float64]) -> tuple[float, int] | None:
+    """A value at an end of the scale that seems to mean "not rated", and how often it stands there.
+
+    It lies further from the rest than twice the rest's width; or it is the only one not above zero,
+    and ten times as frequent as the next.
+    """
+    values, counts = np.unique(rating[np.isfinite(rating)], return_counts=True)
+    if len(values) < _SCALE:
+        return None
+    for end, beside, other in ((0, 1, -1), (-1, -2, 0)):
+        apart = abs(values[beside] - values[end]) > 2 * abs(values[beside] - values[other])
+        heaped = end == 0 and values[0] <= 0 < values[1] and counts[0] >= 10 * counts[1]
+        if (apart or heaped) and counts[end] >= 0.01 * counts.sum():
+            return float(values[end]), int(counts[end])
+    return None
 
 
 def interactions(

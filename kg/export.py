@@ -162,7 +162,10 @@ class _Writer:
         names = pa.array(rows.split_names, TEXT)
         split = names.take(pa.array(np.asarray(rows.split, np.int64), mask=rows.split < 0))
         objects = {"user": user, "item": item}
-        objects["rating"] = number_tokens(rows.rating)
+        rating = rows.rating
+        if event.positive is not None and event.unrated:
+            rating = np.where(np.isnan(rating), np.float32(event.unrated[0]), rating)
+        objects["rating"] = number_tokens(rating)
         objects["time"] = _time_tokens(rows.time)
         objects["split"] = string_tokens(split)
         for role, path in event.roles.items():
@@ -189,6 +192,7 @@ def _kinds(rows: Interactions, events: list[Event]) -> IntArray:
         if event.positive is not None:
             said = rows.rating >= np.float32(event.positive)
             fits = fields["rating"] & (rows.label == said)
+            fits |= bool(event.unrated) & ~fields["rating"] & (rows.label == 1)
         cost = np.full(len(rows), 0.5 if event.property else 0.0)
         for role, filled in fields.items():
             if role in event.roles:

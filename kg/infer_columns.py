@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .infer import looks_like_users, plain_name
-from .literals import parse_moments, parse_numbers
+from .literals import likely_unit, parse_moments, parse_numbers
 from .vocabulary import TEXT
 
 KEYS = ("id", "iri", "uri", "key", "uuid", "guid", "identifier")
@@ -146,12 +146,16 @@ def role_column(table: pa.Table, role: str, taken: Iterable[str]) -> str:
         if c not in used and set(words(c)) & set(ROLES[role]) and not is_list(table[c])
     ]
     check: Callable[[pa.Array], npt.NDArray[np.float64]] | None
-    check = {"rating": parse_numbers, "time": parse_moments}.get(role)
+    check = {"rating": parse_numbers, "time": _moments}.get(role)
     for _, _, column in sorted(ranked):
         values = filled_text(table[column])
         if check is None or (len(values) and float(np.isnan(check(values)).mean()) <= 1 - MOST):
             return str(column)
     return ""
+
+
+def _moments(values: pa.Array) -> npt.NDArray[np.float64]:
+    return parse_moments(values, likely_unit(values) or "s")
 
 
 def counts(column: str) -> bool:

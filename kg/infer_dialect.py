@@ -15,13 +15,16 @@ from .table_inputs import DELIMITERS, is_text_table, usual_delimiter
 
 _UTF8, _FALLBACK = "utf-8", "latin-1"
 _CHUNK = 1 << 20
+# A quote behind a backslash that ends no cell, in a file whose cells are quoted.
+_ESCAPED = re.compile(rb'(?:^|[,;\t|\n])"[^"\r\n]*\\"(?=[^",;\t|\r\n])')
 
 
 def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
     """A section by which a table file can be read, and the lines that say so in a schema.
 
     The delimiter is another than the suffix says where its header would be one cell and is several
-    with that one; a file that is not UTF-8 is taken for Latin-1, in which every byte is a letter.
+    with that one; a file that is not UTF-8 is taken for Latin-1, in which every byte is a letter;
+    quotes are escaped where one stands behind a backslash within a quoted cell.
 
     Args:
         name: the section's name.
@@ -30,7 +33,7 @@ def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
     if not is_text_table(path):
         return table, []
     with naming(path, "read"):
-        encoding, head = _encoding(path)
+        encoding, head, escaped = _encoding(path)
     line = re.split("\r\n|\r|\n", head, maxsplit=1)[0]
     usual = usual_delimiter(path)
     cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in DELIMITERS}
@@ -43,21 +46,28 @@ def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
     if encoding != _UTF8:
         sure = "" if encoding != _FALLBACK else "   # a guess: it is not UTF-8"
         lines.append(f'encoding = "{encoding}"{sure}')
-    return TableMap(name, "nodes", "", {}, delimiter=delimiter, encoding=encoding), lines
+    if escaped:
+        lines.append('escape = "\\\\"')
+    escape = "\\" if escaped else ""
+    section = TableMap(name, "nodes", "", {}, delimiter=delimiter, encoding=encoding, escape=escape)
+    return section, lines
 
 
-def _encoding(path: Path) -> tuple[str, str]:
-    """The encoding, and the file's first characters."""
+def _encoding(path: Path) -> tuple[str, str, bool]:
+    """The encoding, the file's first characters, and whether quotes are escaped by a backslash."""
+    escaped = False
     decoder = codecs.getincrementaldecoder(_UTF8)()
     try:
         with pa.input_stream(str(path), compression="detect") as source:
             first = chunk = source.read(_CHUNK)
             if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return "utf-16", first.decode("utf-16", errors="replace").removeprefix("\ufeff")
+                text = first.decode("utf-16", errors="replace")
+                return "utf-16", text.removeprefix("\ufeff"), False
             while chunk:
                 decoder.decode(chunk)
+                escaped |= _ESCAPED.search(chunk) is not None
                 chunk = source.read(_CHUNK)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return _FALLBACK, first.decode(_FALLBACK)
-    return _UTF8, first.decode(_UTF8, errors="replace").removeprefix("\ufeff")
+        return _FALLBACK, first.decode(_FALLBACK), escaped
+    return _UTF8, first.decode(_UTF8, errors="replace").removeprefix("\ufeff"), escaped

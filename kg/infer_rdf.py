@@ -12,6 +12,7 @@ from .infer import (
     looks_like_users,
     quoted,
     telling_name,
+    unique_name,
     write_draft,
 )
 from .infer_ends import Loose, loose_types
@@ -35,9 +36,11 @@ def draft_from_quads(quads: Quads) -> str:
     events = _find_events(types)
     types.hidden -= {end for _, roles in events for _, end in roles.values()}
     shown = [
-        k for k in range(len(types.classes)) if k not in types.hidden and k not in dict(events)
+        k
+        for k in range(len(types.classes))
+        if k not in types.hidden and k not in dict(events) and k not in types.joined
     ]
-    things = {k: DraftNode(types.names[k], (types.classes[k],), int(types.count[k])) for k in shown}
+    things = {k: DraftNode(types.names[k], types.classes_of(k), int(types.count[k])) for k in shown}
     seen_inverse: set[str] = set()
     loose: list[Loose] = []
     for kind in shown:
@@ -53,6 +56,7 @@ def draft_from_quads(quads: Quads) -> str:
     draft.items = (
         types.names[events[0][1]["item"][1]] if events else _guess_items(types, things, draft)
     )
+    _find_plain_events(draft)
     if len(quads.o[quads.rows_of(_SAME_AS)]):
         draft.top.append('same_as = ["owl:sameAs"]')
     ends = {draft.users, draft.items}
@@ -176,17 +180,21 @@ def _inverse_of(types: Types, kind: int, use: Use, target: int) -> str:
 
 
 def _find_events(types: Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
-    """Types whose nodes nothing points at and that join exactly one user and one item."""
+    """Types whose nodes nothing points at and that join exactly one user and one item.
+
+    An end may be of several classes, which become one type.
+    """
+    found = {
+        kind: ends
+        for kind in range(len(types.classes))
+        if kind not in types.hidden and not types.pointing(kind).any()
+        if len(ends := _single_ends(types, kind)) == 2
+        if not ends[0].targets.keys() & ends[1].targets.keys()
+    }
+    types.join(use.targets for ends in found.values() for use in ends)
     out = []
-    for kind in range(len(types.classes)):
-        if kind in types.hidden or types.pointing(kind).any():
-            continue
-        single = [
-            (use, next(iter(use.targets)))
-            for use in types.uses[kind]
-            if not use.literal and len(use.targets) == 1 and len(use.rows) == use.subjects
-            if use.subjects > MOST * types.count[kind] and -1 not in use.targets
-        ]
+    for kind in found:
+        single = [(use, next(iter(use.targets))) for use in _single_ends(types, kind)]
         if len(single) != 2 or single[0][1] == single[1][1]:
             continue
         (first, a), (second, b) = single
@@ -197,6 +205,44 @@ def _find_events(types: Types) -> list[tuple[int, dict[str, tuple[str, int]]]]:
         if types.count[kind] >= min(types.count[a], types.count[b]):
             out.append((kind, {"user": (first.property, a), "item": (second.property, b)}))
     return out
+
+
+def _single_ends(types: Types, kind: int) -> list[Use]:
+    """Uses by which nearly every node of a type leads to one node with a class."""
+    return [
+        use
+        for use in types.uses[kind]
+        if not use.literal and use.targets and len(use.rows) == use.subjects
+        if use.subjects > MOST * types.count[kind] and -1 not in use.targets
+    ]
+
+
+def _find_plain_events(draft: Draft) -> None:
+    """Turn relations from users to items into events: as relations they would give answers away."""
+    for place, (heading, body) in enumerate(draft.sections):
+        ends = dict(line.split(" = ", 1) for line in body)
+        named = [_name_of_users(ends.get(end, "")) for end in ("from", "to")]
+        users = draft.users or named[0] or named[1]
+        one, other = quoted(users), quoted(draft.items)
+        if not heading.startswith("[relations.") or "property" not in ends or not users:
+            continue
+        forward = (ends["from"], ends["to"]) == (one, other)
+        back = (ends["from"], ends["to"]) == (other, one) and "inverse" in ends
+        if not (forward or back) or users == draft.items:
+            continue
+        first, second = ("property", "inverse") if forward else ("inverse", "property")
+        lines = [f"property = {ends[first]}"]
+        lines += [f"inverse = {ends[second]}"] if second in ends else []
+        taken = [name for name, _ in draft.sections]
+        heading = unique_name(heading.replace("[relations.", "[events.").rstrip("]"), taken) + "]"
+        draft.sections[place] = (heading, lines)
+        draft.users = users
+
+
+def _name_of_users(end: str) -> str:
+    """The node type of a line's value, where its name speaks of users; else ""."""
+    name = end.strip('"')
+    return name if looks_like_users(name) and quoted(name) == end else ""
 
 
 def _texts(types: Types, kind: int) -> int:
@@ -220,8 +266,9 @@ def _write_event(draft: Draft, types: Types, kind: int, roles: dict[str, tuple[s
 
 def _guess_items(types: Types, things: dict[int, DraftNode], draft: Draft) -> str:
     """The type with the most relations and texts, weighed by its size."""
+    typed = [k for k in things if k < len(types.classes)]
     best = max(
-        (k for k in things if k < len(types.classes)),
+        [k for k in typed if not looks_like_users(things[k].name)] or typed,
         key=lambda k: (
             (
                 sum(f"from = {quoted(things[k].name)}" in body for _, body in draft.sections)

@@ -44,6 +44,7 @@ from .infer_columns import (
 )
 from .infer_dialect import find_dialect
 from .infer_types import kind_of_text, threshold_line
+from .literals import likely_unit
 from .table_inputs import read_all
 
 BASE = "urn:catalog:"
@@ -242,6 +243,9 @@ class _Drafting:
         body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
         if "rating" in roles and not counts(roles["rating"]):
             body.append(threshold_line(filled_text(table[roles["rating"]])))
+        unit = likely_unit(filled_text(table[roles["time"]])) if "time" in roles else ""
+        if unit not in ("", "s"):
+            body.append(f"time_unit = {quoted(unit)}")
         self.draft.sections.append((f"[events.{key(event)}]", body))
         lines = [*self.files.get(name, [])]
         lines += [f"events = {quoted(event)}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,7 @@ class Types:
         of: type of every term, (n_terms,) int32, -1 = none.
         classes, names, count, uses: of each type: its class, a readable name, nodes, properties.
         hidden: types whose nodes are parts of another node, not things.
+        joined: type -> the one that has taken its nodes.
     """
 
     def __init__(self, quads: Quads) -> None:
@@ -68,9 +70,30 @@ class Types:
         self.names: list[str] = []
         for iri in self.classes:
             self.names.append(unique_name(plain_name(local_name(iri)), self.names))
+        self.joined: dict[int, int] = {}
+        self._look()
+
+    def _look(self) -> None:
         self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
         self.uses = [self._uses(k) for k in range(len(self.classes))]
         self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
+
+    def join(self, groups: Iterable[Collection[int]]) -> None:
+        """Make one type of each group that has several: the largest takes the others' nodes."""
+        for group in groups:
+            kinds = {self.joined.get(kind, kind) for kind in group}
+            main = max(kinds, key=lambda kind: (self.count[kind], -kind))
+            self.of[np.isin(self.of, list(kinds - {main}))] = main
+            self.joined |= dict.fromkeys(kinds - {main}, main)
+            for kind, into in self.joined.items():
+                self.joined[kind] = self.joined.get(into, into)
+        if self.joined:
+            self._look()
+
+    def classes_of(self, kind: int) -> tuple[str, ...]:
+        """The classes of a type: its own, and those of the types that were joined to it."""
+        others = [other for other, main in self.joined.items() if main == kind]
+        return tuple(self.classes[each] for each in (kind, *others))
 
     def _uses(self, kind: int) -> list[Use]:
         quads, out = self.quads, []

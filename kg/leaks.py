@@ -13,6 +13,7 @@ from .graph import EdgeType, Graph
 from .ids import sorted_distinct
 from .problems import Problem
 from .report import Findings
+from .split import in_part
 from .vocabulary import IntArray, local_name
 
 Values = npt.NDArray[np.float64]
@@ -20,7 +21,6 @@ Values = npt.NDArray[np.float64]
 SAME_SHARE = 0.9  # two relations that share this part of the smaller one are one relation
 STRONG = 0.8  # |rank correlation| from which a feature or an order is suspected
 ENOUGH = 20  # items with a value that a correlation needs
-HELD_OUT = ("valid", "validation", "dev", "test", "holdout")
 
 
 def find_leaks(graph: Graph, where: Places, found: Findings) -> None:
@@ -42,12 +42,13 @@ def find_leaks(graph: Graph, where: Places, found: Findings) -> None:
 
 def _relation_copies(graph: Graph, where: Places, found: Findings) -> None:
     types = [name for name in graph.edges if len(graph.edges[name])]
+    codes = _EdgeCodes(graph)
     for first, second in combinations(types, 2):
         for kind, flipped in (("copied-relation", False), ("inverse-leak", True)):
             ends = (first[2], first[0]) if flipped else (first[0], first[2])
             if (second[0], second[2]) != ends:
                 continue
-            shared, least = _shared(graph, first, second, flipped)
+            shared, least = _shared(codes.of(first), codes.of(second, flipped=flipped))
             most = max(len(graph.edges[first]), len(graph.edges[second]))
             # A few shared edges say nothing, unless they are all there is.
             if shared >= SAME_SHARE * (least if least >= ENOUGH else max(most, 2)):
@@ -61,12 +62,8 @@ def _relation_copies(graph: Graph, where: Places, found: Findings) -> None:
                 found.add(kind, second[1], 1, [Problem(kind, iri, second[1], place, message)])
 
 
-def _shared(graph: Graph, first: EdgeType, second: EdgeType, flipped: bool) -> tuple[int, int]:
-    """How many edges two relations share, and the size of the smaller."""
-    width = len(graph.nodes[first[2]])
-    one = _codes(graph.edges[first].index, width)
-    other = graph.edges[second].index
-    two = _codes(other[::-1] if flipped else other, width)
+def _shared(one: IntArray, two: IntArray) -> tuple[int, int]:
+    """How many edges two relations share by their codes, and the size of the smaller."""
     small, large = (one, two) if len(one) <= len(two) else (two, one)
     sample = small[:: max(1, len(small) // 1000)]
     if np.isin(sample, large, assume_unique=True).mean() < SAME_SHARE / 2:
@@ -74,15 +71,26 @@ def _shared(graph: Graph, first: EdgeType, second: EdgeType, flipped: bool) -> t
     return len(np.intersect1d(small, large, assume_unique=True)), len(small)
 
 
-def _codes(index: IntArray, width: int) -> IntArray:
-    return sorted_distinct(index[0] * width + index[1])
+class _EdgeCodes:
+    """Sorted codes of the edges of each relation, made once: every relation is held against many."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: dict[tuple[EdgeType, bool], IntArray] = {}
+
+    def of(self, kind: EdgeType, *, flipped: bool = False) -> IntArray:
+        """One integer per edge; equal for equal ends in relations between the same node types."""
+        if (kind, flipped) not in self._known:
+            start, end = self._graph.edges[kind].index[:: -1 if flipped else 1]
+            width = len(self._graph.nodes[kind[0 if flipped else 2]])
+            self._known[kind, flipped] = sorted_distinct(start * width + end)
+        return self._known[kind, flipped]
 
 
 def _interaction_edges(graph: Graph, where: Places, found: Findings) -> None:
     events = graph.interactions
     pairs = sorted_distinct(events.user * graph.n_items + events.item)
-    names = [name for name in events.split_names if name in HELD_OUT]
-    held = events.in_split(*names)
+    held = in_part(events, "valid") | in_part(events, "test")
     held_pairs = sorted_distinct((events.user * graph.n_items + events.item)[held])
     for (source, relation, target), edges in graph.edges.items():
         if {source, target} != {graph.user_type, graph.item_type} or source == target:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from .vocabulary import TEXT
 
 DAY = 86_400.0
+LATEST = 7_258_118_400.0  # seconds: from the year 2200 on, a time is one in another unit
+TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many make a second
 _NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?$"
 _TIME = (
     r"^(?P<year>-?[0-9]{4,6})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
@@ -63,16 +65,40 @@ def parse_times(values: pa.Array) -> npt.NDArray[np.float64]:
     return np.where(good & ~np.isnan(year), seconds, np.nan)
 
 
-def parse_moments(values: pa.Array) -> npt.NDArray[np.float64]:
-    """Like `parse_times`, but a plain number is taken as seconds since 1970 as it stands."""
+def parse_moments(values: pa.Array, unit: str = "s") -> npt.NDArray[np.float64]:
+    """Like `parse_times`, but a plain number counts since 1970; NaN from the year 2200 on.
+
+    Args:
+        unit: of plain numbers, one of `TIME_UNITS`.
+    """
     if pa.types.is_temporal(values.type):
-        return _temporal(values)
-    out = parse_numbers(values)
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        rest = np.isnan(out)
-        if rest.any():
-            out[rest] = parse_times(values.filter(pa.array(rest)))
+        out = _temporal(values)
+    else:
+        out = parse_numbers(values) / TIME_UNITS[unit]
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            rest = np.isnan(out)
+            if rest.any():
+                out[rest] = parse_times(values.filter(pa.array(rest)))
+    out[out >= LATEST] = np.nan
     return out
+
+
+def likely_unit(values: pa.Array) -> str:
+    """The unit in which most plain numbers lie between 1973 and 2200; "" if none is."""
+    numbers = parse_numbers(values)
+    if not np.isfinite(numbers).any():
+        return ""
+    middle = float(np.nanmedian(numbers))
+    fitting = (unit for unit, many in TIME_UNITS.items() if 1e8 <= middle / many < LATEST)
+    return next(fitting, "")
+
+
+def wrong_time(values: pa.Array, unit: str) -> str:
+    """What to say of times that are none: a unit in which they would be some, if there is one."""
+    message = "not a time in ISO 8601 or a number since 1970 that ends before the year 2200"
+    likely = likely_unit(values)
+    more = f': is it in {likely}? say time_unit = "{likely}" in its event'
+    return message + (more if likely not in ("", unit) else "")
 
 
 def _part(values: pa.Array, missing: float) -> npt.NDArray[np.float64]:

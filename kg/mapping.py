@@ -15,14 +15,17 @@ from .export import implied_class
 from .features import Values
 from .graph import Graph
 from .ids import sorted_distinct, string_order
+from .lists import expand_lists
 from .merging import merge
-from .minting import mint
+from .minting import fits_template, mint
 from .problems import Problem
 from .quads import CodeArray, Quads
 from .references import fallback
 from .report import Findings, Report
 from .schema import RDF_TYPE, Feature, Hop, NodeType, Relation, Schema
 from .statements import Pairs, Statements
+from .subclasses import SUBCLASS, with_subclasses
+from .unmatched import find_unmatched
 from .vocabulary import TEXT, IntArray, local_name
 
 BoolArray = npt.NDArray[np.bool_]
@@ -60,6 +63,7 @@ class Mapping:
 
     def build(self) -> tuple[Graph, Report]:
         """Merge, mint, find the members of every type, give ids, then map all parts."""
+        find_unmatched(self.statements.quads, self.schema, self.findings)
         self._merge_same()
         self.members = {name: self._typed(node) for name, node in self.schema.nodes.items()}
         pairs = [self._relation_pairs(relation) for relation in self.relations]
@@ -134,15 +138,19 @@ class Mapping:
         links = [link.select(link.end >= 0) for link in links]
         if not sum(len(link.start) for link in links):
             return
-        preferred = np.zeros(len(self.statements), bool)
+        typed = {name: self._typed(node) for name, node in self.schema.nodes.items()}
+        rank = np.full(len(self.statements), 2, np.int64)
+        rank[np.logical_or.reduce([*typed.values()])] = 1
         for node in self.schema.nodes.values():
-            preferred |= self._typed(node)
+            if node.iri not in ("", "{}"):
+                rank[fits_template(self.statements.terms, node.iri)] = 0
         merged = merge(
             len(self.statements),
             np.concatenate([link.start for link in links]),
             np.concatenate([link.end for link in links]),
-            preferred,
+            rank,
         )
+        self._report_mixed(typed, merged.canon)
         self.statements.canon = merged.canon
         self.same_as = merged.sizes
         kind, name = "same-as-too-large", self.schema.same_as[0]
@@ -151,18 +159,35 @@ class Mapping:
         listed = [Problem(kind, self.iri(code), name, where, message) for code in merged.refused]
         self.findings.add(kind, name, len(listed), listed)
 
+    def _report_mixed(self, typed: dict[str, BoolArray], canon: CodeArray) -> None:
+        """Merged terms that were of different node types."""
+        own = np.sum([*typed.values()], axis=0)
+        after = [np.bincount(canon[mask], minlength=len(canon)) > 0 for mask in typed.values()]
+        moved = canon != np.arange(len(canon))
+        mixed = np.unique(canon[moved])
+        mixed = mixed[np.sum(after, axis=0)[mixed] > np.maximum(own[mixed], 1)]
+        kind, name = "same-as-types", self.schema.same_as[0]
+        listed = []
+        for code in mixed[: self.findings.room(kind, name)]:
+            types = [each for each, mask in zip(typed, after, strict=True) if mask[code]]
+            message = f"what is said to be the same is of several node types: {', '.join(types)}"
+            where = self.where_typed(int(code))
+            listed.append(Problem(kind, self.iri(code), name, where, message))
+        self.findings.add(kind, name, len(mixed), listed)
+
     def _typed(self, node: NodeType) -> BoolArray:
         """Mask of the terms with a class of a node type (or the class that stands for no class)."""
         return self.with_class(node.classes or (implied_class(node.name),))
 
     def with_class(self, classes: Sequence[str]) -> BoolArray:
-        """Mask of the terms that have one of these classes, (n_terms,)."""
+        """Mask of the terms that have one of these classes or one below them, (n_terms,)."""
         mask = np.zeros(len(self.statements), bool)
         types = self.statements.pairs(Hop(RDF_TYPE))
-        for iri in classes:
-            code = self.statements.code(iri)
-            if code >= 0:
-                mask[types.start[types.end == code]] = True
+        below = self.statements.pairs(Hop(SUBCLASS))
+        own = {self.statements.code(iri) for iri in classes} - {-1}
+        apart = {self.statements.code(iri) for iri in self.schema.classes} - own
+        for code in with_subclasses(below.start, below.end, own, apart):
+            mask[types.start[types.end == code]] = True
         return mask
 
     def any_of(self, types: Sequence[str], codes: CodeArray) -> BoolArray:
@@ -177,7 +202,8 @@ class Mapping:
         return fallback(types, self.schema.nodes) is not None
 
     def _relation_pairs(self, relation: Relation) -> Pairs:
-        """All pairs of a relation, inverses turned round, literal ends minted where possible."""
+        """All pairs of a relation, inverses turned round, lists expanded, literal ends minted where
+        possible."""
         starts = None
         if not self.is_open(relation.sources):
             starts = np.logical_or.reduce([self.members[name] for name in relation.sources])
@@ -185,6 +211,9 @@ class Mapping:
         if relation.inverse:
             back = self.statements.pairs(Hop(relation.inverse, inverse=True))
             pairs = pairs.join(back if starts is None else back.select(starts[back.start]))
+        pairs, circular = expand_lists(self.statements, pairs)
+        message = "the list at its end runs in a circle: left out"
+        self.problems("bad-list", relation.path.text, circular, lambda _: message)
         literal = pairs.end < 0
         target = next((t for t in relation.targets if self.schema.nodes[t].iri), "")
         if literal.any() and target:
@@ -337,7 +366,7 @@ class Mapping:
 
     def _unused(self) -> dict[str, int]:
         """Statements per property that the schema does not speak of, the most frequent first."""
-        taken = self.schema.spoken_of | {r.path.text for r in self.relations}
+        taken = self.schema.spoken_of | {r.path.text for r in self.relations} | {SUBCLASS}
         counts = {
             iri: rows.stop - rows.start
             for iri in self._properties()

@@ -30,14 +30,12 @@ class Merged:
     refused: tuple[int, ...]
 
 
-def merge(
-    n_terms: int, left: CodeArray, right: CodeArray, preferred: npt.NDArray[np.bool_]
-) -> Merged:
-    """Connected components of the pairs; each is stood for by its first preferred term, or its first.
+def merge(n_terms: int, left: CodeArray, right: CodeArray, rank: npt.NDArray[np.int64]) -> Merged:
+    """Connected components of the pairs; each is stood for by its first term of the lowest rank.
 
     Args:
         left, right: term codes of the pairs, shape (m,).
-        preferred: mask of terms, such as those with a class of the schema, shape (n_terms,).
+        rank: of each term, small whole numbers, shape (n_terms,).
     """
     canon = np.arange(n_terms, dtype=np.int32)
     terms, ends = np.unique(np.concatenate([left, right]), return_inverse=True)
@@ -47,9 +45,9 @@ def merge(
     )
     count, component = connected_components(links, directed=False)
     size = np.bincount(component, minlength=count)
-    rank = np.where(preferred[terms], 0, n_terms) + terms.astype(np.int64)
-    best = np.full(count, 2 * n_terms, np.int64)
-    np.minimum.at(best, component, rank)
+    place = rank[terms] * n_terms + terms
+    best = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(best, component, place)
     stands_for = (best % n_terms).astype(np.int32)
     fine = size <= LARGEST
     canon[terms[fine[component]]] = stands_for[component[fine[component]]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,6 +40,13 @@ def mint(values: pa.Array, template: str) -> pa.Array:
 def is_iri(text: pa.Array) -> pa.Array:
     """Mask of the values that are absolute IRIs by their characters."""
     return pc.match_substring_regex(text, _IRI)
+
+
+def fits_template(iris: pa.Array, template: str) -> npt.NDArray[np.bool_]:
+    """Mask of the IRIs that the template may have made, shape (n,)."""
+    before, after = template.split("{}")
+    fits = pc.and_(pc.starts_with(iris, before), pc.ends_with(iris, after))
+    return np.asarray(fits, bool)
 
 
 def unmint(iri: str, template: str) -> str | None:

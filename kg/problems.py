@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Problem:
         property: the property, relation or feature concerned; "" if none.
         where: source file (and line where known); "" if unknown.
         message: one sentence: what was got and what was expected.
+        count: how many findings it stands for; 1 but for the line that closes a group cut short.
     """
 
     kind: str
@@ -22,8 +24,9 @@ class Problem:
     property: str = ""
     where: str = ""
     message: str = ""
+    count: int = 1
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """The finding as it stands in `--json` output and reports."""
         return asdict(self)
 

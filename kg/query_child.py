@@ -1,4 +1,4 @@
-"""Body of the process that answers one SPARQL query, so that a limit on time and memory is hard.
+"""Body of the process that answers one SPARQL query, so that limits on time, memory and answer are hard.
 
 Reads a store's folder, writes the answer as CSV to standard output, and the names of its columns or a
 refusal as one JSON object to standard error. It imports nothing of ours.
@@ -6,6 +6,7 @@ refusal as one JSON object to standard error. It imports nothing of ours.
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -13,13 +14,15 @@ import sys
 import pyoxigraph as ox
 
 REFUSED = 3  # exit status after a refusal was written
+TOO_LONG = 4  # exit status where the answer is longer than allowed
 
 
 def main(argument: str) -> int:
-    """Answer the query of the task {"folder", "query", "seconds", "memory"}."""
+    """Answer the query of the task {"folder", "query", "seconds", "memory", "answer"}."""
     task = json.loads(argument)
     resource.setrlimit(resource.RLIMIT_CPU, (task["seconds"], task["seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_AS, (task["memory"], task["memory"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (task["answer"], task["answer"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     store = ox.Store.read_only(task["folder"])
     try:
@@ -31,8 +34,14 @@ def main(argument: str) -> int:
         sys.stderr.write(json.dumps({"refused": "only SELECT queries are answered"}))
         return REFUSED
     names = [variable.value for variable in answer.variables]
-    answer.serialize(sys.stdout.buffer, format=ox.QueryResultsFormat.CSV)
-    sys.stdout.buffer.flush()
+    try:
+        answer.serialize(sys.stdout.buffer, format=ox.QueryResultsFormat.CSV)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        sys.stdout = None  # what it still holds has no place either
+        return TOO_LONG
     sys.stderr.write(json.dumps({"names": names}))
     return 0
 

@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,31 +18,46 @@ from .store import csv_table
 
 SECONDS = 60.0
 MEMORY = 8 << 30  # bytes of address space
+ANSWER = 1 << 30  # bytes of rows as CSV
 
 
 def select_within(folder: Path, sparql: str, seconds: float = SECONDS) -> pa.Table:
     """Answer of a SELECT query to an Oxigraph folder that nobody has open; text columns.
 
     Raises:
-        ResourceError: no whole answer within so many seconds, or not within the memory.
+        ResourceError: no whole answer within so many seconds, or not within the memory; or one longer
+            than `ANSWER`.
         UsageError: not a SELECT query.
     """
     task = {"folder": str(folder), "query": sparql, "seconds": math.ceil(seconds) + 1}
-    order = json.dumps({**task, "memory": MEMORY})
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", query_child.__file__, order],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _late(seconds) from None
+    order = json.dumps({**task, "memory": MEMORY, "answer": ANSWER})
+    with tempfile.TemporaryFile() as rows:  # a file, as its length can be limited
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", query_child.__file__, order],
+                stdin=subprocess.DEVNULL,
+                stdout=rows,
+                stderr=subprocess.PIPE,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _late(seconds) from None
+        _check_end(done, folder, seconds)
+        rows.seek(0)
+        return csv_table(rows.read(), json.loads(done.stderr)["names"])
+
+
+def _check_end(done: subprocess.CompletedProcess[bytes], folder: Path, seconds: float) -> None:
+    """Raise what the end of the child means, unless it is a whole answer."""
     if done.returncode == -signal.SIGXCPU:
         raise _late(seconds)
     if done.returncode == query_child.REFUSED:
         raise UsageError(json.loads(done.stderr)["refused"])
+    if done.returncode == query_child.TOO_LONG:
+        raise ResourceError(
+            f"the answer has more than {ANSWER:,} bytes", hint="select less, or add a LIMIT"
+        )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         if "memory" in said.lower():
@@ -50,7 +66,6 @@ def select_within(folder: Path, sparql: str, seconds: float = SECONDS) -> pa.Tab
             )
         status = f"{done.returncode}: {said}" if said else str(done.returncode)
         raise ResourceError(f"the query ended with status {status}", where=str(folder))
-    return csv_table(done.stdout, json.loads(done.stderr)["names"])
 
 
 def _late(seconds: float) -> ResourceError:

@@ -36,15 +36,48 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The object of `--json`."""
+        problems = [problem.as_dict() for problem in self.problems]
         return {
             "triples": self.triples,
             "duplicates": self.duplicates,
             "nodes": dict(self.nodes),
             "edges": dict(self.edges),
-            "problems": [problem.as_dict() for problem in self.problems],
+            "problems": problems,
+            "totals": count_kinds(problems),
             "unused": dict(self.unused),
             "same_as": list(self.same_as),
         }
+
+
+def count_kinds(problems: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Kind -> number of findings, those that are not listed too; `problems` as in `--json`."""
+    kinds: dict[str, int] = {}
+    for problem in problems:
+        kinds[problem["kind"]] = kinds.get(problem["kind"], 0) + problem.get("count", 1)
+    return kinds
+
+
+def merged_problems(
+    first: Iterable[dict[str, Any]], second: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The problems of two readings of one catalog, as in `--json`; what both found stands once.
+
+    Both word some findings differently: those of one kind, term and property are the same one. Of
+    two lines that close the same group, the one that counts more stands.
+    """
+
+    def place(problem: dict[str, Any]) -> tuple[str, str, str]:
+        return problem["kind"], problem["iri"], problem["property"]
+
+    out = [dict(problem) for problem in first]
+    known = {place(problem): problem for problem in out}
+    for problem in second:
+        twin = known.get(place(problem)) if problem["iri"] or problem["count"] > 1 else None
+        if twin is None:
+            out.append(problem)
+        elif problem["count"] > twin.get("count", 1):
+            twin.update(problem)
+    return list({tuple(sorted(one.items())): one for one in out}.values())
 
 
 class Findings:
@@ -73,5 +106,5 @@ class Findings:
             out += sorted(listed, key=lambda p: (p.iri, p.where, p.message))
             more = self.totals[kind, name] - len(listed)
             if more:
-                out.append(Problem(kind, "", name, "", f"and {more} more of this kind"))
+                out.append(Problem(kind, "", name, "", f"and {more} more of this kind", more))
         return tuple(out)

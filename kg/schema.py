@@ -58,6 +58,8 @@ not read). A complete example, comments included:
     time = "schema:dateCreated"           # seconds since 1970, or ISO 8601
     split = "ex:split"
     positive = 4                          # rated below: a negative; without it every event is positive
+    unrated = [0]                         # these ratings say that there is none: positive, not rated
+    time_unit = "ms"                      # of plain numbers, since 1970: s (the default), ms, us or ns
 
     [events.viewed]                       # or a plain property from user to item
     property = "ex:viewed"
@@ -80,7 +82,8 @@ not read). A complete example, comments included:
 
     [tables.facts]                        # rows are triples: names of relations stand in a column
     file = "facts.tsv"
-    delimiter = "\\t"                     # also: encoding = "latin-1", quote = false,
+    missing = ["NULL", "NA"]              # cells that count as empty
+    delimiter = "\\t"                     # also: encoding = "latin-1", quote = false, escape = "\\\\",
     header = ["h", "r", "t"]              # and header = [names] for a file without a header line
     columns = { from = "h", relation = "r", to = { column = "t", iri = "{}" } }
 
@@ -136,6 +139,11 @@ class PropertyPath:
 
     hops: tuple[Hop, ...]
 
+    @classmethod
+    def of(cls, iri: str) -> PropertyPath:
+        """The path of one forward hop."""
+        return cls((Hop(iri),))
+
     def __str__(self) -> str:
         return "/".join(map(str, self.hops))
 
@@ -173,8 +181,9 @@ class NodeType:
     """A node type.
 
     Attributes:
-        classes: IRIs; a node with one of them is of this type. Empty: what stands at an end of a
-            relation or event and has no other type.
+        classes: IRIs; a node with one of them, or with a subclass that the schema does not name
+            elsewhere, is of this type. Empty: what stands at an end of a relation or event and has
+            no other type.
         iri: template with one `{}` that makes an IRI of a table's id or of a literal; "" = none.
         label: the first text is "label", and values from tables and literals fill it.
     """
@@ -215,6 +224,8 @@ class Event:
         roles: user, item, and where given rating, time, split -> path from the event node.
         positive: ratings from here on are positive; None = every event is.
         negative: every event is negative.
+        unrated: ratings that say that there is none; such an event is positive and has no rating.
+        time_unit: unit of times that are plain numbers: s, ms, us or ns since 1970.
     """
 
     name: str
@@ -224,6 +235,8 @@ class Event:
     roles: Mapping[str, PropertyPath] = field(default_factory=dict)
     positive: float | None = None
     negative: bool = False
+    unrated: tuple[float, ...] = ()
+    time_unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -245,8 +258,10 @@ class TableMap:
         columns: part -> Column. Parts: "id" and names of features and relations; or "from", "to",
             "relation"; or the event's roles.
         file: file name; "" = the table's name with any known suffix.
-        delimiter, encoding, quote, header: how a CSV file is written; header = () means that its
-            first line holds the names.
+        delimiter, encoding, quote, escape, header: how a CSV file is written; escape = the sign that
+            takes the next one as it stands, "" = none; header = () means that its first line holds
+            the names.
+        missing: texts of cells that count as empty.
     """
 
     name: str
@@ -257,7 +272,9 @@ class TableMap:
     delimiter: str = ""
     encoding: str = "utf-8"
     quote: bool = True
+    escape: str = ""
     header: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,6 +320,13 @@ class Schema:
         return parse_schema(text, source)
 
     @cached_property
+    def classes(self) -> frozenset[str]:
+        """Every class IRI that some part of the schema names."""
+        named = [node.classes for node in self.nodes.values()]
+        named += [event.classes for event in self.events.values()]
+        return frozenset(iri for classes in named for iri in classes)
+
+    @cached_property
     def spoken_of(self) -> frozenset[str]:
         """Every property IRI that some part of the schema names."""
         paths = [f.path for node in self.nodes.values() for f in node.features]
@@ -325,7 +349,7 @@ class Schema:
         if not name or name in self.relations:
             return None
         every = tuple(self.nodes)
-        return Relation(name, PropertyPath((Hop(iri),)), every, every)
+        return Relation(name, PropertyPath.of(iri), every, every)
 
     @cached_property
     def content_hash(self) -> str:

@@ -13,6 +13,7 @@ from .problems import Problem
 from .quads import CodeArray, Quads
 from .report import Findings
 from .schema import RDF_TYPE, NodeType, PropertyPath, Schema
+from .subclasses import SUBCLASS, with_subclasses
 from .vocabulary import IntArray
 
 Mask = npt.NDArray[np.bool_]
@@ -63,7 +64,10 @@ class _Checker:
         return self._members[node_type.name]
 
     def _of_classes(self, classes: Iterable[str]) -> Mask:
-        codes = [code for iri in classes if (code := self.quads.find(iri)) >= 0]
+        rows, named = self.quads.rows_of(SUBCLASS), self.quads.find
+        own = {code for iri in classes if (code := named(iri)) >= 0}
+        apart = {named(iri) for iri in self.schema.classes} - own
+        codes = with_subclasses(self.quads.s[rows], self.quads.o[rows], own, apart)
         mask = np.zeros(len(self.quads.terms), bool)
         mask[self._typed[np.isin(self._type, codes)]] = True
         return mask
@@ -140,9 +144,12 @@ class _Checker:
             bad = ~np.isfinite(_PARSERS[kind](text))
             self._add(f"bad-{kind}", property, literal[bad], f"is not {_EXPECTED[kind]}")
         if kind != "text":
-            _, first, count = np.unique(self.quads.s[rows], return_index=True, return_counts=True)
+            # Rows are sorted by subject and object: a value that two graphs state follows itself.
+            subject, value = self.quads.s[rows], self.quads.o[rows]
+            other = np.r_[False, (np.diff(subject) == 0) & (np.diff(value) != 0)][: len(rows)]
+            _, first = np.unique(subject[other], return_index=True)
             message = "has several values; one of them is taken"
-            self._add("several-values", property, rows[first[count > 1]], message)
+            self._add("several-values", property, rows[other][first], message)
 
     def _add(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ResourceError, SchemaError
+from .literals import TIME_UNITS
 from .schema import (
     EVENT_ROLES,
     FEATURE_KINDS,
@@ -26,9 +27,18 @@ _TOP = {"name", "users", "items", "languages", "same_as", "splits", "open_relati
 _TOP |= {"nodes", "relations", "events", "tables"}
 _NODE = {"class", "iri", "label", *FEATURE_KINDS}
 _RELATION = {"property", "path", "from", "to", "inverse", "closure"}
-_EVENT = {"class", "property", "inverse", "positive", "negative", *EVENT_ROLES}
+_EVENT = {
+    "class",
+    "property",
+    "inverse",
+    "positive",
+    "negative",
+    "unrated",
+    "time_unit",
+    *EVENT_ROLES,
+}
 _TABLE = {"file", "nodes", "relations", "events", "id", "columns", "delimiter", "encoding", "quote"}
-_TABLE |= {"header"}
+_TABLE |= {"escape", "header", "missing"}
 
 
 def load_schema(path: Path) -> Schema:
@@ -198,7 +208,7 @@ class _Parser(Values):
         self.keys(table, _EVENT, key)
         plain = "property" in table
         if plain:
-            for role in ("class", *EVENT_ROLES, "positive"):
+            for role in ("class", *EVENT_ROLES, "positive", "unrated", "time_unit"):
                 if role in table:
                     hint = "leave `property` out and give `class`, `user` and `item`"
                     raise self.fail(f"{key}.{role}", "a plain property has no roles", hint)
@@ -215,19 +225,38 @@ class _Parser(Values):
             roles={r: self.path(table[r], f"{key}.{r}") for r in EVENT_ROLES if r in table},
             positive=self.threshold(table, key),
             negative=self.flag(table, "negative", key),
+            unrated=self.unrated(table, key),
+            time_unit=self.time_unit(table, key),
         )
 
     def threshold(self, table: dict[str, Any], key: str) -> float | None:
         value = table.get("positive")
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.fail(f"{key}.positive", f"expected a number, got {value!r}")
+        number = self.number(value, f"{key}.positive")
         if "rating" not in table:
             raise self.fail(f"{key}.positive", "a threshold needs the role `rating`")
+        return number
+
+    def number(self, value: Any, key: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fail(key, f"expected a number, got {value!r}")
         if not abs(value) < _LARGEST:
-            raise self.fail(f"{key}.positive", "expected a number of usual size")
+            raise self.fail(key, "expected a number of usual size")
         return float(value)
+
+    def unrated(self, table: dict[str, Any], key: str) -> tuple[float, ...]:
+        values, where = table.get("unrated", []), f"{key}.unrated"
+        if not isinstance(values, list):
+            raise self.fail(where, f"expected a list of numbers, got {values!r}", "say [0]")
+        if values and "rating" not in table:
+            raise self.fail(where, "ratings that are none need the role `rating`")
+        return tuple(self.number(value, where) for value in values)
+
+    def time_unit(self, table: dict[str, Any], key: str) -> str:
+        unit = self.string(table.get("time_unit", "s"), f"{key}.time_unit")
+        self.known(unit, TIME_UNITS, f"{key}.time_unit", "unit")
+        return unit
 
     def table_map(self, name: str, table: dict[str, Any]) -> TableMap:
         key = f"tables.{name}"
@@ -258,7 +287,9 @@ class _Parser(Values):
             delimiter=self.one_byte(table.get("delimiter", ""), f"{key}.delimiter"),
             encoding=self.string(table.get("encoding", "utf-8"), f"{key}.encoding"),
             quote=self.flag(table, "quote", key, default=True),
+            escape=self.one_byte(table.get("escape", ""), f"{key}.escape"),
             header=self.words(table, "header", key),
+            missing=self.words(table, "missing", key),
         )
 
     def parts(

@@ -10,6 +10,7 @@ from .errors import SchemaError, nearest
 from .schema import WELL_KNOWN_PREFIXES, Hop, PropertyPath
 
 _HOP = re.compile(r"(\^?)(?:<([^<>\s]+)>|([^<>\s/^]+))")
+_MORE = re.compile(r"[*+?|()]")  # what SPARQL's paths know and ours do not
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*")
 
 
@@ -79,7 +80,7 @@ class Values:
     def one_byte(self, value: Any, key: str) -> str:
         text = self.string(value, key)
         if len(text.encode()) > 1:
-            raise self.fail(key, f"a delimiter is one byte, got {text!r}")
+            raise self.fail(key, f"expected one sign of one byte, got {text!r}")
         return text
 
     def iri(self, value: Any, key: str) -> str:
@@ -116,8 +117,13 @@ class Values:
 
     def path(self, value: Any, key: str) -> PropertyPath:
         text = self.string(value, key).strip()
+        bare = re.sub(r"<[^<>]*>", "", text)
+        # A whole IRI may hold any of these but at its ends, where they are meant as a path's.
+        if _MORE.search(bare[:1] + bare[-1:] if "://" in bare else bare) or "|" in bare:
+            hint = "paths know / and ^; an IRI with such signs stands in <...>"
+            raise self.fail(key, f"not a property or path: {text!r}", hint)
         if "://" in text and "<" not in text:
-            return PropertyPath((Hop(self.iri(text, key)),))
+            return PropertyPath.of(self.iri(text, key))
         hops: list[Hop] = []
         position = 0
         while match := _HOP.match(text, position):

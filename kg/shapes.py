@@ -22,7 +22,7 @@ from .errors import ParseError, ResourceError, SchemaError
 from .files import StrPath, naming
 from .guarded import RefusedError
 from .problems import Problem
-from .quads import Quads
+from .quads import BLANK_NODE_PREFIX, Quads
 from .reading import Reading
 from .report import Findings
 from .store import rdf_format
@@ -147,6 +147,8 @@ def _rdflib_graph(quads: Any) -> Any:
     import rdflib
 
     def term(each: Any) -> Any:
+        if isinstance(each, ox.NamedNode) and each.value.startswith(BLANK_NODE_PREFIX):
+            return rdflib.BNode(each.value)  # the reader has given it an IRI
         if isinstance(each, ox.NamedNode):
             return rdflib.URIRef(each.value)
         if isinstance(each, ox.BlankNode):

@@ -16,6 +16,11 @@ from .vocabulary import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 PARTS = ("train", "valid", "test")
+_PART_NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev", "development", "eval", "evaluation"),
+    "test": ("test", "testing", "holdout", "hold-out", "heldout", "held-out"),
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,17 @@ class Split:
                         f"split {self.name!r}: cold {kind} has interactions in {part}",
                         where=getattr(graph, f"{kind}s").vocabulary[index],
                     )
+
+
+def part_of_name(name: str) -> str:
+    """Which of `PARTS` a catalog means by the name of a split, in any case; "" if none."""
+    plain = name.strip().casefold()
+    return next((part for part, names in _PART_NAMES.items() if plain in names), "")
+
+
+def in_part(rows: Interactions, part: str) -> BoolArray:
+    """Mask of the rows whose named split means one of `PARTS`, shape (n,)."""
+    return rows.in_split(*(name for name in rows.split_names if part_of_name(name) == part))
 
 
 def pair_codes(rows: Interactions, n_items: int) -> IntArray:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -68,6 +69,11 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
         SchemaError: a column is missing; `key` is the section's place in the schema.
         ParseError: the file does not follow its format.
     """
+    found = _read_columns(source, table, key)
+    return _without_missing(found, table.missing) if table.missing else found
+
+
+def _read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa.Table:
     wanted = list(dict.fromkeys(column.name for column in table.columns.values()))
     if isinstance(source, pa.Table):
         return _pick(source, wanted, key, table.file or table.name)
@@ -81,6 +87,20 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
             return _pick(_read_text(path, table, wanted), wanted, key, str(path))
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
+
+
+def _without_missing(data: pa.Table, missing: Iterable[str]) -> pa.Table:
+    """The table with null for the text cells that count as missing."""
+    words = pa.array(list(missing), TEXT)
+    for place, name in enumerate(data.column_names):
+        column = data[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            text = column.cast(TEXT)
+            none = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
+            data = data.set_column(place, name, pc.if_else(none, pa.scalar(None, TEXT), text))
+    return data
 
 
 def read_all(path: Path, table: TableMap) -> pa.Table:
@@ -109,8 +129,9 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
         hint = "is a quote left open? quote = false in its section takes quotes as they are"
     elif re.search(r"Expected \d+ columns", first):
         hint = (
-            "is a quote left open, or a cell with the delimiter not quoted? A file whose cells are parted "
-            f"otherwise needs a schema that says so: delimiter = ';' in [tables.{table.name}]"
+            "is a quote left open, or a cell with the delimiter not quoted? A file whose cells are parted, "
+            "or whose quotes are escaped, otherwise needs a schema that says so: "
+            f"delimiter = ';' or escape = '\\' in [tables.{table.name}]"
         )
     elif isinstance(error, UnicodeError) or "UTF8" in first:
         first = f"not {table.encoding} text: {first}"
@@ -140,6 +161,7 @@ def _read_text(path: Path, table: TableMap, wanted: Iterable[str] | None = None)
         pacsv.ParseOptions(
             delimiter=delimiter,
             quote_char='"' if table.quote else False,
+            escape_char=table.escape or False,
             newlines_in_values=table.quote,
         ),
         pacsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False),
@@ -163,7 +185,7 @@ def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], boo
         raise ParseError("the table is empty", where=str(path), hint="its first line names columns")
     parts = line.split(delimiter)
     if table.quote:
-        parts = next(csv.reader([line], delimiter=delimiter))
+        parts = next(csv.reader([line], delimiter=delimiter, escapechar=table.escape or None))
         if line.count('"') % 2:
             raise ParseError("a column's name is quoted over lines", where=f"{path}:1")
     names = [part.strip() for part in parts]
@@ -191,7 +213,8 @@ def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -
 
 def _fits(path: Path, name: str, table: TableMap) -> bool:
     if table.file:
-        return path.name == table.file
+        packed = path.suffix.lower() in _PACKED and path.stem == table.file
+        return path.name == table.file or packed
     return is_table(path) and path.name.split(".")[0] == name
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from .problems import Problem
 from .references import Reference
 from .report import Findings
+from .schema import TableMap
 
 _LEFT_OUT = {
     "missing-id": "the row has no id: left out",
@@ -33,6 +35,27 @@ def empty_rows(findings: Findings, kind: str, ref: Reference, n_rows: int, where
         for row in lost[: findings.room(kind, name)]
     ]
     findings.add(kind, name, len(lost), listed)
+
+
+def escaped_quotes(findings: Findings, data: pa.Table, table: TableMap, where: str) -> None:
+    """Cells that end in a quote and hold a backslash: what is left of quotes that were escaped by
+    one, where the section does not say so."""
+    kind = "escaped-quote"
+    message = (
+        'a cell holds \\ and ends in a quote: if its quotes are written \\", say escape = "\\\\" in '
+        f"[tables.{table.name}], and if they stand for themselves, quote = false"
+    )
+    for name in data.column_names:
+        column = data[name]
+        if not pa.types.is_large_string(column.type):
+            continue
+        found = pc.fill_null(pc.match_substring_regex(column, r'(?s)\\.*"$'), False)
+        rows = np.flatnonzero(np.asarray(found, bool))
+        listed = [
+            Problem(kind, "", name, f"{where}:row {row + 1}", message)
+            for row in rows[: findings.room(kind, name)]
+        ]
+        findings.add(kind, name, len(rows), listed)
 
 
 def repeated_ids(findings: Findings, ids: Reference, where: str) -> None:

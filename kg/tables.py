@@ -14,18 +14,18 @@ import pyarrow.compute as pc
 from .allocator import system_memory
 from .build import GraphBuilder
 from .errors import DataError, nearest
-from .events import make_events
+from .events import make_events, split_unrated
 from .features import Values
 from .graph import Graph
 from .ids import sorted_distinct
-from .literals import parse_moments, parse_numbers
+from .literals import parse_moments, parse_numbers, wrong_time
 from .minting import mint
 from .problems import Problem
 from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
 from .table_inputs import Sources, place, read_columns
-from .table_rows import empty_rows, repeated_ids
+from .table_rows import empty_rows, escaped_quotes, repeated_ids
 from .vocabulary import TEXT, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -113,6 +113,8 @@ class _Reading:
         """First pass over one table: columns to codes and IRIs."""
         data = read_columns(source, table, f"{self.schema.source}:tables.{table.name}")
         where = place(source, table)
+        if table.quote and not table.escape and not isinstance(source, pa.Table):
+            escaped_quotes(self.findings, data, table, where)
         if table.kind == "nodes":
             self.read_nodes(table, data, where)
         elif table.kind == "events":
@@ -273,15 +275,20 @@ class _Reading:
             for role in VALUE_ROLES
             if role in rows.map.columns
         }
-        number = {}
-        for role, parse in (("rating", parse_numbers), ("time", parse_moments)):
-            if role in columns:
-                number[role] = parse(trimmed(columns[role]))
-                bad = np.isnan(number[role]) & filled(columns[role])
-                message = f"the {role} is not a number" + " or a time" * (role == "time")
-                self.dropped(f"bad-{role}", event, rows, bad, message)
+        number, none = {}, np.zeros(n, bool)
+        if "rating" in columns:
+            rating = parse_numbers(trimmed(columns["rating"]))
+            bad = np.isnan(rating) & filled(columns["rating"])
+            self.dropped("bad-rating", event, rows, bad, "the rating is not a number")
+            number["rating"], none = split_unrated(event, rating)
+        if "time" in columns:
+            moments = trimmed(columns["time"])
+            number["time"] = parse_moments(moments, event.time_unit)
+            bad = np.isnan(number["time"]) & filled(moments)
+            message = wrong_time(moments.filter(pa.array(bad)), event.time_unit)
+            self.dropped("bad-time", event, rows, bad, message)
         if event.positive is not None:
-            unknown = keep & np.isnan(number.get("rating", np.full(n, np.nan)))
+            unknown = keep & np.isnan(number.get("rating", np.full(n, np.nan))) & ~none
             message = "no rating, so neither positive nor negative: left out"
             self.dropped("no-rating", event, rows, unknown, message)
             keep &= ~unknown

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .errors import DataError, UnknownIdError
+from .errors import DataError, UnknownIdError, UsageError
 
 IntArray = npt.NDArray[np.int64]
 TEXT = pa.large_string()
@@ -114,28 +114,39 @@ class Vocabulary(Sequence[str]):
         """The identifiers at these indices."""
         return list(self._array.take(pa.array(indices)).to_pylist())
 
-    def find(self, name: str) -> int:
+    def find(self, name: object) -> int:
         """Index of an IRI or, where no IRI matches, of a local name (original id); -1 if unknown.
 
-        A local name may be given as it stands or before percent-encoding; one that two IRIs share matches neither.
+        A local name may be given as it stands or before percent-encoding; one that fits two IRIs matches
+        neither. Numbers and Arrow scalars count as the text that they read as.
         """
-        position = self._positions.get(name)
-        if position is None:
-            position = self._by_local_name.get(name)
-        if position is None:
-            position = self._by_local_name.get(quote(name, safe="", errors="replace"), -1)
-        return position
+        text = as_text(name)
+        position = self._positions.get(text)
+        if position is not None:
+            return position
+        forms = {text, quote(text, safe="", errors="replace")}
+        found = {self._by_local_name[form] for form in forms if form in self._by_local_name}
+        return found.pop() if len(found) == 1 else -1
 
     def indices(
-        self, names: Iterable[str], *, missing: str = "raise", kind: str = "id"
+        self, names: Iterable[object], *, missing: str = "raise", kind: str = "id"
     ) -> IntArray:
         """Indices of `names`, shape (n,).
 
         Args:
+            names: as `find` takes them; a single text is refused, as it would be read by its letters.
             missing: "raise" (UnknownIdError naming the first five) or "mark" (-1 in their place).
             kind: the word for one identifier in the error, such as "user".
+
+        Raises:
+            UsageError: `names` is one text. UnknownIdError: some are unknown, or fit several.
         """
-        wanted = list(names)
+        if isinstance(names, str | bytes):
+            raise UsageError(
+                f"{names!r} stands where several {kind}s are expected",
+                hint=f"give a list: [{names!r}]",
+            )
+        wanted = [as_text(name) for name in names]
         found = np.fromiter((self.find(name) for name in wanted), np.int64, len(wanted))
         if missing == "raise" and (found < 0).any():
             unknown = [wanted[i] for i in np.flatnonzero(found < 0)[:5]]
@@ -151,6 +162,13 @@ class Vocabulary(Sequence[str]):
         if not new:
             return self
         return Vocabulary(pa.concat_arrays([self._array, pa.array(new, TEXT)]))
+
+
+def as_text(name: object) -> str:
+    """An identifier as text: of an Arrow scalar its value, of a number its digits."""
+    if isinstance(name, str):
+        return name
+    return str(name.as_py() if isinstance(name, pa.Scalar) else name)
 
 
 def local_name(iri: str) -> str:

@@ -90,3 +90,25 @@ def test_a_rule_that_no_item_answers_is_an_error(tiny_graph):
         weights(tiny_graph, "price>=100:2")
     with pytest.raises(DataError, match="called 'Horror'"):
         weights(tiny_graph, "genre=Horror:0")
+
+
+def test_dates_and_numbers_are_not_taken_for_each_other(tiny_graph):
+    for rule, dates, says in (
+        ("price>=1970-01-08:4", (), "price>=2000"),
+        ("price>=6:2", ("price",), "price>=2000-12-31"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            item_weights(tiny_graph, [rule], dates=dates)
+        assert says in caught.value.hint
+    assert item_weights(tiny_graph, ["price>=1970-01-08:4"], dates={"price"})
+
+
+def test_weights_of_an_item_that_a_query_gives_twice_multiply(tiny_graph, tmp_path):
+    query = tmp_path / "twice.rq"
+    item = f"<{BASE}item/1>"
+    for order in ('("2" "3" "0.5")', '("0.5" "3" "2")'):
+        values = " ".join(f"({item} {weight})" for weight in order.strip("()").split())
+        query.write_text(f"SELECT ?item ?weight {{ VALUES (?item ?weight) {{ {values} }} }}")
+        assert weights(tiny_graph, f"@{query}", select=MemoryStore().select) == {"1": 3.0}
+    query.write_text(f"SELECT ?item {{ VALUES ?item {{ {item} {item} }} }}")
+    assert weights(tiny_graph, f"@{query}:2", select=MemoryStore().select) == {"1": 2.0}

@@ -50,7 +50,28 @@ def test_check_has_the_object_of_ingest(generated):
     found = run("check", catalog)
     assert {"triples", "duplicates", "nodes", "edges", "problems"} <= found.keys()
     for problem in found["problems"]:
-        assert set(problem) == {"kind", "iri", "property", "where", "message"}
+        assert set(problem) == {"kind", "iri", "property", "where", "message", "count"}
+
+
+def test_findings_are_counted_whole_and_shown_by_kind(tmp_path):
+    (tmp_path / "schema.toml").write_text(
+        'items = "item"\n[prefixes]\nex = "https://example.org/"\n'
+        '[nodes.item]\nclass = "ex:Item"\nnumber.price = "ex:price"\ntext.title = "ex:titel"\n'
+    )
+    rows = [f':i{k} a :Item ; :price "cheap" , "dear" ; :title "t{k}" .' for k in range(150)]
+    (tmp_path / "data.ttl").write_text("@prefix : <https://example.org/> .\n" + "\n".join(rows))
+    words = ["ingest", tmp_path / "data.ttl", "--schema", tmp_path / "schema.toml", "--out"]
+    report = run(*words, tmp_path / "catalog")
+    assert report["totals"] == {"bad-number": 300, "unmatched": 1}
+    assert sum(problem["count"] for problem in report["problems"]) == 301
+    again = run("check", tmp_path / "catalog")
+    assert again["totals"]["bad-number"] == 300
+    spoken = RUNNER.invoke(cli.app, [*map(str, words), str(tmp_path / "spoken")]).stdout
+    assert "301 findings: 300 bad-number, 1 unmatched" in spoken
+    assert spoken.count("  bad-number: ") == 3
+    assert "... and 297 more bad-number" in spoken
+    assert "unmatched:" in spoken
+    assert "https://example.org/title" in spoken.partition("does not use")[2]
 
 
 def test_check_strict_and_shapes(generated, tmp_path):

@@ -192,7 +192,7 @@ def test_wrong_use_is_named(protocol: str, options: dict[str, Any], words: str) 
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("protocol", ["fixed", "cold-split-column"])
+@pytest.mark.parametrize("protocol", ["fixed", "cold-split-column", "time"])
 def test_a_catalog_without_the_columns_is_named(protocol: str) -> None:
     with pytest.raises(DataError, match="choose protocol"):
         make_split(make_graph(), protocol)
@@ -243,7 +243,7 @@ def test_check_finds_a_test_pair_among_the_edges(forward: bool) -> None:
 def test_every_protocol_is_covered_here() -> None:
     assert set(PROTOCOLS) == {
         "all", "fixed", "warm", "item-cold", "user-cold", "cold-split-column", "thinned",
-        "kg-coldstart-open",
+        "kg-coldstart-open", "time",
     }  # fmt: skip
 
 
@@ -253,3 +253,90 @@ def test_all_holds_nothing_out_for_testing() -> None:
     assert not len(split.test)
     assert len(split.valid)
     assert pairs(split.train) | pairs(split.valid) == pairs(graph.interactions)
+
+
+def test_names_of_parts_are_understood_in_any_case() -> None:
+    graph = make_graph()
+    parts = np.arange(len(graph.interactions)) % 3
+    for names in (("Train", "EVAL", "Test"), ("training", "Development", "hold-out")):
+        split = make_split(named(graph, parts, names))
+        assert split.name == "fixed"
+        for part, rows in ((0, split.train), (1, split.valid), (2, split.test)):
+            mask = (parts == part) & (graph.interactions.label == 1)
+            assert pairs(liked(rows)) == pairs(graph.interactions.select(mask))
+
+
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        (("train", "fold2", "test"), "'fold2' not understood"),
+        (("a", "b", "c"), "'a', 'b', 'c' not understood"),
+        (("train", "eval", "dev"), "train and test needed"),
+    ],
+)
+def test_names_that_are_not_understood_are_told_with_their_rows(
+    names: tuple[str, ...], words: str
+) -> None:
+    graph = make_graph()
+    graph = named(graph, np.arange(len(graph.interactions)) % 3, names)
+    with pytest.raises(DataError) as caught:
+        make_split(graph)
+    assert words in caught.value.message
+    assert f"{names[1]} (160 rows)" in caught.value.message
+    assert len(make_split(graph, "warm").test)
+
+
+def test_nothing_but_train_is_no_split_and_cold_columns_are_one() -> None:
+    graph = make_graph()
+    everywhere = np.zeros(len(graph.interactions), np.int8)
+    assert default_protocol(named(graph, everywhere, ("train",))) == "item-cold"
+    assert default_protocol(named(graph, everywhere, ("warm_train",))) == "cold-split-column"
+    assert default_protocol(graph) == "item-cold"
+
+
+def timed(graph: Graph, time: np.ndarray) -> Graph:
+    return graph.with_interactions(replace(graph.interactions, time=time.astype(np.float64)))
+
+
+def test_time_tests_the_latest_likes_and_tunes_on_those_before() -> None:
+    graph = make_graph()
+    graph = timed(graph, np.random.default_rng(2).permutation(len(graph.interactions)))
+    split = make_split(graph, "time")
+    found = liked(graph.interactions)
+    train = liked(split.train)
+    assert train.time.max() < split.valid.time.min() <= split.valid.time.max()
+    assert split.valid.time.max() < split.test.time.min()
+    assert abs(len(split.test) - len(found) / 10) <= 1
+    assert abs(len(split.valid) - len(found) / 10) <= 1
+    assert len(train) + len(split.valid) + len(split.test) == len(found)
+    disliked = split.train.select(split.train.label == 0)
+    assert len(disliked)
+    assert disliked.time.max() <= train.time.max()
+
+
+def test_time_counts_a_repeated_pair_at_its_first_like() -> None:
+    graph = make_graph()
+    events = replace(graph.interactions, time=np.arange(len(graph.interactions), dtype=np.float64))
+    first = np.flatnonzero(events.label == 1)[0]
+    again = replace(events.select(np.array([first])), time=np.array([1e6]))
+    graph = graph.with_interactions(again.concat(events))
+    split = make_split(graph, "time")
+    assert pairs(again) <= pairs(liked(split.train))
+    assert not pairs(again) & pairs(split.test)
+
+
+def test_time_finds_items_that_are_new_in_test() -> None:
+    graph = make_graph()
+    new = np.isin(graph.interactions.item, (3, 4))
+    split = make_split(timed(graph, np.where(new, 9, np.arange(len(new)) % 8)), "time")
+    assert split.cold_items.tolist() == [3, 4]
+
+
+def test_time_needs_all_times_and_more_than_one() -> None:
+    graph = make_graph()
+    time = np.arange(len(graph.interactions), dtype=np.float64)
+    time[np.flatnonzero(graph.interactions.label == 1)[:3]] = np.nan
+    with pytest.raises(DataError, match=r"3 of .* likes have no time"):
+        make_split(timed(graph, time), "time")
+    with pytest.raises(DataError, match="no part to train on"):
+        make_split(timed(graph, np.zeros(len(time))), "time")

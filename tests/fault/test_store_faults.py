@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -268,8 +269,38 @@ def test_a_server_that_drips_is_left_after_the_time_limit() -> None:
     assert time.monotonic() - start < 8
 
 
+def test_a_server_that_drips_its_headers_is_left_after_the_time_limit() -> None:
+    sent: list[int] = []
+
+    def answer(handler: BaseHTTPRequestHandler, _: str) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        for k in range(60):
+            handler.wfile.write(b"x")
+            sent.append(k)
+            time.sleep(0.05)
+        handler.wfile.write(b"\r\n\r\n")
+
+    with served(answer) as url, pytest.raises(ResourceError, match=r"no whole answer in 0\.3 s"):
+        EndpointStore(url, config=EndpointConfig(timeout=0.3)).count()
+    assert len(sent) < 60, "it was waited for"
+
+
+def test_pages_of_different_rows_that_repeat_one_are_an_error() -> None:
+    real = Real()
+
+    def answer(handler: BaseHTTPRequestHandler, query: str) -> None:
+        reply(handler, real.csv(re.sub(r"OFFSET \d+", "", query)))
+
+    query = ALL.replace("SELECT", "SELECT DISTINCT")
+    with served(answer) as url:
+        store = EndpointStore(url, config=EndpointConfig(page=25))
+        with pytest.raises(IntegrityError, match="25 rows where it counted 50"):
+            store.select(query)
+        assert len(store.select(ALL)) == 50  # where rows may repeat, nobody can tell
+
+
 def test_a_server_that_is_silent_is_left_after_the_time_limit() -> None:
-    with served(lambda *_: time.sleep(1.5)) as url, pytest.raises(ResourceError, match="timed out"):
+    with served(lambda *_: time.sleep(1.5)) as url, pytest.raises(ResourceError, match=r"0\.3 s"):
         EndpointStore(url, config=EndpointConfig(timeout=0.3)).count()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from coldframe.kg.catalog_store import CatalogStore, filled, pending
+from coldframe.kg import query_limits
+from coldframe.kg.catalog_store import CatalogStore, check_store, filled, pending
 from coldframe.kg.errors import (
     DataError,
     IntegrityError,
@@ -193,3 +194,27 @@ def test_a_limited_query_answers_like_any_other(tmp_path: Path) -> None:
                 store.select_within(wrong)
     with pytest.raises(StateError, match="closed"):
         store.select_within("SELECT * {}")
+
+
+def test_questions_see_the_catalogs_named_graphs_and_not_the_rounds(tmp_path: Path) -> None:
+    facts = f'<{EX}a> <{EX}p> "1" .\n<{EX}a> <{EX}p> "1" <{EX}g> .\n<{EX}b> <{EX}p> "2" <{EX}h> .\n'
+    everything = f"SELECT ?s ?o {{ ?s <{EX}p> ?o }} ORDER BY ?s"
+    named = f"SELECT ?g {{ GRAPH ?g {{ ?s <{EX}p> ?o }} }} ORDER BY ?g"
+    with opened(tmp_path, facts) as store:
+        store.add(LINE, GRAPH)
+        for select in (store.select, store.select_within):
+            rows = [(row["s"][-1], row["o"]) for row in select(everything).to_pylist()]
+            assert rows == [("a", "1"), ("b", "2")]
+            graphs = select(named)["g"].to_pylist()
+            assert graphs == sorted([EX + "g", EX + "h", GRAPH])
+    check_store(tmp_path)
+
+
+def test_a_limited_query_has_a_bound_on_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_limits, "ANSWER", 5_000)
+    with opened(tmp_path) as store:
+        with pytest.raises(ResourceError, match="more than 5,000 bytes"):
+            store.select_within("SELECT ?s ?o { ?s ?p ?o }")
+        assert len(store.select_within("SELECT ?s { ?s ?p ?o } LIMIT 10")) == 10

@@ -182,3 +182,47 @@ def test_a_draft_keeps_the_users_of_a_single_event_each() -> None:
         lines.append(f":e{i} a :Order ; :by :u{i} ; :of :p{i} .")
     schema = Schema.loads(infer_schema(read_quads("\n".join(lines).encode(), syntax="turtle")))
     assert (schema.user_type, schema.item_type) == ("user", "product")
+
+
+def many_likes(direction: str) -> str:
+    """20 products with makers, and users who like some, said in one or both directions."""
+    lines = [PREFIXES]
+    for k in range(20):
+        lines.append(f':p{k} a :Product ; rdfs:label "Product {k} of many" ; :by :m{k % 4} .')
+        lines.append(f":m{k % 4} a :Maker ; rdfs:label 'Maker' . :u{k % 6} a :User ; :age {k} .")
+        for other in (k % 3, 5 + k % 7):
+            if direction != "back":
+                lines.append(f":u{k % 6} :likes :p{other} .")
+            if direction != "forward":
+                lines.append(f":p{other} :likedBy :u{k % 6} .")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_what_joins_users_and_items_is_drafted_as_an_event(direction: str) -> None:
+    quads = read_quads(many_likes(direction).encode(), syntax="turtle")
+    schema = Schema.loads(infer_schema(quads))
+    assert (schema.user_type, schema.item_type) == ("user", "product")
+    (event,) = schema.events.values()
+    assert event.property.endswith("#likes")
+    assert event.inverse.endswith("#likedBy") == (direction == "both")
+    graph, _ = graph_from_quads(quads, schema)
+    assert len(graph.interactions)
+    assert {relation for _, relation, _ in graph.edges} == {"by"}
+
+
+def test_items_of_several_classes_are_one_type_of_an_event() -> None:
+    lines = [PREFIXES]
+    for k in range(30):
+        kind = ("Film", "Series", "Film")[k % 3]
+        lines.append(f":i{k} a :{kind} ; rdfs:label 'Number {k} of the list' ; :genre :g{k % 4} .")
+        lines.append(f":g{k % 4} a :Genre . :u{k % 8} a :User .")
+    lines += [f":e{k} a :View ; :who :u{k % 8} ; :what :i{k % 30} ." for k in range(90)]
+    quads = read_quads("\n".join(lines).encode(), syntax="turtle")
+    schema = Schema.loads(infer_schema(quads))
+    assert schema.item_type == "film"
+    assert [iri.rpartition("#")[2] for iri in schema.nodes["film"].classes] == ["Film", "Series"]
+    assert "series" not in schema.nodes
+    graph, report = graph_from_quads(quads, schema)
+    assert (graph.n_items, len(graph.interactions)) == (30, 90)
+    assert not report.problems

@@ -255,3 +255,69 @@ def test_an_empty_catalog_is_an_error() -> None:
 def test_a_catalog_without_users_has_none() -> None:
     graph, _ = build(ITEM, ":a a :Item .")
     assert (graph.n_users, graph.n_items, len(graph.interactions)) == (0, 1, 0)
+
+
+SAME = 'same_as = ["owl:sameAs"]\n' + ITEM
+OTHERS = "@prefix foreign: <http://a.example/> .\n"
+
+
+def test_of_merged_terms_the_one_that_fits_the_template_stands() -> None:
+    text = OTHERS + ":m a :Item ; owl:sameAs foreign:m . foreign:m a :Item . :k owl:sameAs :l ."
+    graph, _ = build(SAME, text)
+    assert list(graph.items.vocabulary) == ["http://a.example/m"]
+    graph, report = build(SAME + 'iri = "ex:{}"\n', text)
+    assert names(graph, "item") == ["m"]
+    assert "same-as-types" not in {kind for kind, _ in report.totals}
+
+
+def test_a_merge_across_node_types_is_a_finding() -> None:
+    schema = SAME + '[nodes.maker]\nclass = "ex:Maker"\n'
+    _, report = build(schema, ":a a :Item ; owl:sameAs :b . :b a :Maker . :c a :Item , :Maker .")
+    found = [problem for problem in report.problems if problem.kind == "same-as-types"]
+    assert [problem.iri for problem in found] == [EX + "a"]
+    assert "item, maker" in found[0].message
+
+
+SUB = "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+
+
+def test_a_node_of_a_subclass_is_of_the_class() -> None:
+    tree = ":Film rdfs:subClassOf :Item . :Short rdfs:subClassOf :Film . :Item rdfs:subClassOf :Short ."
+    graph, report = build(ITEM, SUB + tree + " :a a :Film . :b a :Short . :c a :Other .")
+    assert names(graph, "item") == ["a", "b"]
+    assert not report.unused
+
+
+def test_a_subclass_of_another_node_type_stays_there() -> None:
+    schema = ITEM + '[nodes.film]\nclass = "ex:Film"\n'
+    tree = (
+        ":Film rdfs:subClassOf :Item . :Short rdfs:subClassOf :Film . :Book rdfs:subClassOf :Item ."
+    )
+    graph, report = build(
+        schema, SUB + tree + " :a a :Film . :b a :Short . :c a :Book . :d a :Item ."
+    )
+    assert names(graph, "item") == ["c", "d"]
+    assert names(graph, "film") == ["a", "b"]
+    assert not report.problems
+
+
+LISTED = ITEM + (
+    '[nodes.tag]\niri = "ex:{}"\n[relations.tag]\nproperty = "ex:tag"\nfrom = "item"\nto = "tag"\n'
+)
+
+
+def test_lists_are_expanded_into_their_members() -> None:
+    graph, report = build(LISTED, ':a a :Item ; :tag ( :x "y" :x ) , :z . :b a :Item ; :tag () .')
+    assert pairs(graph, "item", "tag", "tag") == [("a", "x"), ("a", "y"), ("a", "z")]
+    assert names(graph, "tag") == ["x", "y", "z"]
+    assert not report.problems
+
+
+def test_lists_may_share_an_end_and_one_in_a_circle_is_a_finding() -> None:
+    rdf = "@prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .\n"
+    lists = ":l rdf:first :x ; rdf:rest :m . :m rdf:first :y ; rdf:rest rdf:nil . "
+    lists += ":o rdf:first :z ; rdf:rest :p . :p rdf:first :q ; rdf:rest :o . "
+    text = rdf + lists + ":a a :Item ; :tag :l . :b a :Item ; :tag :m . :c a :Item ; :tag :o ."
+    graph, report = build(LISTED, text)
+    assert pairs(graph, "item", "tag", "tag") == [("a", "x"), ("a", "y"), ("b", "y")]
+    assert [(p.kind, p.iri) for p in report.problems] == [("bad-list", EX + "c")]

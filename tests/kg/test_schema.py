@@ -125,3 +125,27 @@ def test_no_nodes_no_items_and_no_file(tmp_path) -> None:  # type: ignore[no-unt
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
     with pytest.raises(SchemaError, match="UTF-8"):
         Schema.load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ex:near*",
+        "ex:near+",
+        "ex:a|ex:b",
+        "(ex:a/ex:b)",
+        "ex:a?",
+        "http://e.org/a+",
+        "http://e.org/a|http://e.org/b",
+    ],
+)
+def test_signs_of_other_paths_are_refused(path: str) -> None:
+    head = 'items = "item"\n[prefixes]\nex = "https://example.org/"\n[nodes.item]\n'
+    with pytest.raises(SchemaError, match="paths know / and"):
+        Schema.loads(head + f'text.title = "{path}"\n')
+
+
+def test_an_iri_in_brackets_may_hold_them() -> None:
+    for path in ("<http://e.org/a+>", "<http://e.org/a(b)>", "http://e.org/a?b=c"):
+        schema = Schema.loads(f'items = "item"\n[nodes.item]\ntext.title = "{path}"\n')
+        assert schema.nodes["item"].features[0].path.single == path.strip("<>")

@@ -241,3 +241,11 @@ def test_a_list_that_never_ends_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="not a list that ends") as caught:
         check_shapes(quads(tmp_path, "ex:a a ex:Item ."), shapes(tmp_path, text), engine="core")
     assert "example.org/S" in str(caught.value.where)
+
+
+@pytest.mark.parametrize("engine", ["pyshacl", "core"])
+def test_blank_nodes_are_blank_for_every_engine(tmp_path: Path, engine: str) -> None:
+    text = "ex:T a sh:NodeShape ; sh:targetClass ex:T ; sh:property [ sh:path ex:p ; sh:nodeKind sh:IRI ] ."
+    data = quads(tmp_path, "ex:a a ex:T ; ex:p [ ex:q 1 ] . ex:b a ex:T ; ex:p ex:c .")
+    found = check_shapes(data, shapes(tmp_path, PREFIXES + text), engine=engine)
+    assert [each.iri for each in found] == ["https://example.org/a"]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from coldframe.kg import leaks
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.leaks import rank_correlation
 from coldframe.kg.mapping import graph_from_quads
@@ -344,3 +345,34 @@ def test_rank_correlation_against_scipy() -> None:
         assert n == both.sum()
         assert rho == pytest.approx(spearmanr(one[both], two[both]).statistic)
     assert rank_correlation(np.ones(50), two) == (0.0, n)
+
+
+def test_one_value_in_two_named_graphs_is_one_value() -> None:
+    text = """@prefix ex: <https://example.org/> .
+    ex:g { ex:i1 a ex:Item ; ex:price 3 , 4 . ex:i2 a ex:Item ; ex:price 5 . }
+    ex:h { ex:i1 ex:price 3 . ex:i2 ex:price 5 . }"""
+    quads = read_quads(text.encode(), syntax="trig")
+    graph, _ = graph_from_quads(quads, SCHEMA)
+    found = [p for p in check(graph, SCHEMA, quads) if p.kind == "several-values"]
+    assert [problem.iri for problem in found] == [EX + "i1"]
+
+
+def test_each_relation_is_sorted_once_however_many_it_is_held_against(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+
+    def sorted_distinct(codes: np.ndarray) -> np.ndarray:
+        sizes.append(len(codes))
+        return np.unique(codes)
+
+    monkeypatch.setattr(leaks, "sorted_distinct", sorted_distinct)
+    nodes = {"item": NodeSet(Vocabulary(f"urn:i:{k}" for k in range(99)))}
+    rng = np.random.default_rng(0)
+    edges = {
+        ("item", f"r{k}", "item"): EdgeSet(np.stack([np.arange(99), rng.permutation(99)]))
+        for k in range(12)
+    }
+    graph = Graph(nodes, edges, Interactions.empty())
+    assert not check(graph, None)
+    assert sizes.count(99) <= 2 * 12

@@ -27,12 +27,14 @@ def graphs(draw: st.DrawFn) -> Graph:
         st.lists(
             st.tuples(
                 st.integers(0, n_users - 1), st.integers(0, n_items - 1), st.booleans(),
-                st.integers(-1, 2),
+                st.integers(-1, 2), st.integers(0, 9),
             ),
             min_size=1, max_size=60,
         )
     )  # fmt: skip
-    user, item, label, part = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    user, item, label, part, time = (
+        np.array(column, np.int64) for column in zip(*rows, strict=True)
+    )
     if draw(st.booleans()):
         cold_user, cold_item = user >= (n_users + 1) // 2, item >= (n_items + 1) // 2
         # A pair is wholly in one column, as in a sane catalog.
@@ -45,7 +47,9 @@ def graphs(draw: st.DrawFn) -> Graph:
         "user": NodeSet(Vocabulary(f"urn:u:{u}" for u in range(n_users))),
         "item": NodeSet(Vocabulary(f"urn:i:{i}" for i in range(n_items))),
     }
-    events = Interactions.build(user, item, label=label, split=part, split_names=names)
+    events = Interactions.build(
+        user, item, label=label, split=part, split_names=names, time=time.astype(float)
+    )
     return Graph(nodes, {}, events)
 
 
@@ -71,7 +75,7 @@ def test_no_protocol_leaks(protocol: str, graph: Graph, seed: int) -> None:
     assert train | valid | test <= liked
     assert not {item for _, item in train | valid} & set(split.cold_items.tolist())
     assert not {user for user, _ in train | valid} & set(split.cold_users.tolist())
-    if protocol in ("warm", "item-cold", "user-cold", "thinned"):
+    if protocol in ("warm", "item-cold", "user-cold", "thinned", "time"):
         assert train | valid | test == liked, "a positive pair was lost"
 
 

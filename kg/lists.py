@@ -1,0 +1,59 @@
+"""RDF lists at the end of a relation: their members stand in their place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .quads import RDF, CodeArray
+from .schema import Hop
+from .statements import Pairs, Statements
+from .vocabulary import IntArray
+
+FIRST, REST, NIL = f"{RDF}first", f"{RDF}rest", f"{RDF}nil"
+
+
+def expand_lists(statements: Statements, pairs: Pairs) -> tuple[Pairs, Pairs]:
+    """Pairs with one end per member for each end that is a list, and the pairs that were left out
+    since their list runs in a circle."""
+    cells = _Cells(statements)
+    place = cells.place_of(pairs.end)
+    empty = (pairs.end >= 0) & (pairs.end == statements.code(NIL))
+    listed = place >= 0
+    if not (listed | empty).any():
+        return pairs, pairs.select(np.zeros(len(place), bool))
+    circular = listed & cells.circular[place]
+    owner = np.flatnonzero(listed & ~circular)
+    at, out = place[owner], pairs.select(~listed & ~empty)
+    while len(owner):
+        out = out.join(Pairs(pairs.start[owner], cells.value[at], cells.row[at]))
+        at = cells.after[at]
+        owner, at = owner[at >= 0], at[at >= 0]
+    return out, pairs.select(circular)
+
+
+class _Cells:
+    """The cells of all lists; a place is an index into them, -1 = none.
+
+    Attributes:
+        node: their terms, sorted. value, row: what each holds, and the statement that says so.
+        after: place of the next cell. circular: mask of those from which no end is reached.
+    """
+
+    def __init__(self, statements: Statements) -> None:
+        held, rest = statements.pairs(Hop(FIRST)), statements.pairs(Hop(REST))
+        self.node, first = np.unique(held.start, return_index=True)
+        self.value, self.row = held.end[first], held.row[first]
+        self.after = np.full(len(self.node), -1, np.int64)
+        here, there = self.place_of(rest.start), self.place_of(rest.end)
+        self.after[here[here >= 0]] = there[here >= 0]
+        ahead = self.after
+        for _ in range(len(self.node).bit_length()):  # each time twice as far
+            ahead = np.where(ahead >= 0, ahead[ahead], -1)
+        self.circular = ahead >= 0
+
+    def place_of(self, codes: CodeArray) -> IntArray:
+        """The cell of each term, shape (n,)."""
+        if not len(self.node):
+            return np.full(len(codes), -1, np.int64)
+        place = np.minimum(np.searchsorted(self.node, codes), len(self.node) - 1)
+        return np.where(self.node[place] == codes, place, -1)
