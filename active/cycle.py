@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from .measure import at_once, measured_rows, retrained
 from .panel import within_panel
 from .recording import own, record_answers
 from .rounds import Rounds
+
+FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
 
     Where the schema names no smallest positive rating, 0 and 1 are a no and a yes, unless other ratings of
     the catalog or of the table say that they are steps of a longer scale.
+
+    Raises:
+        StateError: a user was forgotten, or the model taken away, since the run was opened.
     """
     positive = positive_from(run.catalog.schema)
     if not isinstance(source, str | os.PathLike | pa.Table):
@@ -143,9 +149,28 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
         return None
 
     # Answers belong to the round in which they are learned, also those that nobody was asked for.
-    report = rounds_of(run).tell(source, round=run.round + 1, refuse=refuse)
+    report = rounds_of(run).tell(
+        source, round=run.round + 1, refuse=refuse, check=partial(_check_unchanged, run)
+    )
     run.log("told", accepted=report.accepted, rejected=len(report.rejected))
     return report
+
+
+def _check_unchanged(run: Run) -> None:
+    """StateError where ids of the run's catalog may be those of a user who was forgotten since."""
+    if (run.path / FORGETTING).exists():
+        raise StateError(
+            "a user is half forgotten",
+            where=str(run.path),
+            hint="run `coldframe forget` again for the same user, then tell the answers again",
+        )
+    now = Run.open(run.path)
+    if (now.about["content"], now.stale) != (run.about["content"], run.stale):
+        raise StateError(
+            "the run was changed while the answers were read",
+            where=str(run.path),
+            hint="tell the answers again",
+        )
 
 
 def told(run: Run) -> int:

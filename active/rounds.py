@@ -144,15 +144,16 @@ class Rounds:
         *,
         round: int | None = None,
         refuse: Callable[[Answer], str | None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> TellReport:
         """Take in answers, also late ones of earlier rounds and such as nobody asked for.
 
         Args:
             round: for rows that name none; the last round by default.
-            refuse: see `Journal.tell`.
+            refuse, check: see `Journal.tell`.
         """
         number = self.current if round is None else round
-        return self.journal.tell(source, round=number, refuse=refuse)
+        return self.journal.tell(source, round=number, refuse=refuse, check=check)
 
     def answers(self, *, positive: float | None = None) -> pa.Table:
         """One verdict per edge over all rounds, see `verdicts`."""
