@@ -17,17 +17,16 @@ from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
-from ..kg.schema import Schema
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire, costs_of
 from .answers import RATING, Answer, read_answers
-from .fold import label_of, without_threshold
+from .fold import label_of, positive_from, without_threshold
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
 from .panel import within_panel
-from .recording import own, record_answers
+from .recording import own, record_answers, with_origin
 from .rounds import Rounds
 
 FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
@@ -111,7 +110,7 @@ def ask(
             )
         if known:
             rounds.ask_gold(known)
-        return mixed(table, known, price, rng)
+        return with_origin(mixed(table, known, price, rng), run, strategy, seed)
 
     table = rounds.ask(make)
     if fresh:
@@ -258,12 +257,6 @@ def _on_a_scale(ratings: npt.ArrayLike) -> bool:
     """Whether any of them is neither 0 nor 1."""
     known = np.asarray(ratings, np.float64)
     return bool(np.any(np.isfinite(known) & ~np.isin(known, (0, 1))))
-
-
-def positive_from(schema: Schema) -> float | None:
-    """The smallest positive rating that the schema names; None where it names none."""
-    named = [event.positive for event in schema.events.values() if event.positive is not None]
-    return min(named, default=None)
 
 
 def _keep_start(run: Run, model: Recommender) -> None:

@@ -46,7 +46,7 @@ from .measure import PER_USER
 from .panel import forget_from_panel
 from .recording import graph_again, own
 from .repeats import Record
-from .replay import labels_left
+from .replay import labels_left, rounds_about
 from .rounds import Rounds
 
 WHY = "a user is forgotten"
@@ -123,12 +123,13 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
     }
     with atomic_folder(run.path / FORGETTING, replace=True) as folder:
         labels = {number: run.labels(number) for number in range(1, run.round + 1)}
-        hers = labels_left(run, records, standing(others))  # what she said of others goes as well
-        left = labels | hers
+        said = standing(others)
+        left = labels | labels_left(run, records, said)  # what she said of others goes as well
+        graphs = rounds_about(run, records, said)
         interactions, about = _stage(run, new, left, folder)
         interactions += len(catalog.graph.interactions) - len(new.graph.interactions)
         interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
-        plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
+        plan |= {"interactions": interactions, "about": about, "graphs": graphs}
         write_sealed(folder / "plan.json", plan)
     return plan
 

@@ -57,7 +57,8 @@ def label(
 
     --gold and --quota hold for the run from then on, for answers told before as well.
     """
-    from ..active.cycle import positive_from, rounds_of, tell
+    from ..active.cycle import rounds_of, tell
+    from ..active.fold import positive_from
     from ..gnn.runs import Run
 
     output = Output(as_json)

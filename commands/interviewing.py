@@ -59,7 +59,7 @@ def interview(
     `label` takes the answers of the catalog's users. To keep those of somebody new, add the user to the
     tables that the catalog is made of (no interactions are needed), ingest, train, and then label.
     """
-    from ..active.cycle import positive_from
+    from ..active.fold import positive_from
     from ..active.interview import Interview, InterviewConfig
     from ..gnn.runs import Run
 
