@@ -18,7 +18,7 @@ from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
-from .acquire import AskConfig, acquire, costs_of
+from .acquire import AskConfig, acquire, costs_of, name_of
 from .answers import RATING, Answer, read_answers
 from .fold import label_of, positive_from, without_threshold
 from .gold import draw_gold, mixed
@@ -28,6 +28,7 @@ from .measure import at_once, measured_rows, retrained
 from .panel import within_panel
 from .recording import own, record_answers, with_origin
 from .rounds import Rounds
+from .strategies import Strategy
 
 FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
 
@@ -65,7 +66,7 @@ def ask(
     run: Run,
     budget: float,
     *,
-    strategy: str = "auto",
+    strategy: str | Strategy = "auto",
     seed: int = 0,
     config: AskConfig | None = None,
     gold: int = 0,
@@ -86,13 +87,13 @@ def ask(
     rounds, config = rounds_of(run), config or AskConfig()
     among = within_panel(run.path, config.users, run.catalog.graph.users.vocabulary)
     config = replace(config, users=among)
-    fresh = rounds.current <= run.round
+    fresh = not rounds.is_asking
 
     def make(number: int) -> pa.Table:
         records, graph = rounds.journal.records(), run.catalog.graph
-        before = asked_before(rounds, records) | set(exclude)
+        before, apart = asked_before(rounds), set(exclude)
         rng = rng_for(seed, f"gold, round {number}")
-        known = draw_gold(run.model, gold, rng, users=among, exclude=before) if gold else []
+        known = draw_gold(run.model, gold, rng, users=among, exclude=before | apart) if gold else []
         price = costs_of(graph, config, [(one.user, one.item) for one in known])
         if known and sum(price) >= budget:
             raise UsageError(
@@ -100,7 +101,8 @@ def ask(
             )
         table = acquire(
             run.model, budget - sum(price), strategy=strategy, seed=seed, round=number,
-            config=config, exclude=before, chance=answer_chance(rounds, records, graph),
+            config=config, asked=before | {(one.user, one.item) for one in known}, exclude=apart,
+            chance=answer_chance(rounds, records, graph),
         )  # fmt: skip
         if not len(table):
             raise StateError(
@@ -108,13 +110,12 @@ def ask(
                 where="pool",
                 hint="give a larger budget, other users or items, or weights above 0",
             )
-        if known:
-            rounds.ask_gold(known)
-        return with_origin(mixed(table, known, price, rng), run, strategy, seed)
+        rounds.ask_gold(known)
+        return with_origin(mixed(table, known, price, rng), run, name_of(strategy), seed)
 
     table = rounds.ask(make)
     if fresh:
-        run.log("asked", round=rounds.current, questions=len(table), strategy=strategy)
+        run.log("asked", round=rounds.current, questions=len(table), strategy=name_of(strategy))
     return table, fresh
 
 
