@@ -58,25 +58,31 @@ def fold(
     Raises:
         DataError: a rating other than 0 and 1 while `positive` is not given.
     """
-    edges: dict[tuple[str, str], dict[int, dict[str, Record]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
-    for record in records:
-        if trust is None or trust.get(record.answer.annotator, 1.0) > 0:
-            answer = record.answer
-            given = edges[answer.user, answer.item][answer.round]
-            before = given.get(answer.annotator)
-            if before is None or not _older(answer, before.answer):
-                given[answer.annotator] = record
+    edges: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in last_answers(records):
+        answer = record.answer
+        if trust is None or trust.get(answer.annotator, 1.0) > 0:
+            edges[answer.user, answer.item][answer.round].append(record)
     rows = []
     for (user, item), rounds in edges.items():
         verdicts = {
-            number: _verdict(list(given.values()), positive, trust or {})
-            for number, given in rounds.items()
+            number: _verdict(given, positive, trust or {}) for number, given in rounds.items()
         }
         latest = max(verdicts, key=lambda number: (verdicts[number]["label"] is not None, number))
         rows.append({"round": latest, "user": user, "item": item} | verdicts[latest])
     return pa.Table.from_pylist(rows, schema=COLUMNS)
+
+
+def last_answers(records: Iterable[Record]) -> list[Record]:
+    """Of each annotator's answers to an edge in a round the one that counts, in the order of first answers."""
+    last: dict[tuple[str, str, int, str], Record] = {}
+    for record in records:
+        answer = record.answer
+        place = answer.user, answer.item, answer.round, answer.annotator
+        before = last.get(place)
+        if before is None or not _older(answer, before.answer):
+            last[place] = record
+    return list(last.values())
 
 
 def label_of(answer: Answer, positive: float | None) -> int | None:

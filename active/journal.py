@@ -29,7 +29,7 @@ from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
-from .journal_lines import line_of, parse_line
+from .journal_lines import is_cut_off, line_of, parse_line
 from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
 
 _LOG = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class Journal:
         for number, line in enumerate(self._lines(), 1):
             record = parse_line(line)
             if record is None:
-                if line.rstrip(b"\n").endswith(b"}"):
+                if not is_cut_off(line):
                     raise self._damaged(number, "the record does not match its checksum")
                 _LOG.warning(
                     "%s:%d: dropped an answer that was cut off while it was written",

@@ -195,6 +195,11 @@ class Rounds:
         ]
         return fold(kept, positive=positive, trust=weights)
 
+    def over_quota(self) -> int:
+        """How many answers do not count as their annotator gave too many of a round's."""
+        config, records = self.annotators().config, self.journal.records()
+        return 0 if config is None else len(records) - len(within_quota(records, config))
+
     def annotators(self) -> Annotators:
         """Gold answers, which of them were asked, and the rules for annotators.
 

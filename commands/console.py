@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Mapping[str, Any]
+SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
 @dataclass
@@ -88,6 +89,14 @@ class Bar:
     def stage(self, what: str, done: float, total: float = 0.0) -> None:
         """The same with the name of the stage."""
         self._show(what or self.title, done, total)
+
+
+def show_rejected(out: Output, rejected: Sequence[Row]) -> None:
+    """Rows of a table that could not be used, by line and reason: the first ones."""
+    for row in rejected[:SHOWN]:
+        out.say(f"  line {row['line']}: {row['reason']}")
+    if len(rejected) > SHOWN:
+        out.say(f"  ... and {len(rejected) - SHOWN:,} more; --json has all")
 
 
 def cell(value: Any) -> str:

@@ -117,7 +117,7 @@ def _check_latest(checkpoints: Path) -> None:
 def _check_events(path: Path) -> None:
     """Lines of JSON, but for such as a killed writer left unfinished."""
     with naming(path, "read"):
-        lines = path.read_bytes().split(b"\n")
+        *lines, _ = path.read_bytes().split(b"\n")  # what no newline ends is unfinished
     for number, line in enumerate(lines, 1):
         try:
             json.loads(line or b"{}")
