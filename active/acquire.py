@@ -17,7 +17,7 @@ from ..kg.graph import Graph
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
 from .answers import CRITERION
-from .auto import find_strategy, plan
+from .auto import Plan, find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
@@ -25,7 +25,7 @@ from .coverage import known_cover
 from .criteria import CRITERIA, evaluate_pairs
 from .pool import AnswerChance, Pool
 from .state import AskState
-from .strategies import Picks
+from .strategies import Picks, Strategy
 
 TARGETS = 512
 PLAN = b"coldframe.plan"  # key of a table's metadata
@@ -39,8 +39,9 @@ class AskConfig:
     Attributes:
         users, items: IRIs or original ids of the panel and of the items asked about; None = all.
         targets: for whom rankings shall become right; None = a sample of 512 of all users.
-        user_cap: most questions per user over all rounds; None = max(10, 3 x the even share).
-        item_cap: most questions per item; None = no limit.
+        user_cap: most questions per user over all rounds, answered or not; None = max(10, 3 x the
+            even share).
+        item_cap: most questions per item, likewise; None = no limit.
         coverage: what covering the graph means, a name of `coverage.COVERS`.
         criteria: names of `criteria.CRITERIA`, whose values are told of every question picked.
         user_cost, item_cost, item_weight: id -> cost or priority where it is not 1; weight 0 forbids.
@@ -59,6 +60,15 @@ class AskConfig:
 
     def __post_init__(self) -> None:
         known_cover(self.coverage)
+        for kind in ("users", "items", "targets"):
+            if (names := getattr(self, kind)) is not None:
+                object.__setattr__(self, kind, tuple(names))  # read more than once
+        if self.targets == ():
+            raise UsageError("targets names nobody", hint="leave it out for a sample of all users")
+        for kind in ("user_cap", "item_cap"):
+            cap = getattr(self, kind)
+            if cap is not None and cap < 1:
+                raise UsageError(f"{kind} is {cap}, expected at least 1")
         for name in self.criteria:
             if name not in CRITERIA:
                 raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))
@@ -73,49 +83,81 @@ def acquire(
     model: Askable,
     budget: float,
     *,
-    strategy: str = "auto",
+    strategy: str | Strategy = "auto",
     seed: int = 0,
     round: int = 1,
     config: AskConfig | None = None,
+    asked: Iterable[tuple[str, str]] = (),
     exclude: Iterable[tuple[str, str]] = (),
     chance: AnswerChance | None = None,
 ) -> pa.Table:
-    """The edges to ask about within `budget`, best first.
+    """The edges to ask about within `budget`, in the order in which the strategy picked them.
 
     Args:
         model: anything with `posterior`, `graph` and `known`. A recommender that has learned from no
             interaction yet is asked with by the graph's coverage.
         budget: number of questions where each costs 1, else the cost they may sum up to.
-        strategy: a name that `find_strategy` knows.
+        strategy: a name that `find_strategy` knows, or a function of your own that keeps the
+            contract of `strategies`.
         seed, round: the picks depend on both, and on nothing else but the model and the pool.
-        exclude: pairs (user, item) by id that must not be asked, such as open questions.
+        asked: pairs (user, item) by id that were asked before: they are not asked again, and count
+            towards the caps, as those do that the model was told of.
+        exclude: further pairs that must not be asked.
         chance: how likely an answer is; certain by default.
 
     Returns:
         columns round, user, item (IRIs), utility, gain, coverage, answer_chance, cost where costs
-        are given, and criterion.NAME for each of `config.criteria`; fewer rows than the budget where pool or caps are exhausted. `plan_of` reads from
-        its metadata what was played.
+        are given, and criterion.NAME for each of `config.criteria`; fewer rows than the budget where
+        pool or caps are exhausted. `plan_of` reads from its metadata what was played.
 
     Raises:
-        UsageError: budget not above 0, or an unknown strategy. UnknownIdError: an unknown id.
+        UsageError: budget not above 0, a negative seed, an unknown strategy or one that breaks the
+            contract, or a cost or weight that is none. UnknownIdError: an unknown id.
         DataError: the catalog has no users.
     """
     if not budget > 0 or not np.isfinite(budget):
         raise UsageError(f"budget is {budget}, expected a number above 0", where="budget")
-    find_strategy(strategy)
+    if seed < 0:
+        raise UsageError(f"seed is {seed}, expected at least 0", where="seed")
+    if not callable(strategy):
+        find_strategy(strategy)
     beliefs, config = beliefs_of(model), config or AskConfig()
-    state = ask_state(beliefs, budget, config, seed, exclude, chance)
-    named, flat = strategy, isinstance(beliefs, View) and beliefs.flat
-    if flat:
-        strategy = played_without_beliefs(strategy, state)
+    state = ask_state(beliefs, budget, config, seed, asked, exclude, chance)
+    flat = isinstance(beliefs, View) and beliefs.flat
     rng = rng_for(seed, f"acquire, round {round}")
-    picks = find_strategy(strategy)(state, budget, rng)
-    played = replace(plan(strategy, state, budget), strategy=named)
+    picks, played = _play(strategy, state, budget, rng, flat)
     table = picks_table(picks, model.graph, round, state.pool if config.has_costs else None)
     for name in config.criteria:
         values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
         table = table.append_column(CRITERION + name, pa.array(values.astype(np.float64)))
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
+
+
+def name_of(strategy: str | Strategy) -> str:
+    """The name of a strategy, of one's own function as Python calls it."""
+    if isinstance(strategy, str):
+        return strategy
+    return str(getattr(strategy, "__name__", type(strategy).__name__))
+
+
+def _play(
+    strategy: str | Strategy, state: AskState, budget: float, rng: np.random.Generator, flat: bool
+) -> tuple[Picks, Plan]:
+    """The picks, and what was played for them; no picks where the pool is empty."""
+    name = name_of(strategy)
+    if not state.pool.size:
+        return Picks.none(), Plan(name, name)
+    if not isinstance(strategy, str):
+        picks = strategy(state, budget, rng)
+        if not isinstance(picks, Picks):
+            raise UsageError(
+                f"strategy {name} gave {type(picks).__name__}, expected Picks",
+                hint="a strategy is a function of state, budget and generator",
+            )
+        return picks, Plan(name, name)
+    played = played_without_beliefs(strategy, state) if flat else strategy
+    picks = find_strategy(played)(state, budget, rng)
+    return picks, replace(plan(played, state, budget), strategy=name)
 
 
 def plan_of(table: pa.Table) -> dict[str, Any] | None:
@@ -129,6 +171,7 @@ def ask_state(
     budget: float,
     config: AskConfig,
     seed: int = 0,
+    asked: Iterable[tuple[str, str]] = (),
     exclude: Iterable[tuple[str, str]] = (),
     chance: AnswerChance | None = None,
 ) -> AskState:
@@ -136,34 +179,35 @@ def ask_state(
     graph, posterior = model.graph, model.posterior
     panel = _chosen(graph, "user", config.users)
     answers = posterior.answers
-    asked_user = np.bincount(answers.user, minlength=graph.n_users)
+    before = _codes(graph, asked)
+    closed = np.union1d(before, _codes(graph, exclude))
+    before = np.union1d(before, answers.user * graph.n_items + answers.item)
     items = _chosen(graph, "item", config.items)
     user_cost = _values(graph, "user", config.user_cost)
     item_cost = _values(graph, "item", config.item_cost)
     questions = budget / (_mean(user_cost, panel) * _mean(item_cost, items))
-    share = 3.0 * (questions + len(answers)) / max(len(panel), 1)
+    share = 3.0 * (questions + len(before)) / max(len(panel), 1)
     pool = Pool.build(
-        _with_pairs(model.known, graph, exclude),
+        _with_pairs(model.known, closed),
         users=panel,
         items=items,
         user_keys=graph.users.vocabulary,
         item_keys=graph.items.vocabulary,
-        user_cap=config.user_cap or max(10, int(np.ceil(share))),
+        user_cap=max(10, int(np.ceil(share))) if config.user_cap is None else config.user_cap,
         item_cap=config.item_cap,
-        asked_user=asked_user,
-        asked_item=np.bincount(answers.item, minlength=graph.n_items),
+        asked_user=np.bincount(before // graph.n_items, minlength=graph.n_users),
+        asked_item=np.bincount(before % graph.n_items, minlength=graph.n_items),
         user_cost=user_cost,
         item_cost=item_cost,
-        item_weight=_values(graph, "item", config.item_weight),
+        item_weight=_values(graph, "item", config.item_weight, least=0.0),
         chance=chance,
     )
-    known = sp.csr_matrix(model.known)
     return AskState(
         posterior,
         pool,
         _targets(graph, config.targets, seed),
         profile=item_profile(graph),
-        popularity=np.bincount(known.indices, minlength=graph.n_items).astype(np.float64),
+        popularity=_likes(model),
         labels=np.bincount(answers.item, minlength=graph.n_items),
         coverage=config.coverage,
     )
@@ -201,6 +245,21 @@ def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) 
     ]
 
 
+def _likes(model: Askable) -> Costs:
+    """Known likes per item, those that were told included, (n_items,)."""
+    graph, told = model.graph, model.posterior.answers
+    events = graph.interactions
+    liked = events.label == 1
+    codes = np.union1d(
+        events.user[liked] * graph.n_items + events.item[liked],
+        (told.user * graph.n_items + told.item)[told.label == 1],
+    )
+    known = sp.coo_matrix(model.known)
+    pairs = np.unique(known.row.astype(np.int64) * graph.n_items + known.col)
+    items = np.intersect1d(pairs, codes, assume_unique=True) % graph.n_items
+    return np.bincount(items, minlength=graph.n_items).astype(np.float64)
+
+
 def _chosen(graph: Graph, kind: str, names: Iterable[str] | None) -> IntArray:
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
     if names is None:
@@ -222,22 +281,36 @@ def _mean(values: Costs | None, chosen: IntArray) -> float:
     return 1.0 if values is None or not len(chosen) else float(values[chosen].mean())
 
 
-def _values(graph: Graph, kind: str, values: Mapping[str, float] | None) -> Costs | None:
+def _values(
+    graph: Graph, kind: str, values: Mapping[str, float] | None, *, least: float | None = None
+) -> Costs | None:
+    """One number per node, 1 where none is given: above 0, or from `least` on."""
     if not values:
         return None
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
-    column = np.ones(len(vocabulary))
-    column[vocabulary.indices(values, kind=kind)] = list(values.values())
+    column, given = np.ones(len(vocabulary)), np.zeros(len(vocabulary), bool)
+    for name, place in zip(values, vocabulary.indices(values, kind=kind), strict=True):
+        number = float(values[name])
+        if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
+            bound = "above 0" if least is None else f"from {least:g} on"
+            raise UsageError(f"{kind} {name!r} has {number:g}, expected a number {bound}")
+        if given[place]:
+            raise UsageError(f"{kind} {vocabulary[int(place)]!r} has a number twice, by two names")
+        column[place], given[place] = number, True
     return column
 
 
-def _with_pairs(
-    known: sp.csr_matrix, graph: Graph, pairs: Iterable[tuple[str, str]]
-) -> sp.csr_matrix:
+def _codes(graph: Graph, pairs: Iterable[tuple[str, str]]) -> IntArray:
+    """user * n_items + item of pairs by id, sorted and distinct."""
     listed = list(pairs)
-    if not listed:
-        return sp.csr_matrix(known)
     users = graph.users.vocabulary.indices((user for user, _ in listed), kind="user")
     items = graph.items.vocabulary.indices((item for _, item in listed), kind="item")
-    extra = sp.csr_matrix((np.ones(len(listed), np.float32), (users, items)), known.shape)
+    return np.unique(users * graph.n_items + items)
+
+
+def _with_pairs(known: sp.csr_matrix, codes: IntArray) -> sp.csr_matrix:
+    if not len(codes):
+        return sp.csr_matrix(known)
+    places = np.divmod(codes, known.shape[1])
+    extra = sp.csr_matrix((np.ones(len(codes), np.float32), places), known.shape)
     return sp.csr_matrix(known + extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -68,10 +68,11 @@ class Annotators:
         told = {"gold": rows, "quota": quota, "asked": sorted(map(list, self.asked))}
         write_sealed(folder / QUALITY, told)
 
-    def with_asked(self, pairs: Iterable[GoldPair]) -> Self:
-        """With pairs that are asked to see who answers with care."""
+    def with_asked(self, pairs: Iterable[GoldPair], told: Set[Edge]) -> Self:
+        """With pairs that are asked to see who answers with care, beside those of the rounds told of."""
         labels = {(one.user, one.item): one.label for one in pairs}
-        return replace(self, gold={**self.gold, **labels}, asked=self.asked | labels.keys())
+        asked = (self.asked & told) | labels.keys()
+        return replace(self, gold={**self.gold, **labels}, asked=asked)
 
     def without(self, person: Person) -> Self:
         """Without what is about a person."""

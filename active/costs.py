@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..kg.errors import DataError
 from ..kg.files import StrPath, read_table
@@ -24,7 +25,8 @@ def read_costs(path: StrPath) -> Costs:
         DataError: a column is missing; a row names none or both; an id stands twice; a cost is no
             number above 0. ParseError, ResourceError: the file cannot be read.
     """
-    table = read_table(path, text=("user", "item"))
+    # As text: one bad cell would make the whole column text, and the first row the culprit.
+    table = read_table(path, text=("user", "item", "cost"))
     names = table.column_names
     if "cost" not in names or not {"user", "item"} & set(names):
         raise DataError(
@@ -32,7 +34,8 @@ def read_costs(path: StrPath) -> Costs:
             hint="needed: cost, and user or item",
         )  # fmt: skip
     found = Costs()
-    for line, row in enumerate(table.to_pylist(), 2):
+    first = 1 if Path(path).suffix.lower() == ".jsonl" else 2  # below a header
+    for line, row in enumerate(table.to_pylist(), first):
         user, item = row.get("user") or "", row.get("item") or ""
         if bool(user) == bool(item):
             raise DataError(
@@ -48,6 +51,10 @@ def read_costs(path: StrPath) -> Costs:
 
 
 def _cost(value: object, where: str) -> float:
-    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
-        return float(value)
+    try:
+        cost = float(str(value))
+    except ValueError:
+        cost = math.nan
+    if math.isfinite(cost) and cost > 0:
+        return cost
     raise DataError(f"cost is {value!r}, expected a number above 0", where=where)

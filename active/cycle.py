@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,20 @@ from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
-from ..kg.schema import Schema
 from ..kg.split import rng_for
-from .acquire import AskConfig, acquire, costs_of
+from .acquire import AskConfig, acquire, costs_of, name_of
 from .answers import RATING, Answer, read_answers
-from .fold import label_of, without_threshold
+from .fold import label_of, positive_from, without_threshold
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
 from .panel import within_panel
-from .recording import own, record_answers
+from .recording import own, record_answers, with_origin
 from .rounds import Rounds
+from .strategies import Strategy
+
+FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def ask(
     run: Run,
     budget: float,
     *,
-    strategy: str = "auto",
+    strategy: str | Strategy = "auto",
     seed: int = 0,
     config: AskConfig | None = None,
     gold: int = 0,
@@ -84,13 +87,13 @@ def ask(
     rounds, config = rounds_of(run), config or AskConfig()
     among = within_panel(run.path, config.users, run.catalog.graph.users.vocabulary)
     config = replace(config, users=among)
-    fresh = rounds.current <= run.round
+    fresh = not rounds.is_asking
 
     def make(number: int) -> pa.Table:
         records, graph = rounds.journal.records(), run.catalog.graph
-        before = asked_before(rounds, records) | set(exclude)
+        before, apart = asked_before(rounds), set(exclude)
         rng = rng_for(seed, f"gold, round {number}")
-        known = draw_gold(run.model, gold, rng, users=among, exclude=before) if gold else []
+        known = draw_gold(run.model, gold, rng, users=among, exclude=before | apart) if gold else []
         price = costs_of(graph, config, [(one.user, one.item) for one in known])
         if known and sum(price) >= budget:
             raise UsageError(
@@ -98,7 +101,8 @@ def ask(
             )
         table = acquire(
             run.model, budget - sum(price), strategy=strategy, seed=seed, round=number,
-            config=config, exclude=before, chance=answer_chance(rounds, records, graph),
+            config=config, asked=before | {(one.user, one.item) for one in known}, exclude=apart,
+            chance=answer_chance(rounds, records, graph),
         )  # fmt: skip
         if not len(table):
             raise StateError(
@@ -106,13 +110,12 @@ def ask(
                 where="pool",
                 hint="give a larger budget, other users or items, or weights above 0",
             )
-        if known:
-            rounds.ask_gold(known)
-        return mixed(table, known, price, rng)
+        rounds.ask_gold(known)
+        return with_origin(mixed(table, known, price, rng), run, name_of(strategy), seed)
 
     table = rounds.ask(make)
     if fresh:
-        run.log("asked", round=rounds.current, questions=len(table), strategy=strategy)
+        run.log("asked", round=rounds.current, questions=len(table), strategy=name_of(strategy))
     return table, fresh
 
 
@@ -121,6 +124,9 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
 
     Where the schema names no smallest positive rating, 0 and 1 are a no and a yes, unless other ratings of
     the catalog or of the table say that they are steps of a longer scale.
+
+    Raises:
+        StateError: a user was forgotten, or the model taken away, since the run was opened.
     """
     positive = positive_from(run.catalog.schema)
     if not isinstance(source, str | os.PathLike | pa.Table):
@@ -143,9 +149,28 @@ def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> 
         return None
 
     # Answers belong to the round in which they are learned, also those that nobody was asked for.
-    report = rounds_of(run).tell(source, round=run.round + 1, refuse=refuse)
+    report = rounds_of(run).tell(
+        source, round=run.round + 1, refuse=refuse, check=partial(_check_unchanged, run)
+    )
     run.log("told", accepted=report.accepted, rejected=len(report.rejected))
     return report
+
+
+def _check_unchanged(run: Run) -> None:
+    """StateError where ids of the run's catalog may be those of a user who was forgotten since."""
+    if (run.path / FORGETTING).exists():
+        raise StateError(
+            "a user is half forgotten",
+            where=str(run.path),
+            hint="run `coldframe forget` again for the same user, then tell the answers again",
+        )
+    now = Run.open(run.path)
+    if (now.about["content"], now.stale) != (run.about["content"], run.stale):
+        raise StateError(
+            "the run was changed while the answers were read",
+            where=str(run.path),
+            hint="tell the answers again",
+        )
 
 
 def told(run: Run) -> int:
@@ -233,12 +258,6 @@ def _on_a_scale(ratings: npt.ArrayLike) -> bool:
     """Whether any of them is neither 0 nor 1."""
     known = np.asarray(ratings, np.float64)
     return bool(np.any(np.isfinite(known) & ~np.isin(known, (0, 1))))
-
-
-def positive_from(schema: Schema) -> float | None:
-    """The smallest positive rating that the schema names; None where it names none."""
-    named = [event.positive for event in schema.events.values() if event.positive is not None]
-    return min(named, default=None)
 
 
 def _keep_start(run: Run, model: Recommender) -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from ..kg.errors import DataError
+from ..kg.schema import Schema
 from .answers import CANNOT_TELL, DISLIKE, LIKE, RATING, Answer, moment_of
 from .repeats import Record
 
@@ -28,6 +29,7 @@ COLUMNS = pa.schema(
         ("label", pa.int8()),
         ("rating", pa.float64()),
         ("annotators", pa.int64()),
+        ("annotated_by", pa.list_(pa.string())),
         ("agreement", pa.float64()),
         ("time", pa.string()),
     ]
@@ -48,32 +50,39 @@ def fold(
 
     Returns:
         columns round, user, item, answer (like, dislike, cannot tell or skip), label (1, 0, null),
-        rating (mean of the ratings, NaN if none), annotators (whose answers were counted), agreement
+        rating (mean of the ratings, NaN if none), annotators (how many answers were counted),
+        annotated_by (their names, sorted, but for users who answer for themselves), agreement
         (share of votes for the verdict, NaN without votes), time (ISO, UTC: when the last answer was
         given, or told where it does not say).
 
     Raises:
         DataError: a rating other than 0 and 1 while `positive` is not given.
     """
-    edges: dict[tuple[str, str], dict[int, dict[str, Record]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
-    for record in records:
-        if trust is None or trust.get(record.answer.annotator, 1.0) > 0:
-            answer = record.answer
-            given = edges[answer.user, answer.item][answer.round]
-            before = given.get(answer.annotator)
-            if before is None or not _older(answer, before.answer):
-                given[answer.annotator] = record
+    edges: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in last_answers(records):
+        answer = record.answer
+        if trust is None or trust.get(answer.annotator, 1.0) > 0:
+            edges[answer.user, answer.item][answer.round].append(record)
     rows = []
     for (user, item), rounds in edges.items():
         verdicts = {
-            number: _verdict(list(given.values()), positive, trust or {})
-            for number, given in rounds.items()
+            number: _verdict(given, positive, trust or {}) for number, given in rounds.items()
         }
         latest = max(verdicts, key=lambda number: (verdicts[number]["label"] is not None, number))
         rows.append({"round": latest, "user": user, "item": item} | verdicts[latest])
     return pa.Table.from_pylist(rows, schema=COLUMNS)
+
+
+def last_answers(records: Iterable[Record]) -> list[Record]:
+    """Of each annotator's answers to an edge in a round the one that counts, in the order of first answers."""
+    last: dict[tuple[str, str, int, str], Record] = {}
+    for record in records:
+        answer = record.answer
+        place = answer.user, answer.item, answer.round, answer.annotator
+        before = last.get(place)
+        if before is None or not _older(answer, before.answer):
+            last[place] = record
+    return list(last.values())
 
 
 def label_of(answer: Answer, positive: float | None) -> int | None:
@@ -83,6 +92,12 @@ def label_of(answer: Answer, positive: float | None) -> int | None:
             raise without_threshold(answer)
         return int(answer.rating >= (0.5 if positive is None else positive))
     return {LIKE: 1, DISLIKE: 0}.get(answer.answer)
+
+
+def positive_from(schema: Schema) -> float | None:
+    """The smallest positive rating that the schema names; None where it names none."""
+    named = [event.positive for event in schema.events.values() if event.positive is not None]
+    return min(named, default=None)
 
 
 def without_threshold(answer: Answer) -> DataError:
@@ -122,6 +137,7 @@ def _verdict(
         "label": label,
         "rating": sum(ratings) / len(ratings) if ratings else math.nan,
         "annotators": len(records),
+        "annotated_by": sorted({record.answer.annotator for record in records} - {""}),
         "agreement": max(votes.values()) / total if total else math.nan,
         "time": datetime.fromtimestamp(max(map(_moment, records)), UTC).isoformat(),
     }

@@ -40,14 +40,15 @@ from ..kg.scan import Scan, scan
 from ..kg.split import Split
 from ..kg.table_files import seal, unseal
 from ..kg.vocabulary import IntArray, Vocabulary
+from .cycle import FORGETTING
 from .journal import Journal, is_about, standing
 from .measure import PER_USER
 from .panel import forget_from_panel
 from .recording import graph_again, own
-from .replay import labels_left
+from .repeats import Record
+from .replay import labels_left, rounds_about
 from .rounds import Rounds
 
-PLAN = "forgetting"
 WHY = "a user is forgotten"
 
 
@@ -73,10 +74,10 @@ def forget(run: Run, user: str) -> Forgotten:
     catalog was made from, and copies elsewhere, are not touched.
 
     Args:
-        user: IRI or original id.
+        user: IRI or original id, of the catalog or of the journal alone.
 
     Raises:
-        UnknownIdError: the catalog has no such user, and none is half forgotten.
+        UnknownIdError: neither has such a user, or another one is half forgotten.
     """
     plan = _plan(run, user)
     person = Person.restored(plan["person"])
@@ -93,14 +94,14 @@ def forget(run: Run, user: str) -> Forgotten:
     changed = own(Run.open(run.path))
     for number in plan["graphs"]:
         graph_again(changed, number, changed.labels(number))
-    shutil.rmtree(run.path / PLAN)
+    shutil.rmtree(run.path / FORGETTING)
     run.log("forgotten", interactions=plan["interactions"], records=records)
     return Forgotten(plan["interactions"], records, scan([run.path, place], person))
 
 
 def _plan(run: Run, user: str) -> dict[str, Any]:
     """The plan that lies there, if it is this user's; else a new one, written whole."""
-    path = run.path / PLAN / "plan.json"
+    path = run.path / FORGETTING / "plan.json"
     if path.exists():
         found: dict[str, Any] = read_sealed(path)
         if Person.restored(found["person"]).is_user(user):
@@ -109,10 +110,9 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
             "another user is half forgotten", where=str(run.path), hint="forget that one first"
         )
     catalog = run.catalog
-    (index,) = catalog.graph.users.vocabulary.indices([user], kind="user")
-    iri = catalog.graph.users.vocabulary[int(index)]
-    new, person = without_person(catalog, iri)
     records = Journal(run.journal_path).history()
+    iri = _iri_of(user, catalog, records)
+    new, person = without_person(catalog, iri)
     others = [record for record in records if not is_about(record, person)]
     plan = {
         "user": iri,
@@ -121,16 +121,28 @@ def _plan(run: Run, user: str) -> dict[str, Any]:
         "before": catalog.content_hash,
         "records": len(records) - len(others),
     }
-    with atomic_folder(run.path / PLAN, replace=True) as folder:
+    with atomic_folder(run.path / FORGETTING, replace=True) as folder:
         labels = {number: run.labels(number) for number in range(1, run.round + 1)}
-        hers = labels_left(run, records, standing(others))  # what she said of others goes as well
-        left = labels | hers
+        said = standing(others)
+        left = labels | labels_left(run, records, said)  # what she said of others goes as well
+        graphs = rounds_about(run, records, said)
         interactions, about = _stage(run, new, left, folder)
         interactions += len(catalog.graph.interactions) - len(new.graph.interactions)
         interactions += sum(len(labels[number]) - len(left[number]) for number in labels)
-        plan |= {"interactions": interactions, "about": about, "graphs": sorted(hers)}
+        plan |= {"interactions": interactions, "about": about, "graphs": graphs}
         write_sealed(folder / "plan.json", plan)
     return plan
+
+
+def _iri_of(user: str, catalog: Catalog, records: list[Record]) -> str:
+    """The user's IRI by the catalog, or else by answers that a race or an older version left behind."""
+    users = catalog.graph.users.vocabulary
+    if users.find(user) < 0:
+        told = Vocabulary(sorted({record.answer.user for record in records} - {"", *users}))
+        if (place := told.find(user)) >= 0:
+            return str(told[place])
+    (index,) = users.indices([user], kind="user")
+    return str(users[int(index)])
 
 
 def _stage(
@@ -189,7 +201,7 @@ def _change_run(run: Run, plan: dict[str, Any], person: Person) -> None:
     """Everything in the run's folder as it is to be; run.json first, so that nothing uses the rest."""
     if read_sealed(run.path / RUN_FILE).get("stale") != WHY:
         run.drop_model(WHY, **plan["about"])
-    staged = run.path / PLAN
+    staged = run.path / FORGETTING
     atomic_write(run.path / "split.parquet", (staged / "split.parquet").read_bytes())
     for path in sorted(staged.glob("labels-*.parquet")):
         number = int(path.stem.partition("-")[2])

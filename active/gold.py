@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -49,10 +50,11 @@ def draw_gold(
     own = train.select(train.round == 0)
     # A split may hold a dislike back from training, but never tests by it.
     events = own.concat(graph.interactions.select(graph.interactions.label == 0))
+    liked = pair_codes(graph.interactions.select(graph.interactions.label == 1), graph.n_items)
     codes, inverse = np.unique(pair_codes(events, graph.n_items), return_inverse=True)
     likes = np.bincount(inverse, weights=events.label, minlength=len(codes))
     total = np.bincount(inverse, minlength=len(codes))
-    keep = (likes == 0) | (likes == total)
+    keep = np.where(likes == 0, ~np.isin(codes, liked), likes == total)
     if users is not None:
         keep &= np.isin(codes // graph.n_items, graph.users.vocabulary.indices(users, kind="user"))
     names = graph.users.vocabulary, graph.items.vocabulary
@@ -79,25 +81,35 @@ def mixed(
 ) -> pa.Table:
     """A batch with gold questions, of these costs, at random places.
 
-    Their other figures are the means of two other questions', so that none tells them apart at first sight.
+    Their other figures lie between those of the questions before and after, so that they neither stand
+    out nor break an order.
     """
     if not gold or not len(table):
         return table
-    pairs = rng.integers(len(table), size=(2, len(gold)))
-    one, two = (table.take(pa.array(rows)) for rows in pairs)
+    place = rng.integers(1, max(len(table), 2), size=len(gold))
+    share = rng.random(len(gold))
+    order = np.lexsort((share, place))  # of several between the same two
+    place, share = place[order], share[order]
+    one = table.take(pa.array(place - 1))
+    two = table.take(pa.array(np.minimum(place, len(table) - 1)))
     names = {
         "user": pa.array([pair.user for pair in gold], pa.string()),
         "item": pa.array([pair.item for pair in gold], pa.string()),
         "cost": pa.array(costs, pa.float64()),
     }
     columns = [
-        names.get(field.name, _between(one[field.name], two[field.name])) for field in table.schema
+        names.get(field.name, _between(one[field.name], two[field.name], share))
+        for field in table.schema
     ]
     added = pa.table(columns, schema=table.schema)
-    place = np.sort(rng.integers(len(table) + 1, size=len(gold)))
     order = np.argsort(np.concatenate([np.arange(len(table)) + 0.5, place]), kind="stable")
     return pa.concat_tables([table, added]).take(pa.array(order))
 
 
-def _between(one: pa.ChunkedArray, two: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.divide(pc.add(one, two), 2.0) if pa.types.is_floating(one.type) else one
+def _between(
+    one: pa.ChunkedArray, two: pa.ChunkedArray, share: npt.NDArray[np.float64]
+) -> pa.ChunkedArray:
+    """From the first values (share 0) to the second ones (share 1); the first where they are no floats."""
+    if not pa.types.is_floating(one.type):
+        return one
+    return pc.add(one, pc.multiply(pc.subtract(two, one), pa.array(share)))

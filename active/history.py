@@ -8,18 +8,27 @@ import numpy as np
 
 from ..kg.graph import Graph
 from .answers import CANNOT_TELL, SKIP
+from .journal import standing
 from .pool import AnswerChance
 from .repeats import Record
 from .rounds import Rounds
 
 
-def asked_before(rounds: Rounds, records: Iterable[Record]) -> set[tuple[str, str]]:
-    """Pairs of all rounds and of the journal: who could not tell once is not asked again."""
-    pairs = {(record.answer.user, record.answer.item) for record in records}
+def asked_before(rounds: Rounds) -> set[tuple[str, str]]:
+    """Pairs of all rounds and of the journal: who could not tell once is not asked again.
+
+    Pairs whose answers were all rolled back are open again.
+    """
+    history = rounds.journal.history()
+    answered, counting = _pairs(history), _pairs(standing(history))
+    asked: set[tuple[str, str]] = set()
     for number in range(1, rounds.current + 1):
-        table = rounds.questions(number)
-        pairs |= set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
-    return pairs
+        asked |= rounds.pairs(number)
+    return (asked - answered) | counting
+
+
+def _pairs(records: Iterable[Record]) -> set[tuple[str, str]]:
+    return {(record.answer.user, record.answer.item) for record in records}
 
 
 def answer_chance(rounds: Rounds, records: Iterable[Record], graph: Graph) -> AnswerChance:

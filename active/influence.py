@@ -16,7 +16,8 @@ from ..kg.errors import StateError, nearest
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
-from .cycle import positive_from, rounds_of
+from .cycle import rounds_of
+from .fold import positive_from
 
 _MOST_USERS = 2_000
 _BLOCK = 256

@@ -29,7 +29,7 @@ from ..kg.person import Person
 from ..kg.vocabulary import Vocabulary
 from ..kg.writing import naming
 from .answers import Answer, read_answers
-from .journal_lines import line_of, parse_line
+from .journal_lines import is_cut_off, line_of, parse_line
 from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
 
 _LOG = logging.getLogger(__name__)
@@ -81,10 +81,12 @@ class Journal:
         *,
         round: int,
         refuse: Callable[[Answer], str | None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> TellReport:
         """Take in a table of answers; good rows are kept whatever the others are.
 
-        `refuse` says what is wrong with an answer that reads well, None if nothing.
+        `refuse` says what is wrong with an answer that reads well, None if nothing. `check` raises
+        where nothing may be taken in any more; nobody else can write while it looks.
 
         Telling a table again changes nothing, in the same round or in a later one; `repeats` says which
         answers count as told before. All others are kept, also where they change an earlier one; `fold`
@@ -114,6 +116,8 @@ class Journal:
         batch = batch_of(wanted)
         wanted = [in_round(answer, round) for answer in wanted]
         with self._writing():
+            if check is not None:
+                check()
             stored = list(self._verified())
             again = repeats([record for record, _ in stored], wanted, batch)
             told = zip(wanted, again, strict=True)
@@ -195,7 +199,7 @@ class Journal:
         for number, line in enumerate(self._lines(), 1):
             record = parse_line(line)
             if record is None:
-                if line.rstrip(b"\n").endswith(b"}"):
+                if not is_cut_off(line):
                     raise self._damaged(number, "the record does not match its checksum")
                 _LOG.warning(
                     "%s:%d: dropped an answer that was cut off while it was written",

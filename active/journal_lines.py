@@ -55,6 +55,15 @@ def parse_line(line: bytes) -> tuple[dict[str, Any], Answer] | None:
         return None
 
 
+def is_cut_off(line: bytes) -> bool:
+    """Whether a line is no JSON, as the beginning of a record is whose outermost brace is open."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def _crc(body: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in body.items() if key != "crc"}
     return f"{zlib.crc32(json.dumps(rest, separators=(',', ':')).encode()):08x}"

@@ -177,7 +177,8 @@ class Pool:
     def candidates(self, limit: int, rng: np.random.Generator) -> Candidates:
         """The whole pool where it has at most `limit` pairs, else as many users per item at random.
 
-        Users at their cap and items at theirs take no part. Every item keeps at least one user.
+        Users at their cap and items at theirs take no part. Every item keeps at least one user. Where
+        most of the users drawn for an item must not be asked, they are drawn among the others.
         """
         users = self.users[self.asked_user[self.users] < self.user_cap]
         items = self.items[self.asked_item[self.items] < self.item_cap]
@@ -193,8 +194,14 @@ class Pool:
             unique = np.ones(grid.shape, bool)
             unique[:, 1:] = grid[:, 1:] != grid[:, :-1]
             grid = users[grid]
-        closed = self.is_known(grid, items[:, None])
-        return Candidates(items, grid, unique & ~closed)
+        is_open = unique & ~self.is_known(grid, items[:, None])
+        if width < len(users):
+            for row in np.flatnonzero(is_open.sum(axis=1) < unique.sum(axis=1) / 2):
+                left = users[~self.is_known(users, items[row])]
+                drawn = np.sort(rng.permutation(len(left))[:width])
+                grid[row, : len(drawn)] = left[drawn]
+                is_open[row] = np.arange(width) < len(drawn)
+        return Candidates(items, grid, is_open)
 
     def after(self, users: IntArray, items: IntArray) -> Pool:
         """The pool when these pairs have been asked: they are known and count towards the caps."""

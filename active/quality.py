@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..kg.errors import UsageError
-from .fold import label_of
+from .fold import label_of, last_answers
 from .repeats import Record
 
 
@@ -48,11 +48,7 @@ def trust(
     answer for themselves, without an annotator's name, keep their whole vote.
     """
     config = config or QualityConfig()
-    votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for record in records:
-        label = label_of(record.answer, positive)
-        if label is not None:
-            votes[record.answer.user, record.answer.item][record.answer.annotator] = label
+    votes = _votes(records, positive)
     start = [config.prior_right * config.prior_weight, config.prior_weight]
     scores = {who: list(start) for given in votes.values() for who in given if who}
     for edge, given in votes.items():
@@ -68,8 +64,21 @@ def trust(
                 scores[who][1] += 1.0
     accuracy = {who: score / weight for who, (score, weight) in scores.items()}
     return {
-        who: 2 * value - 1 if value >= config.drop_below else 0.0 for who, value in accuracy.items()
+        who: max(2 * value - 1, 0.0) if value >= config.drop_below else 0.0
+        for who, value in accuracy.items()
     }
+
+
+def _votes(
+    records: Iterable[Record], positive: float | None
+) -> dict[tuple[str, str], dict[str, int]]:
+    """Edge -> annotator -> label of the answer that counts, as `fold` has it; of several rounds the latest."""
+    votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for record in sorted(last_answers(records), key=lambda one: one.answer.round):
+        answer, label = record.answer, label_of(record.answer, positive)
+        if label is not None:
+            votes[answer.user, answer.item][answer.annotator] = label
+    return votes
 
 
 def gold_scores(
@@ -82,15 +91,11 @@ def gold_scores(
 
     Of an annotator's answers to one the last counts; "" stands for the users who answer themselves.
     """
-    said: dict[tuple[str, str, str], int] = {}
-    for record in records:
-        answer, label = record.answer, label_of(record.answer, positive)
-        if label is not None and (answer.user, answer.item) in gold:
-            said[answer.annotator, answer.user, answer.item] = label
     scores: dict[str, tuple[int, int]] = {}
-    for (who, user, item), label in said.items():
-        asked, right = scores.get(who, (0, 0))
-        scores[who] = asked + 1, right + int(label == gold[user, item])
+    for edge, given in _votes(records, positive).items():
+        for who, label in given.items() if edge in gold else ():
+            asked, right = scores.get(who, (0, 0))
+            scores[who] = asked + 1, right + int(label == gold[edge])
     return scores
 
 
@@ -117,14 +122,8 @@ def agreement(records: Iterable[Record], *, positive: float | None = None) -> Ag
     alpha = 1 - observed / expected disagreement, every edge with m answers giving its pairs the weight
     1 / (m - 1) (Krippendorff, Content Analysis, 2nd ed. 2004, chapter 11, nominal data).
     """
-    votes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    people = set()
-    for record in records:
-        label = label_of(record.answer, positive)
-        if label is not None:
-            answer = record.answer
-            votes[answer.user, answer.item][answer.annotator] = label
-            people.add((answer.annotator, "" if answer.annotator else answer.user))
+    votes = _votes(records, positive)
+    people = {(who, "" if who else user) for (user, _), given in votes.items() for who in given}
     shared = [list(given.values()) for given in votes.values() if len(given) > 1]
     if not shared:
         return Agreement(len(people), 0, math.nan, math.nan)
@@ -152,7 +151,8 @@ def within_quota(records: Iterable[Record], config: QualityConfig) -> list[Recor
     for record in listed:
         answer, number = record.answer, _taken_in(record)
         key = number, answer.annotator, "" if answer.annotator else answer.user
-        if taken[key] < max(1, int(config.quota * size[number])):
+        # A share such as 0.29 of 100 may come out a hair below the whole number that it is.
+        if taken[key] < max(1, math.floor(config.quota * size[number] + 1e-9)):
             taken[key] += 1
             kept.append(record)
     return kept

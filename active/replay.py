@@ -14,11 +14,11 @@ from ..kg.graph import Interactions
 from .cycle import (
     Learned,
     learn,
-    positive_from,
     rounds_of,
     unlearned,
 )
 from .cycle import told as labels_told
+from .fold import positive_from
 from .journal import ROLLED_BACK, standing
 from .measure import measured_rows
 from .recording import graph_again, own
@@ -92,11 +92,15 @@ def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
     history = rounds_of(run).journal.history()
     changed = labels_left(run, history, standing(history))
     labels = sum(len(run.labels(number)) - len(rows) for number, rows in changed.items())
+    about = rounds_about(run, history, standing(history))
+    run = own(run) if about else run
     if changed:
-        run = own(run).drop_model("answers were rolled back")
-    for number, rows in changed.items():
+        run = run.drop_model("answers were rolled back")
+    for number in about:
+        rows = changed.get(number, run.labels(number))
         graph_again(run, number, rows)
-        run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
+        if number in changed:
+            run.set_labels(number, rows)  # last: what a kill leaves undone is found again by it
     return run, labels, tuple(changed)
 
 
@@ -105,9 +109,7 @@ def labels_left(run: Run, before: list[Record], after: list[Record]) -> dict[int
 
     A label stays unless an answer to its edge goes and what is left does not say the same.
     """
-    numbers = {record.seq for record in after}
-    gone = [record.answer for record in before if record.seq not in numbers]
-    touched = {(answer.user, answer.item) for answer in gone}
+    touched = _touched(before, after)
     positive = positive_from(run.catalog.schema)
     verdicts = rounds_of(run).verdicts(after, positive=positive).to_pylist()
     label = {(row["user"], row["item"]): row["label"] for row in verdicts}
@@ -121,6 +123,25 @@ def labels_left(run: Run, before: list[Record], after: list[Record]) -> dict[int
         if not keep.all():
             changed[number] = rows.select(keep)
     return changed
+
+
+def rounds_about(run: Run, before: list[Record], after: list[Record]) -> list[int]:
+    """The rounds with labels of pairs some of whose answers go: their graphs may say who gave them."""
+    touched = _touched(before, after)
+    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+
+    def is_about(rows: Interactions) -> bool:
+        pairs = zip(rows.user, rows.item, strict=True)
+        return any((users[int(user)], items[int(item)]) in touched for user, item in pairs)
+
+    return [number for number in range(1, run.round + 1) if is_about(run.labels(number))]
+
+
+def _touched(before: list[Record], after: list[Record]) -> set[tuple[str, str]]:
+    """Pairs of user and item of the answers that go."""
+    left = {record.seq for record in after}
+    gone = (record.answer for record in before if record.seq not in left)
+    return {(answer.user, answer.item) for answer in gone}
 
 
 def relearn(run: Run, *, measure: bool = True) -> Learned:

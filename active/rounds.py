@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from ..kg.errors import DataError, StateError
 from ..kg.files import (
+    FolderLock,
     StrPath,
     atomic_folder,
     naming,
@@ -48,7 +49,7 @@ ASKED, CLOSED = "queries.parquet", "metrics.json"
 
 @dataclass(frozen=True)
 class RoundState:
-    """Where a round stands: number from 1, its questions, usable answers so far, whether closed."""
+    """Where a round stands: number from 1, its questions, those answered in it, whether closed."""
 
     number: int
     questions: int
@@ -93,15 +94,13 @@ class Rounds:
     def state(self, number: int | None = None) -> RoundState:
         """State of a round, the last by default. StateError where it was not asked."""
         number = self.current if number is None else number
-        questions = self.questions(number)
-        wanted = set(zip(questions["user"].to_pylist(), questions["item"].to_pylist(), strict=True))
+        wanted = self.pairs(number)
         told = {
             (record.answer.user, record.answer.item)
             for record in self.journal.records()
             if record.answer.round == number
         }
-        closed = (self.path(number) / CLOSED).exists()
-        return RoundState(number, len(wanted), len(wanted & told), closed)
+        return RoundState(number, len(wanted), len(wanted & told), self._is_closed(number))
 
     def questions(self, number: int) -> pa.Table:
         """The questions of a round as they were asked."""
@@ -112,24 +111,43 @@ class Rounds:
             )
         return unseal(read_table(path), path)
 
+    def pairs(self, number: int) -> set[tuple[str, str]]:
+        """The pairs (user, item) that a round asks about."""
+        table = self.questions(number)
+        return set(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the last round is open and has questions."""
+        current = self.current
+        return bool(current and not self._is_closed(current) and len(self.questions(current)))
+
+    def _is_closed(self, number: int) -> bool:
+        return (self.path(number) / CLOSED).exists()
+
     def ask(self, make: Callable[[int], pa.Table]) -> pa.Table:
-        """The open round's questions; where none is open, `make(number)` opens the next one.
+        """The open round's questions; where it has none, or none is open, those of `make(number)`.
 
         Args:
             make: gives the questions of the round of that number, with columns user and item.
+
+        Raises:
+            LockedError: another process is at it.
         """
-        current = self.current
-        if current and not (self.path(current) / CLOSED).exists():
-            return self.questions(current)
-        number = current + 1
-        table = make(number)
-        with atomic_folder(self.path(number), replace=True) as folder:
-            write_table(folder / ASKED, seal(table))
-        return table
+        with FolderLock.of_file(self.folder / "rounds", purpose="ask"):
+            if self.is_asking:
+                return self.questions(self.current)
+            # An open round without questions holds answers that nobody was asked for.
+            current = self.current
+            number = current if current and not self._is_closed(current) else current + 1
+            table = make(number)
+            with atomic_folder(self.path(number), replace=True) as folder:
+                write_table(folder / ASKED, seal(table))
+            return table
 
     def drop(self, number: int) -> bool:
         """Take an open round away that nobody has answered; False where it is none."""
-        if number != self.current or (self.path(number) / CLOSED).exists():
+        if number != self.current or self._is_closed(number):
             return False
         if any(record.answer.round == number for record in self.journal.history()):
             return False
@@ -144,15 +162,16 @@ class Rounds:
         *,
         round: int | None = None,
         refuse: Callable[[Answer], str | None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> TellReport:
         """Take in answers, also late ones of earlier rounds and such as nobody asked for.
 
         Args:
             round: for rows that name none; the last round by default.
-            refuse: see `Journal.tell`.
+            refuse, check: see `Journal.tell`.
         """
         number = self.current if round is None else round
-        return self.journal.tell(source, round=number, refuse=refuse)
+        return self.journal.tell(source, round=number, refuse=refuse, check=check)
 
     def answers(self, *, positive: float | None = None) -> pa.Table:
         """One verdict per edge over all rounds, see `verdicts`."""
@@ -176,6 +195,11 @@ class Rounds:
         ]
         return fold(kept, positive=positive, trust=weights)
 
+    def over_quota(self) -> int:
+        """How many answers do not count as their annotator gave too many of a round's."""
+        config, records = self.annotators().config, self.journal.records()
+        return 0 if config is None else len(records) - len(within_quota(records, config))
+
     def annotators(self) -> Annotators:
         """Gold answers, which of them were asked, and the rules for annotators.
 
@@ -185,9 +209,16 @@ class Rounds:
         return Annotators.read(self.folder)
 
     def ask_gold(self, pairs: Iterable[GoldPair]) -> None:
-        """Note pairs that are asked to see who answers with care; their answers never become edges."""
+        """Note pairs that are asked to see who answers with care; their answers never become edges.
+
+        What was noted of a round that never came, as its call was killed, is taken back.
+        """
         asked = list(pairs)
-        Annotators.change(self.folder, lambda known: known.with_asked(asked))
+        numbers = range(1, self.current + 1)
+        told = frozenset().union(*(self.pairs(number) for number in numbers))
+        known = self.annotators()
+        if asked or known.asked - told:
+            Annotators.change(self.folder, lambda known: known.with_asked(asked, told))
 
     def set_quality(
         self,

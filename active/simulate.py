@@ -88,7 +88,7 @@ def simulate(
         progress: called with (done, all, what was finished).
 
     Returns:
-        {"protocol", "budgets", "seeds", "ceiling": {metric: x}, "prior": {metric: x},
+        {"protocol", "budgets", "seeds", "left_out": seeds that hold out no like to measure by, "ceiling": {metric: x}, "prior": {metric: x},
         "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
         {"mean", "low", "high"}}, "aulc_against": {simple strategy: {metric: the same against it}},
         "labels_saved": {budget: x, or None below random's longer curve},
@@ -99,7 +99,7 @@ def simulate(
         against random, paired by seed, with 95 % t intervals; low and high are None with one seed.
 
     Raises:
-        UsageError: a wrong configuration. DataError: no item can be made cold.
+        UsageError: a wrong configuration. DataError: no item can be made cold, or nothing measured.
     """
     config = config or SimulationConfig()
     names = list(dict.fromkeys(("random", *config.strategies)))

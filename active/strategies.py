@@ -38,7 +38,7 @@ _CROWDED = 1 / 8  # questions per item of the pool from which on it is many
 
 @dataclass(frozen=True)
 class Picks:
-    """What was picked, best first, all (n,).
+    """What was picked, in the order of picking, all (n,).
 
     Attributes:
         user, item: catalog indices. utility: what the strategy ranked by, times the chance of an
@@ -59,6 +59,12 @@ class Picks:
     def cost(self, pool: Pool) -> float:
         """What asking them takes from the budget."""
         return float(pool.cost(self.user, self.item).sum())
+
+    @classmethod
+    def none(cls) -> Picks:
+        """Nothing."""
+        nobody, nothing = np.zeros(0, np.int64), np.zeros(0)
+        return cls(nobody, nobody, nothing, nothing, nothing, nothing)
 
     @classmethod
     def join(cls, parts: Sequence[Picks]) -> Picks:
@@ -191,8 +197,7 @@ def describe(state: AskState, basket: Basket) -> Picks:
     """The picks with the criteria behind each, whatever strategy chose them."""
     users, items, utilities = basket.arrays()
     if not len(users):
-        none = np.zeros(0)
-        return Picks(users, items, none, none, none, none)
+        return Picks.none()
     return Picks(
         users,
         items,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..gnn.statistics import paired_t
+from ..kg.errors import DataError
 from .verdict import SIMPLE, verdict
 
 if TYPE_CHECKING:
@@ -19,14 +20,21 @@ CEILING_SHARE = 0.9  # of what answers to every pair would give
 def summarise(
     config: SimulationConfig, names: Sequence[str], outcomes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The figures of all seeds together."""
+    """The figures of all seeds together, but for those in which nothing could be measured.
+
+    Raises:
+        DataError: there is no other seed.
+    """
     budgets = sorted(config.budgets)
-    labels = min((outcome["reference"]["labels"] for outcome in outcomes), key=len)
+    played = list(zip(config.seeds, outcomes, strict=True))
+    outcomes = [outcome for _, outcome in played if _is_measured(outcome)]
+    if not outcomes:
+        raise DataError(
+            "no seed holds out a like to measure by",
+            hint="take more seeds, or a catalog with more interactions",
+        )
     metrics = list(outcomes[0]["ceiling"])
-    reference = {
-        metric: np.mean([o["reference"][metric][: len(labels)] for o in outcomes], axis=0).tolist()
-        for metric in metrics
-    }
+    labels, reference = _mean_reference([outcome["reference"] for outcome in outcomes], metrics)
     strategies: dict[str, Any] = {}
     for name in names:
         curve = {m: [outcome["curves"][name][m] for outcome in outcomes] for m in metrics}
@@ -50,7 +58,8 @@ def summarise(
     result = {
         "protocol": config.protocol,
         "budgets": budgets,
-        "seeds": list(config.seeds),
+        "seeds": [seed for seed, outcome in played if _is_measured(outcome)],
+        "left_out": [seed for seed, outcome in played if not _is_measured(outcome)],
         "ceiling": {m: float(np.mean([o["ceiling"][m] for o in outcomes])) for m in metrics},
         "prior": {m: float(np.mean([o["prior"][m] for o in outcomes])) for m in metrics},
         "strategies": strategies,
@@ -60,6 +69,24 @@ def summarise(
     _add_reach(result)
     result["verdict"] = verdict(result)
     return result
+
+
+def _is_measured(outcome: dict[str, Any]) -> bool:
+    """Whether its split holds out what every metric needs; a kept outcome has null for NaN."""
+    return not any(value is None or np.isnan(value) for value in outcome["prior"].values())
+
+
+def _mean_reference(
+    curves: Sequence[dict[str, Any]], metrics: Sequence[str]
+) -> tuple[list[int], dict[str, list[float]]]:
+    """Labels, and the mean of the seeds' curves there, each read linearly over log(labels)."""
+    labels: list[int] = min((curve["labels"] for curve in curves), key=lambda cuts: cuts[-1])
+    x = np.log(np.asarray(labels, np.float64))
+    mean = {}
+    for metric in metrics:
+        read = [np.interp(x, np.log(curve["labels"]), curve[metric]) for curve in curves]
+        mean[metric] = np.mean(read, axis=0).tolist()
+    return labels, mean
 
 
 def _add_against_simple(result: dict[str, Any]) -> None:

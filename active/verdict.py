@@ -17,7 +17,7 @@ def verdict(result: Mapping[str, Any], metric: str = "ndcg@10") -> list[str]:
         _sentence(name, own, metric, result["budgets"][-1])
         for name, own in found.items()
         if name != "random"
-    ]
+    ] + [f"Seed {seed} holds out no like to measure by: left out." for seed in result["left_out"]]
 
 
 def _sentence(name: str, own: Mapping[str, Any], metric: str, budget: int) -> str:

@@ -72,7 +72,7 @@ class WarmBest:
         return cls(scores, hits, np.diff(tested[users].indptr))
 
     def ndcg_with(self, cold: npt.NDArray[np.floating], truth: sp.csr_matrix) -> float:
-        """NDCG@10 over warm and cold items together; mean over the users with a held-out positive.
+        """NDCG@10 over warm and cold items together; NaN without a held-out positive.
 
         Args:
             cold: scores of the cold items, (q, C). truth: the positives among them, (q, C).
@@ -85,7 +85,7 @@ class WarmBest:
         ideal = np.concatenate([[0.0], np.cumsum(discount)])
         some = self.relevant > 0
         reached = (found * discount[: found.shape[1]]).sum(axis=1)[some]
-        return float((reached / ideal[np.minimum(self.relevant[some], CUTOFF)]).mean())
+        return mean(reached / ideal[np.minimum(self.relevant[some], CUTOFF)])
 
 
 @dataclass(frozen=True)

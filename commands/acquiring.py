@@ -242,8 +242,7 @@ def _batch(run: Run, budget: float | None, total: int | None) -> float:
     if budget is not None:
         return budget
     rounds = rounds_of(run)
-    current = rounds.current
-    if current and not rounds.state(current).closed:
+    if rounds.is_asking:
         return 1.0  # the open round's questions are given again, whatever the size
     size = next_batch(total or 0, questions_asked(rounds))
     if not size:

@@ -9,7 +9,7 @@ import typer
 
 from ..kg.errors import DataError, UsageError
 from .acquiring import acquire
-from .console import Output
+from .console import Output, show_rejected
 from .inputs import held_run
 from .interviewing import KEEPING, interview
 from .options import Device, Json, RunFolder
@@ -23,7 +23,6 @@ TITLE = "Questions and answers"
 COMMANDS = ("acquire", "label", "retrain", "interview", "loop")
 SHOWN_METRICS = ("ndcg@10", "recall@10", "recall@20")
 UNKNOWN_USER = "unknown user"  # how the journal begins such a reason
-SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +56,8 @@ def label(
 
     --gold and --quota hold for the run from then on, for answers told before as well.
     """
-    from ..active.cycle import positive_from, rounds_of, tell
+    from ..active.cycle import rounds_of, tell
+    from ..active.fold import positive_from
     from ..gnn.runs import Run
 
     output = Output(as_json)
@@ -82,6 +82,7 @@ def label(
         "outdated": found.outdated,
         "blank": found.blank,
         "rejected": [{"line": line, "reason": reason} for line, reason in found.rejected],
+        "over_quota": rounds.over_quota(),
         "agreement": _agreement(rounds, positive),
     }
     output.result(told, lambda shown: _show_told(shown, told))
@@ -116,7 +117,7 @@ def retrain(
     After a roll-back or a forgotten user the model is first trained anew on what is left. With rules
     of stopping it says whether to ask on.
     """
-    from ..active.cycle import learn
+    from ..active.cycle import learn, rounds_of
     from ..active.replay import relearn
     from ..active.stopping import stop_reason
 
@@ -134,6 +135,7 @@ def retrain(
         "graph": found.graph_iri,
         "rows": found.rows,
         "compared": found.compared,
+        "over_quota": rounds_of(found.run).over_quota(),
         "stop": stop_reason(found.run, rules),
     }
     output.result(told, lambda shown: _show_learned(shown, told, anew))
@@ -184,6 +186,7 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
             f"{told['outdated']:,} of those known before were changed since and stay changed; a column "
             "time makes them count again"
         )
+    _show_over_quota(out, told)
     agreement = told["agreement"]
     if agreement["edges"]:
         alpha = "-" if agreement["alpha"] is None else f"{agreement['alpha']:.2f}"
@@ -197,15 +200,18 @@ def _show_told(out: Output, told: dict[str, Any]) -> None:
     for who, weight in agreement["weights"].items():
         if weight == 0:
             out.say(f"  {who or 'somebody'} is left out: wrong too often")
-    for row in told["rejected"][:SHOWN]:
-        out.say(f"  line {row['line']}: {row['reason']}")
-    if len(told["rejected"]) > SHOWN:
-        out.say(f"  ... and {len(told['rejected']) - SHOWN:,} more; --json has all")
+    show_rejected(out, told["rejected"])
     if any(row["reason"].startswith(UNKNOWN_USER) for row in told["rejected"]):
         out.say(KEEPING)
 
 
+def _show_over_quota(out: Output, told: dict[str, Any]) -> None:
+    if told["over_quota"]:
+        out.say(f"{told['over_quota']:,} answers in all are beyond the quota and do not count")
+
+
 def _show_learned(out: Output, told: dict[str, Any], anew: bool) -> None:
+    _show_over_quota(out, told)
     if anew:
         out.say(f"trained anew on what is left: round {told['round']}")
         return

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Mapping[str, Any]
+SHOWN = 12  # rejected rows shown to a person; --json has them all
 
 
 @dataclass
@@ -53,9 +54,11 @@ class Output:
             for name in names
             if all(isinstance(row.get(name), int | float | None) for row in rows)
         }
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+        head = Text(printable(title)) if title else None
+        table = Table(title=head, title_justify="left", box=None, pad_edge=False)
         for name in names:
-            table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+            side: Literal["right", "left"] = "right" if name in numeric else "left"
+            table.add_column(Text(printable(name)), justify=side, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell(row.get(name))) for name in names))
         console = _stdout()
@@ -86,6 +89,14 @@ class Bar:
     def stage(self, what: str, done: float, total: float = 0.0) -> None:
         """The same with the name of the stage."""
         self._show(what or self.title, done, total)
+
+
+def show_rejected(out: Output, rejected: Sequence[Row]) -> None:
+    """Rows of a table that could not be used, by line and reason: the first ones."""
+    for row in rejected[:SHOWN]:
+        out.say(f"  line {row['line']}: {row['reason']}")
+    if len(rejected) > SHOWN:
+        out.say(f"  ... and {len(rejected) - SHOWN:,} more; --json has all")
 
 
 def cell(value: Any) -> str:
@@ -148,10 +159,10 @@ def progress_bar(title: str, after: float = 2.0) -> Iterator[Bar]:
     label = TextColumn("{task.description}", markup=False)
     columns = (label, *Progress.get_default_columns()[1:], TimeElapsedColumn())
     bar = Progress(*columns, console=console, transient=True)
-    task = bar.add_task(title, total=None)
+    task = bar.add_task(printable(title), total=None)
 
     def show(what: str, done: float, total: float) -> None:
-        bar.update(task, description=what, completed=done, total=total or None)
+        bar.update(task, description=printable(what), completed=done, total=total or None)
 
     # A timer, because work that never reports must show that it is alive too.
     timer = threading.Timer(after, bar.start)
@@ -178,11 +189,16 @@ def _line_every(seconds: float) -> Callable[[str, float, float], None]:
     return show
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def set_up_logging(verbose: bool) -> None:
     """The library's log on standard error: warnings, and with --debug everything."""
-    logging.basicConfig(
-        stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("coldframe").setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 

@@ -31,6 +31,7 @@ STRATEGIES = ("popularity", "score-proportional", "auto")
 BUDGETS = (100, 200, 400, 800)  # of the simulated ones
 PICTURED = ("coldframe", "popularity", "ease", "rp3beta", "kg-knn", "kg-prior")
 MADE = ("data", "catalog", "run")
+SOURCE = "demo"  # of the answers that it tells itself
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +57,9 @@ class _Clock:
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to fill.")] = Path("demo"),
     size: Annotated[str, typer.Option(help="tiny, small or medium.")] = "small",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an earlier demo with the answers told to it.")
+    ] = False,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -69,7 +73,7 @@ def demo(
 
     output = Output(as_json)
     clock = _Clock(output)
-    _make_room(out)
+    _make_room(out, replace)
     with clock.stage("generate"):
         made = generate_catalog(out / "data", size=size, seed=seed)
     with clock.stage("ingest"):
@@ -97,16 +101,29 @@ def demo(
     output.result(told, lambda shown: _show(shown, told))
 
 
-def _make_room(out: Path) -> None:
-    """Take away what an earlier demo made; any other content is a reason to stop."""
+def _make_room(out: Path, replace: bool) -> None:
+    """Take away what an earlier demo made; other content, or answers of others, is a reason to stop."""
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / "data" / "truth.parquet").is_file():
         raise StateError(
             "the folder exists and holds no demo", where=str(out), hint="choose another --out"
         )
+    if not replace and _told_by_others(out / "run"):
+        raise StateError(
+            "answers were told to this demo's run since",
+            where=str(out / "run" / "journal.jsonl"),
+            hint="choose another --out, or give --replace to delete them",
+        )
     for name in MADE:
         shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _told_by_others(run: Path) -> bool:
+    from ..active.journal import Journal
+
+    history = Journal(run / "journal.jsonl").history()
+    return any(record.answer.extra.get("source") != SOURCE for record in history)
 
 
 def _play(output: Output, run: Run, made: GeneratedCatalog) -> list[dict[str, Any]]:
@@ -130,7 +147,10 @@ def _play(output: Output, run: Run, made: GeneratedCatalog) -> list[dict[str, An
 
 def _answered(questions: pa.Table, truth: dict[tuple[str, str], str]) -> list[dict[str, str]]:
     pairs = zip(questions["user"].to_pylist(), questions["item"].to_pylist(), strict=True)
-    return [{"user": user, "item": item, "answer": truth[user, item]} for user, item in pairs]
+    return [
+        {"user": user, "item": item, "answer": truth[user, item], "source": SOURCE}
+        for user, item in pairs
+    ]
 
 
 def _simulate(output: Output, catalog: Catalog, folder: Path, size: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..kg.errors import ColdframeError, DataError, UsageError
-from .console import Output, note
+from .console import Output, note, show_rejected
 from .inputs import check_suffix, read_ids, weights_of
 from .options import Device, Json, RunFolder, TopK, Weight
 
@@ -59,7 +59,7 @@ def interview(
     `label` takes the answers of the catalog's users. To keep those of somebody new, add the user to the
     tables that the catalog is made of (no interactions are needed), ingest, train, and then label.
     """
-    from ..active.cycle import positive_from
+    from ..active.fold import positive_from
     from ..active.interview import Interview, InterviewConfig
     from ..gnn.runs import Run
 
@@ -78,42 +78,51 @@ def interview(
             positive=positive_from(opened.catalog.schema),
             config=InterviewConfig(questions),
         )
+    others, rejected = 0, list[tuple[int, str]]()
     if answers is not None:
-        take_in(talk, answers)
+        others, rejected = take_in(talk, answers)
     elif not as_json:
         converse(talk)
     if out is not None:
         _write(talk, out, user or named or "newcomer")
         if user is None:
             output.note(f"answers of somebody new in {out}: {KEEPING}")
-    told = _outcome(talk, top)
+    told = _outcome(talk, top) | {
+        "of_others": others,
+        "rejected": [{"line": line, "reason": reason} for line, reason in rejected],
+    }
     output.result(told, lambda shown: _show(shown, told))
 
 
-def take_in(talk: Interview, path: Path) -> None:
+def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
     """Tell an interview the answers of a file; of several users' only those of its own.
 
+    Returns:
+        how many rows are of other users, and (line, reason) of those that cannot be used.
+
     Raises:
-        UsageError: the file is about several users and none was named. DataError: a bad row.
+        UsageError: the file is about several users and none was named. DataError: no row can be used.
     """
     from ..active.answers import Answer, read_answers
 
-    rows = [(line, row) for line, row in read_answers(path, round=0) if row is not None]
-    for line, row in rows:
-        if isinstance(row, str):
-            raise DataError(row, where=f"{path}:{line}")
+    rows = read_answers(path, round=0)
+    rejected = [(line, row) for line, row in rows if isinstance(row, str)]
     given = [(line, row) for line, row in rows if isinstance(row, Answer)]
+    own = given
     if talk.user is not None:
         find = talk.graph.users.vocabulary.find
-        given = [(line, row) for line, row in given if find(row.user) == find(talk.user)]
+        own = [(line, row) for line, row in given if find(row.user) == find(talk.user)]
     elif len({row.user for _, row in given}) > 1:
         raise UsageError("the answers are of several users", where=str(path), hint="say --user")
-    for line, row in given:
+    for line, row in own:
         try:
             talk.tell(row.item, row.rating if row.answer == "rating" else row.answer)
         except ColdframeError as error:
-            error.where = error.where or f"{path}:{line}"
-            raise
+            rejected.append((line, error.message))
+    if rejected and not talk.answers:
+        line, reason = min(rejected)
+        raise DataError(f"none of the answers can be used: {reason}", where=f"{path}:{line}")
+    return len(given) - len(own), sorted(rejected)
 
 
 def converse(talk: Interview) -> None:
@@ -161,6 +170,9 @@ def _write(talk: Interview, path: Path, user: str) -> None:
 
 def _show(out: Output, told: dict[str, Any]) -> None:
     out.say(f"{len(told['answers'])} answers")
+    if told["of_others"]:
+        out.say(f"{told['of_others']:,} answers of other users are left out")
+    show_rejected(out, told["rejected"])
     out.table(told["recommendations"], ("rank", "title", "score", "std", "item"))
     if told["next"] is not None:
         out.say(f"next question: {told['next']['title']} ({told['next']['item']})")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..active.annotators import QUALITY
-from ..active.forgetting import PLAN
+from ..active.cycle import FORGETTING
 from ..active.journal import Journal
 from ..active.measure import PER_USER
 from ..active.panel import PANEL
@@ -44,8 +44,8 @@ def run_checks(folder: Path) -> Iterator[Check]:
             yield name, partial(read_sealed, folder / name)
     if (folder / "events.jsonl").exists():
         yield "events.jsonl", partial(_check_events, folder / "events.jsonl")
-    if (folder / PLAN).exists():
-        yield PLAN, _half_forgotten
+    if (folder / FORGETTING).exists():
+        yield FORGETTING, _half_forgotten
 
 
 def _vouched(run: Run) -> Iterator[Check]:
@@ -68,6 +68,8 @@ def _answers(folder: Path, run: Run | None) -> Iterator[Check]:
     learned = 0 if run is None else run.round
     if journal.path.exists() or journal.head_path.exists():
         yield "journal", journal.records
+        if run is not None:
+            yield "ids of the journal", partial(_check_ids, journal, run)
     elif learned:
         yield "journal", partial(_lacks, "the answers that the rounds learned from are missing")
     for number in range(1, max(learned, rounds.current) + 1):
@@ -76,6 +78,24 @@ def _answers(folder: Path, run: Run | None) -> Iterator[Check]:
         yield str(path.relative_to(folder)), partial(read_sealed, path)
     for path in sorted((folder / "rounds").glob(f"[0-9]*/{PER_USER}")):
         yield str(path.relative_to(folder)), partial(_unsealed, path)
+
+
+def _check_ids(journal: Journal, run: Run) -> None:
+    """Whether the catalog has all that the answers name, else nothing can be learned from them."""
+    try:
+        graph = run.catalog.graph
+        history = journal.history()
+    except ColdframeError:  # a catalog is verified by itself, a journal above
+        return
+    for record in history:
+        answer = record.answer
+        for name, nodes in ((answer.user, graph.users), (answer.item, graph.items)):
+            if name and name not in nodes.vocabulary:
+                raise IntegrityError(
+                    f"record {record.seq} names {name}, which the catalog does not have",
+                    where=str(journal.path),
+                    hint="`coldframe forget` takes a user's answers out",
+                )
 
 
 def _unsealed(path: Path) -> None:
@@ -97,7 +117,7 @@ def _check_latest(checkpoints: Path) -> None:
 def _check_events(path: Path) -> None:
     """Lines of JSON, but for such as a killed writer left unfinished."""
     with naming(path, "read"):
-        lines = path.read_bytes().split(b"\n")
+        *lines, _ = path.read_bytes().split(b"\n")  # what no newline ends is unfinished
     for number, line in enumerate(lines, 1):
         try:
             json.loads(line or b"{}")

@@ -33,10 +33,11 @@ class EventTerms:
     """IRIs of the schema's event, and the ratings that stand for like and dislike.
 
     Attributes:
-        type: class of an event node.
+        type: class of an event node; "" = the schema has no event that answers could be.
         user, item: properties from the event to its ends.
         rating, time: properties of its values; "" = the schema has none.
-        like, dislike: rating written for an answer without one; None = the schema has no rating.
+        like, dislike: rating written for an answer without one, or with one that would be read as
+            the contrary, `like` being the smallest that reads as a like; None = every event is a like.
     """
 
     type: str = "https://schema.org/Action"
@@ -52,6 +53,9 @@ class EventTerms:
         """The terms of a schema's event; each role must be one forward property.
 
         A like is written as the event's threshold, a dislike as one below it.
+
+        Raises:
+            DataError: an answer written as this event would not be read back as it was meant.
         """
         found = {name: path.single or "" for name, path in event.roles.items()}
         if not event.classes or not found.get("user") or not found.get("item"):
@@ -59,15 +63,20 @@ class EventTerms:
                 f"event {event.name!r} has no class with user and item as plain properties",
                 hint="answers need an event of nodes in the schema",
             )
-        rated = found.get("rating") and event.positive is not None
+        if event.negative or (event.positive is not None and not found.get("rating")):
+            raise DataError(
+                f"event {event.name!r} is "
+                + ("always negative" if event.negative else "rated behind a path"),
+                hint="answers need an event that is positive, or rated by a plain property",
+            )
         return cls(
             type=event.classes[0],
             user=found["user"],
             item=found["item"],
             rating=found.get("rating", ""),
             time=found.get("time", ""),
-            like=event.positive if rated else None,
-            dislike=event.positive - 1 if rated and event.positive is not None else None,
+            like=event.positive,
+            dislike=None if event.positive is None else event.positive - 1,
         )
 
 
@@ -76,13 +85,13 @@ class RoundRecord:
     """What is kept of a round beside its answers.
 
     Attributes:
-        strategy, seed: how the questions were picked.
+        strategy, seed: how the questions were picked; "" and None where nobody was asked.
         model: hash of the checkpoint that picked them; "" = none.
         started, ended: seconds since 1970-01-01.
     """
 
     strategy: str = ""
-    seed: int = 0
+    seed: int | None = None
     model: str = ""
     started: float | None = None
     ended: float | None = None
@@ -108,7 +117,7 @@ def record_round(
 
     Args:
         answers: rows with user and item (IRIs), answer ("like", "dislike", "cannot tell"), and
-            optionally rating, annotator (a name or IRI), time (seconds since 1970-01-01).
+            optionally rating, annotator (a name or IRI, or several), time (seconds since 1970-01-01).
 
     Raises:
         DataError: a user or item is not an IRI.
@@ -158,8 +167,9 @@ def _round_lines(graph: str, round: int, kept: RoundRecord) -> list[str]:
         _line(activity, RDF_TYPE, _iri(PROV + "Activity")),
         _line(activity, PROV + "wasAssociatedWith", _iri(SOFTWARE)),
         _line(_iri(SOFTWARE), RDF_TYPE, _iri(PROV + "SoftwareAgent")),
-        _line(activity, NAMESPACE + "seed", _literal(str(kept.seed), "integer")),
     ]
+    if kept.seed is not None:
+        lines.append(_line(activity, NAMESPACE + "seed", _literal(str(kept.seed), "integer")))
     if kept.strategy:
         lines.append(_line(activity, NAMESPACE + "strategy", _literal(kept.strategy)))
     if kept.model:
@@ -180,25 +190,29 @@ def _answer_lines(graph: str, row: Mapping[str, Any], terms: EventTerms) -> list
         _line(event, NAMESPACE + "user", user),
         _line(event, NAMESPACE + "item", item),
     ]
-    rating = row.get("rating")
-    if rating is None:
-        rating = {"like": terms.like, "dislike": terms.dislike}.get(answer)
-    # Without a rating a dislike would read as one more positive event: it stays outside the class.
-    if answer != "cannot tell" and (rating is not None or answer == "like"):
+    if terms.type and (answer == "like" or (answer == "dislike" and terms.dislike is not None)):
         lines += [
             _line(event, RDF_TYPE, _iri(terms.type)),
             _line(event, terms.user, user),
             _line(event, terms.item, item),
         ]
+        rating = _rating(answer, row.get("rating"), terms)
         if rating is not None and terms.rating:
             lines.append(_line(event, terms.rating, _literal(repr(float(rating)), "double")))
     return lines + _source_lines(event, row, terms)
 
 
+def _rating(answer: str, told: float | None, terms: EventTerms) -> float | None:
+    """The rating as told, or one in its place that the schema reads as the answer."""
+    if terms.like is None or (told is not None and (told >= terms.like) == (answer == "like")):
+        return told
+    return terms.like if answer == "like" else terms.dislike
+
+
 def _source_lines(event: str, row: Mapping[str, Any], terms: EventTerms) -> list[str]:
     lines = []
-    if row.get("annotator"):
-        name = str(row["annotator"])
+    given = row.get("annotator") or ()
+    for name in [given] if isinstance(given, str) else given:
         agent = _iri(name if ":" in name else f"urn:coldframe:annotator:{quote(name, safe='')}")
         lines += [
             _line(event, PROV + "wasAttributedTo", agent),

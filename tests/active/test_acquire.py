@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from coldframe.active.acquire import AskConfig, View, acquire, ask_state
+from coldframe.active.acquire import AskConfig, View, acquire, ask_state, plan_of
+from coldframe.active.auto import ADAPTIVE
 from coldframe.active.coverage import COVERS
 from coldframe.active.criteria import CRITERIA, evaluate_pairs
+from coldframe.active.strategies import STRATEGIES
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
 from coldframe.kg.errors import UnknownIdError, UsageError
@@ -115,3 +117,85 @@ def test_unknown_names_are_refused(view):
         acquire(view, 3, config=AskConfig(users=["nobody"]))
     with pytest.raises(UsageError, match="auto"):
         acquire(view, 3, strategy="autos")
+
+
+def test_what_was_asked_counts_towards_the_caps_answered_or_not(view):
+    before = [("0", "6"), ("0", "7"), ("1", "6")]
+    config = AskConfig(user_cap=2, item_cap=3)
+    table = acquire(view, 99, config=config, asked=before)
+    users = [user.rsplit("/", 1)[1] for user, _ in pairs(table)]
+    assert (users.count("0"), users.count("1"), users.count("2")) == (0, 1, 2)
+    told = dict(view.__dict__, posterior=view.posterior.update(*np.array([[0], [6], [1]])))
+    state = ask_state(View(**told), 99, config, asked=before)
+    assert state.pool.asked_user.tolist() == [2, 1, 0, 0, 0, 0]  # the learned one counts once
+    assert state.pool.asked_item.tolist() == [0, 0, 0, 0, 0, 0, 2, 1]
+
+
+def test_a_pair_that_was_left_out_was_not_asked(view):
+    state = ask_state(view, 9, AskConfig(), exclude=[("0", "6")])
+    assert state.pool.asked_user.sum() == 0
+
+
+def test_popularity_counts_known_likes_and_no_dislike(view):
+    events = view.graph.interactions
+    hidden = (events.user == 0) & (events.item == 0)
+    known = view.known.tolil()
+    known[0, 0], known[5, 7], known[4, 6] = 0, 1, 1
+    posterior = view.posterior.update(*np.array([[5, 4], [7, 6], [1, 0]]))
+    state = ask_state(View(posterior, view.graph, known.tocsr()), 9, AskConfig())
+    likes = events.select((events.label == 1) & ~hidden)
+    expected = np.bincount(likes.item, minlength=8)
+    expected[7] += 1
+    assert state.popularity.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("strategy", [*sorted(ADAPTIVE), *sorted(STRATEGIES)])
+@pytest.mark.parametrize(
+    "limits", [{"item_weight": dict.fromkeys("01234567", 0.0)}, {"items": []}, {"users": ()}]
+)
+def test_an_empty_pool_gives_no_questions(view, strategy, limits):
+    config = AskConfig(**limits, criteria=("bald",))
+    table = acquire(view, 5, strategy=strategy, config=config)
+    assert (table.num_rows, table.column_names) == (0, [*COLUMNS, "criterion.bald"])
+
+
+def test_names_that_can_be_read_once_are_read_once(view):
+    listed = {"users": ["0", "1"], "items": ["6", "7"], "targets": ["2", "3"]}
+    once = {kind: (name for name in names) for kind, names in listed.items()}
+    config = AskConfig(**once)
+    for _ in range(2):
+        assert acquire(view, 3, config=config).equals(acquire(view, 3, config=AskConfig(**listed)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"user_cap": 0}, "user_cap is 0"),
+        ({"item_cap": -1}, "item_cap is -1"),
+        ({"targets": []}, "targets"),
+        ({"user_cost": {"0": float("nan")}}, "user '0' has nan"),
+        ({"item_cost": {"6": -2.0}}, "item '6' has -2"),
+        ({"item_cost": {"6": 0.0}}, "item '6' has 0"),
+        ({"item_weight": {"6": -1.0}}, "item '6' has -1"),
+        ({"item_cost": {"6": 2.0, "https://example.org/item/6": 3.0}}, "twice"),
+    ],
+)
+def test_limits_that_are_none_are_named(view, wrong, named):
+    with pytest.raises(UsageError, match=named):
+        acquire(view, 3, config=AskConfig(**wrong))
+
+
+def test_a_negative_seed_is_refused(view):
+    with pytest.raises(UsageError, match="seed is -1"):
+        acquire(view, 3, seed=-1)
+
+
+def test_a_function_of_ones_own_is_played_and_named(view):
+    def last_items(state, budget, rng):
+        return STRATEGIES["random"](state, min(budget, 2), rng)
+
+    table = acquire(view, 5, strategy=last_items)
+    assert table.num_rows == 2
+    assert plan_of(table) == {"strategy": "last_items", "plays": "last_items", "arms": []}
+    with pytest.raises(UsageError, match="expected Picks"):
+        acquire(view, 5, strategy=lambda *_: [(0, 6)])

@@ -110,7 +110,7 @@ def test_trained_again_in_the_same_place_it_is_another_run(base: Path) -> None:
 
 
 @pytest.mark.R(3)
-@pytest.mark.parametrize("moment", ["_record_labels", "claim"])
+@pytest.mark.parametrize("moment", ["_record", "claim"])
 def test_killed_while_it_gets_its_name_the_next_call_completes_it(
     base: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

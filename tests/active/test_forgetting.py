@@ -12,8 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coldframe import cli
-from coldframe.active import forgetting
-from coldframe.active.cycle import ask, learn, tell
+from coldframe.active.cycle import FORGETTING, ask, learn, tell
 from coldframe.active.forgetting import forget
 from coldframe.active.journal import Journal
 from coldframe.active.replay import relearn
@@ -144,7 +143,7 @@ def test_killed_anywhere_the_same_call_completes_it(
             forget(opened(base), "somebody")
     done = forget(opened(base), original)
     assert (done.records, done.scan.hits) == (3, ())
-    assert not (base / "run" / forgetting.PLAN).exists()
+    assert not (base / "run" / FORGETTING).exists()
     assert person not in opened(base).catalog.graph.users.vocabulary
 
 
@@ -161,7 +160,7 @@ def test_a_file_that_still_names_her_is_named(base: Path) -> None:
 def test_an_unknown_user_changes_nothing(base: Path) -> None:
     with pytest.raises(UnknownIdError, match="nobody"):
         forget(opened(base), "nobody")
-    assert not (base / "run" / forgetting.PLAN).exists()
+    assert not (base / "run" / FORGETTING).exists()
     assert opened(base).model.scorer is not None
 
 
@@ -183,3 +182,49 @@ def test_the_search_takes_whole_names_alone(tmp_path: Path) -> None:
     assert [Path(hit).name for hit in scan([tmp_path], person).hits] == [
         "a.txt", "b.json", "c.parquet", "d.csv",
     ]  # fmt: skip
+
+
+def left_behind(run: Run, user: str) -> None:
+    """An answer of somebody whom the catalog does not have, as a race of older versions left it."""
+    item = run.catalog.graph.items.vocabulary[0]
+    Journal(run.journal_path).tell([{"user": user, "item": item, "answer": "like"}], round=2)
+
+
+@pytest.mark.R(26)
+def test_answers_read_before_she_was_forgotten_do_not_bring_her_back(base: Path) -> None:
+    early = opened(base)
+    users, items = early.catalog.graph.users.vocabulary, early.catalog.graph.items.vocabulary
+    rows = [{"user": users[k], "item": items[0], "answer": "like"} for k in (1, 2)]
+    forget(opened(base), users[1])
+    before = early.journal_path.read_bytes()
+    with pytest.raises(StateError, match="changed while"):
+        tell(early, rows)
+    assert early.journal_path.read_bytes() == before
+    report = tell(opened(base), rows)
+    assert (report.accepted, len(report.rejected)) == (1, 1)
+
+
+def test_while_she_is_half_forgotten_no_answers_are_taken_in(base: Path) -> None:
+    run = opened(base)
+    (run.path / FORGETTING).mkdir()
+    graph = run.catalog.graph
+    row = {"user": graph.users.vocabulary[2], "item": graph.items.vocabulary[0], "answer": "like"}
+    with pytest.raises(StateError, match="half forgotten"):
+        tell(run, [row])
+
+
+@pytest.mark.R(26)
+@pytest.mark.parametrize("whole", [True, False])
+def test_somebody_whom_only_the_journal_knows_is_found_and_forgotten(
+    base: Path, whole: bool
+) -> None:
+    person = "https://example.org/user/gone"
+    left_behind(opened(base), person)
+    found = RUNNER.invoke(cli.app, ["verify", str(base / "run"), "--json"])
+    assert found.exit_code == 4
+    bad = [check for check in json.loads(found.stdout)["checks"] if not check["ok"]]
+    assert [person in check["reason"] for check in bad] == [True]
+    done = forget(opened(base), person if whole else "gone")
+    assert (done.records, done.scan.hits) == (1, ())
+    assert RUNNER.invoke(cli.app, ["verify", str(base / "run")]).exit_code == 0
+    assert relearn(opened(base), measure=False).run.round == 1

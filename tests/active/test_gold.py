@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coldframe.active.acquire import AskConfig
 from coldframe.active.cycle import ask, learn, rounds_of, tell
-from coldframe.active.gold import draw_gold
+from coldframe.active.gold import GoldPair, draw_gold, mixed
 from coldframe.active.quality import gold_scores
 from coldframe.gnn.runs import Run
 from coldframe.kg.errors import IntegrityError, UsageError
@@ -117,3 +122,61 @@ def test_a_damaged_file_of_annotators_or_panel_is_named(asking_run: Run) -> None
                 ask(asking_run, 5)
             assert name in caught.value.where
             path.unlink()
+
+
+@given(
+    st.lists(st.floats(0.0, 9.0), min_size=1, max_size=12),
+    st.integers(1, 6),
+    st.integers(0, 2**16),
+)
+def test_gold_questions_break_no_order_of_utilities(values, count, seed) -> None:
+    falling = sorted(values, reverse=True)
+    n = len(values)
+    table = pa.table(
+        {
+            "round": [1] * n,
+            "user": [f"u{k}" for k in range(n)],
+            "item": ["i"] * n,
+            "utility": falling,
+            "gain": values,
+        }
+    )
+    gold = [GoldPair("g", str(k), 1) for k in range(count)]
+    mixture = mixed(table, gold, [1.0] * count, np.random.default_rng(seed))
+    utilities = mixture["utility"].to_numpy()
+    assert (np.diff(utilities) <= 1e-12).all()
+    assert [user for user in mixture["user"].to_pylist() if user != "g"] == table[
+        "user"
+    ].to_pylist()
+    assert min(values) - 1e-12 <= mixture["gain"].to_numpy().min()
+    assert mixture["gain"].to_numpy().max() <= max(values) + 1e-12
+
+
+def test_a_dislike_of_what_is_liked_as_well_is_no_gold(asking_run: Run) -> None:
+    """Also where the like is held out for testing."""
+    graph, split = asking_run.model.graph, asking_run.split
+    events, tested = graph.interactions, split.test.select(split.test.label == 1)
+    dislikes = replace(tested, label=np.zeros_like(tested.label))
+    both = graph.with_interactions(events.concat(dislikes))
+    model = SimpleNamespace(graph=both, data=SimpleNamespace(train=split.train))
+    users, items = graph.users.vocabulary, graph.items.vocabulary
+    hidden = {(users[int(u)], items[int(i)]) for u, i in zip(tested.user, tested.item, strict=True)}
+    rng = np.random.default_rng(0)
+    found = draw_gold(model, int((events.label == 0).sum()), rng)
+    assert not {(one.user, one.item) for one in found} & hidden
+
+
+def test_gold_of_a_round_that_never_came_is_not_asked(
+    asking_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("coldframe.active.rounds.write_table", kill)
+        with pytest.raises(KeyboardInterrupt):
+            ask(asking_run, 20, gold=5, seed=1)
+    assert len(rounds_of(asking_run).annotators().asked) == 5
+    table, _ = ask(asking_run, 20, seed=2)
+    assert rounds_of(asking_run).annotators().asked == set()
+    assert len(table) == 20

@@ -24,6 +24,18 @@ def test_a_small_pool_is_looked_at_whole_and_a_large_one_is_sampled():
         assert len(np.unique(row[open_])) == open_.sum()
 
 
+def test_where_most_pairs_are_closed_the_others_are_drawn():
+    known = np.ones((500, 4), np.float32)
+    for item, left in enumerate((0, 3, 40, 500)):
+        known[500 - left :, item] = 0
+    candidates = Pool.build(sp.csr_matrix(known)).candidates(40, np.random.default_rng(0))
+    assert candidates.open.sum(axis=1)[:3].tolist() == [0, 3, 10]
+    for item in range(4):
+        chosen = candidates.users[item][candidates.open[item]]
+        assert len(np.unique(chosen)) == len(chosen)
+        assert not known[chosen, item].any()
+
+
 def test_ten_to_the_eleven_pairs_cost_only_what_is_looked_at():
     pool = Pool.build(empty(1_000_000, 100_000))
     assert pool.size == 10**11

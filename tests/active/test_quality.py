@@ -6,7 +6,13 @@ import pytest
 from coldframe.active.annotators import QUALITY
 from coldframe.active.fold import fold
 from coldframe.active.journal import Journal
-from coldframe.active.quality import QualityConfig, agreement, trust, within_quota
+from coldframe.active.quality import (
+    QualityConfig,
+    agreement,
+    gold_scores,
+    trust,
+    within_quota,
+)
 from coldframe.active.rounds import Rounds
 from coldframe.kg.errors import DataError, LockedError, UsageError
 from coldframe.kg.files import FolderLock
@@ -148,3 +154,51 @@ def test_gold_answers_about_a_person_can_be_forgotten(tmp_path):
     known = rounds.annotators()
     assert known.gold == {("h", "1"): 0}
     assert known.config.quota == 0.3
+
+
+def test_the_answer_given_last_counts_wherever_answers_are_counted(tmp_path):
+    """An older answer that is told later changes nothing, nor does a like that was taken back."""
+
+    def at(time, item, label):
+        return answer("u", item, label, "A") | {"time": time}
+
+    rows = [at("2024-02-01", "x", 1), at("2024-01-01", "x", 0)]
+    rows += [at("2024-01-01", "y", 1), at("2024-02-01", "y", 1) | {"answer": "cannot tell"}]
+    rows += [answer("u", item, 1, "B") for item in "xy"]
+    records = told(tmp_path, rows)
+    assert fold(records)["label"].to_pylist() == [1, 1]
+    found = agreement(records)
+    assert (found.annotators, found.edges, found.same) == (2, 1, 1.0)
+    gold = {("u", "x"): 1, ("u", "y"): 1}
+    assert gold_scores(records, gold) == {"A": (1, 1), "B": (2, 2)}
+    weights = trust(records, gold)
+    assert 2 * 0.85 - 1 < weights["A"] < weights["B"]
+
+
+def test_of_several_rounds_the_latest_says_what_an_annotator_thinks(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl")
+    for round, label in ((2, 1), (1, 0)):
+        journal.tell([answer("u", "x", label, "A")], round=round)
+    assert fold(journal.records())["label"].to_pylist() == [1]
+    assert gold_scores(journal.records(), {("u", "x"): 1}) == {"A": (1, 1)}
+
+
+@pytest.mark.parametrize(("quota", "n", "kept"), [(0.29, 100, 29), (0.07, 100, 7), (0.1, 29, 2)])
+def test_a_quota_is_the_share_that_it_says(tmp_path, quota, n, kept):
+    rows = [answer(str(k), "i", 1, "flood") for k in range(n - 1)] + [answer("u", "i", 1, "A")]
+    left = within_quota(told(tmp_path, rows), QualityConfig(quota=quota))
+    assert sum(r.answer.annotator == "flood" for r in left) == kept
+
+
+def test_a_vote_never_weighs_less_than_nothing(tmp_path):
+    gold = {("g", str(k)): 1 for k in range(20)}
+    records = told(tmp_path, [answer("g", str(k), 0, "liar") for k in range(20)])
+    assert trust(records, gold, config=QualityConfig(drop_below=0.0)) == {"liar": 0.0}
+
+
+def test_what_the_quota_leaves_out_is_counted(tmp_path):
+    rounds = Rounds(tmp_path)
+    rounds.tell([answer(str(k), "i", 1, who) for who in "AB" for k in range(10)], round=1)
+    assert rounds.over_quota() == 0
+    rounds.set_quality(quota=0.2)
+    assert rounds.over_quota() == 12

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from coldframe.active.rounds import Rounds, batch_sizes
-from coldframe.kg.errors import StateError
+from coldframe.kg.errors import LockedError, StateError
 
 
 def questions(number: int) -> pa.Table:
@@ -57,6 +57,17 @@ def test_a_failing_question_maker_leaves_no_round(tmp_path):
     assert rounds.current == 0
     with pytest.raises(StateError, match="not asked"):
         rounds.state()
+
+
+def test_two_callers_do_not_overwrite_each_others_questions(tmp_path):
+    def meanwhile(number: int) -> pa.Table:
+        with pytest.raises(LockedError, match="ask"):
+            Rounds(tmp_path).ask(refuse)
+        return questions(number)
+
+    asked = Rounds(tmp_path).ask(meanwhile)
+    assert Rounds(tmp_path).ask(refuse).equals(asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["rounds"]
 
 
 def test_late_answers_of_an_earlier_round_are_taken_in(tmp_path):

@@ -11,7 +11,7 @@ from coldframe.active.simulate import SimulationConfig, simulate
 from coldframe.active.summary import area, summarise
 from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
 from coldframe.commands.simulating import loop_rows
-from coldframe.kg.errors import UsageError
+from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 from coldframe.report.sections import Facts, render
@@ -138,6 +138,34 @@ def outcome() -> dict:
             "recall@20": [0.1, 0.2, 0.3],
         },
     }
+
+
+def test_a_seed_with_nothing_to_measure_by_is_left_out_and_told(outcome):
+    """In memory its values are NaN, kept in a file they are null."""
+    config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(4, 7))
+    nothing = json.loads(json.dumps(outcome))
+    for value in (float("nan"), None):
+        for part in (nothing["prior"], nothing["ceiling"]):
+            part |= {"ndcg@10": value, "recall@20": value}
+        for curve in nothing["curves"].values():
+            curve |= {"ndcg@10": [value], "recall@20": [value]}
+        result = summarise(config, ["random", "auto"], [nothing, outcome])
+        alone = replace(config, seeds=(7,))
+        expected = summarise(alone, ["random", "auto"], [outcome])
+        assert (result.pop("seeds"), result.pop("left_out")) == ([7], [4])
+        assert "Seed 4" in result.pop("verdict")[-1]
+        assert result == {key: value for key, value in expected.items() if key in result}
+        with pytest.raises(DataError, match="no seed"):
+            summarise(replace(config, seeds=(4,)), ["random", "auto"], [nothing])
+
+
+def test_randoms_curve_is_the_mean_at_the_same_numbers_of_labels(outcome):
+    """One seed was followed in other steps and further: its values count where the labels agree."""
+    config = SimulationConfig(strategies=("auto",), budgets=(100,), seeds=(0, 1))
+    finer = {"labels": [100, 400, 1600], "ndcg@10": [0.1, 0.3, 0.9], "recall@20": [0.1, 0.3, 0.9]}
+    result = summarise(config, ["random", "auto"], [outcome, {**outcome, "reference": finer}])
+    assert result["reference"]["labels"] == [100, 200, 400]
+    assert result["reference"]["recall@20"] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_labels_saved_reads_randoms_curve(outcome):

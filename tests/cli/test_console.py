@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from coldframe import cli
@@ -210,6 +212,32 @@ def test_text_from_data_cannot_steer_the_terminal(capsys):
     assert "\x1b" not in shown
     assert "a\\x1b[2Jb" in shown
     assert "-" in shown
+
+
+def test_titles_names_of_columns_and_the_log_cannot_either(capsys):
+    console.Output().table([{"a\x1b[2J[b]": "x"}], title="of [red]\x1b[2J[/nothing]")
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "a\\x1b[2J[b]" in shown
+    assert "of[red]\\x1b[2J[/nothing]" in "".join(shown.split())  # a title is wrapped
+    code = (
+        "import logging; from coldframe.commands import console; console.set_up_logging(False)\n"
+        "logging.getLogger('coldframe.x').warning('in %s: line', 'a\\x1b[2Jb')"
+    )
+    done = subprocess.run([*PYTHON, code], capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING coldframe.x: in a\\x1b[2Jb: line\n"
+
+
+def test_a_bar_shows_no_control_characters(monkeypatch):
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, color_system=None, width=80)
+    monkeypatch.setattr(console, "_stderr", lambda: terminal)
+    with console.progress_bar("read", after=0.0) as bar:
+        bar.stage("of a\x1b]0;b", 1, 2)
+        while "of a" not in screen.getvalue():
+            time.sleep(0.01)
+    assert "\x1b]0;b" not in screen.getvalue()
+    assert "of a\\x1b]0;b" in screen.getvalue()
 
 
 def test_pipes_get_whole_rows(capsys):

@@ -1,5 +1,7 @@
 """Every strategy keeps the contract: seeded, blind to numbering, within budget, caps and panel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -114,6 +116,14 @@ class TestStrategy:
     def test_nothing_left_to_ask_gives_no_picks(self, name):
         state = make_state(asked_user=np.full(USERS, 5), user_cap=5)
         assert len(picks_of(name, state)) == 0
+
+    def test_finds_the_open_pairs_of_a_pool_that_is_mostly_closed(self, name):
+        open_pairs = np.random.default_rng(5).permutation(USERS * ITEMS)[:60]
+        known = np.ones(USERS * ITEMS, np.float32)
+        known[open_pairs] = 0
+        state = make_state()
+        pool = Pool.build(sp.csr_matrix(known.reshape(USERS, ITEMS)))
+        assert len(picks_of(name, replace(state, pool=pool), 14)) == 14
 
     def test_one_user_and_one_item(self, name):
         state = make_state(users=[2], items=[3])

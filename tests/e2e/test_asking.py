@@ -72,6 +72,26 @@ def test_an_interview_goes_on_from_a_file_of_answers(base, tmp_path):
     assert seen[1]["recommendations"] != seen[2]["recommendations"]
 
 
+def test_rows_that_an_interview_cannot_use_are_named_and_cost_no_other(base, made, tmp_path):
+    users, items = made.panel.read_text().split(), made.cold_items.read_text().split()
+    answers = tmp_path / "answers.csv"
+    lines = [
+        f"{users[0]},{items[0]},like",
+        f"{users[0]},nothing,like",
+        f"{users[1]},{items[1]},like",
+    ]
+    lines += [f"{users[0]},{items[2]},perhaps", f"{users[0]},{items[3]},dislike"]
+    answers.write_text("\n".join(["user,item,answer", *lines]))
+    words = ("interview", base / "run", "--user", users[0], "--answers", answers)
+    found = run(*words)
+    assert [said["answer"] for said in found["answers"]] == ["like", "dislike"]
+    assert [row["line"] for row in found["rejected"]] == [3, 5]
+    assert found["of_others"] == 1
+    shown = RUNNER.invoke(cli.app, list(map(str, words))).stdout
+    assert "1 answers of other users" in shown
+    assert "line 5: answer 'perhaps'" in shown
+
+
 def test_an_interview_on_a_terminal_writes_answers_that_label_takes(base, made, tmp_path):
     user, out = made.panel.read_text().split()[0], tmp_path / "said.csv"
     words = ["interview", base / "run", "--user", user, "--questions", "3", "--out", out]
@@ -111,7 +131,9 @@ def test_a_wrong_interview_is_refused(base, tmp_path):
         answers.write_text(text)
         assert run(*words, code=code)["error"]["kind"] == kind
     answers.write_text("user,item,answer\na,nothing,like\n")
-    assert "nothing" in run(*words, code=3)["error"]["message"]
+    error = run(*words, code=3)["error"]
+    assert "nothing" in error["message"]
+    assert error["where"].endswith("answers.csv:2")
     assert run("interview", base / "run", "--user", "nobody", code=3)["error"]
 
 
@@ -167,5 +189,9 @@ def test_annotators_are_compared_and_weighed(base, made, tmp_path):
     assert run("retrain", folder, code=4)["error"]  # every edge is a tie
     weighed = run("label", folder, said, "--gold", gold, "--quota", "0.5")["agreement"]["weights"]
     assert weighed["bob"] == 0 < weighed["ann"]
+    assert run("label", folder, said, "--quota", "0.25")["over_quota"] == 12
+    shown = RUNNER.invoke(cli.app, ["label", str(folder), str(said)]).stdout
+    assert "12 answers in all are beyond the quota" in shown
+    assert run("label", folder, said, "--quota", "0.5")["over_quota"] == 0
     assert run("retrain", folder, "--no-measure")["labels"] == 12
     assert run("label", folder, said, "--quota", "3", code=2)["error"]

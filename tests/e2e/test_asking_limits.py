@@ -120,11 +120,19 @@ def test_tables_of_costs_are_checked_by_line(tmp_path):
         ("user,cost\na,1\na,2\n", ":3"),
         ("user,cost\na,0\n", ":2"),
         ("user,cost\na,much\n", ":2"),
+        ("user,cost\na,5\nb,much\n", ":3"),
+        ("user,cost\na,5\nb,\n", ":3"),
     ):
         path.write_text(text)
         with pytest.raises(DataError) as caught:
             read_costs(path)
         assert caught.value.where == f"{path}{where}"
+        assert "much" not in text or "'much'" in caught.value.message
+    lines = tmp_path / "costs.jsonl"
+    lines.write_text('{"user": "a", "cost": 5}\n{"user": "b", "cost": -5}\n')
+    with pytest.raises(DataError) as caught:
+        read_costs(lines)
+    assert caught.value.where == f"{lines}:2"
 
 
 def test_label_scores_annotators_by_gold_questions(folder, tmp_path):

@@ -101,3 +101,13 @@ def test_a_half_forgotten_user_is_told(finished, tmp_path):
     shutil.copytree(finished / "run", tmp_path / "run")
     (tmp_path / "run" / "forgetting").mkdir()
     assert "half forgotten" in run("verify", tmp_path / "run", code=4)["error"]["message"]
+
+
+def test_an_event_that_was_cut_off_behind_a_brace_is_no_damage(finished, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    path = tmp_path / "run" / "events.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"time": 1, "more": {"a": 1}')
+    assert run("verify", tmp_path / "run")["ok"] is True
+    path.write_bytes(b'{"time": 1, "more": {"a": 1}\n' + whole)
+    assert run("verify", tmp_path / "run", code=4)["ok"] is False

@@ -79,6 +79,20 @@ def test_a_torn_tail_is_dropped_with_a_message_and_healed_by_the_next_answer(tmp
     assert [r.seq for r in journal.records()] == list(range(1, 8))
 
 
+def test_a_tail_that_is_torn_behind_a_brace_is_dropped_as_well(tmp_path, caplog):
+    journal = filled(tmp_path / "j.jsonl")
+    whole = journal.path.read_bytes()
+    line = whole.splitlines()[-1]
+    torn = line[: line.rindex(b"}", 0, -1) + 1]
+    assert torn.endswith(b'"xxxxx"}')
+    journal.path.write_bytes(whole + torn)
+    assert len(journal.records()) == 6
+    assert "cut off" in caplog.text
+    journal.tell([{"user": "new", "item": "i", "answer": "dislike"}], round=9)
+    assert torn + b"\n" in journal.path.read_bytes()
+    assert [r.seq for r in journal.records()] == list(range(1, 8))
+
+
 def flip_journals(folder: Path, flips: int, seed: int) -> None:
     """Three flipped bits to one truncation: each is refused."""
     journal = filled(folder / "j.jsonl")

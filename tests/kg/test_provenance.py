@@ -124,3 +124,61 @@ def test_a_schema_without_event_nodes_cannot_hold_answers() -> None:
     text = SCHEMA.partition("[events.rating]")[0] + '[events.viewed]\nproperty = "schema:view"\n'
     with pytest.raises(DataError, match="viewed"):
         EventTerms.of(Schema.loads(text).events["viewed"])
+
+
+def typed(store: MemoryStore, graph: str) -> set[tuple[str, str]]:
+    table = store.select(
+        f"PREFIX s: <https://schema.org/> SELECT ?u ?i {{ GRAPH <{graph}> "
+        "{ ?e a s:Rating ; s:author ?u ; s:itemReviewed ?i } }"
+    )
+    return {(row["u"], row["i"]) for row in table.to_pylist()}
+
+
+@pytest.mark.parametrize("rated", [True, False])
+def test_where_every_event_is_a_like_a_dislike_is_none(rated: bool) -> None:
+    text = SCHEMA.replace("positive = 4\n", "")
+    text = text if rated else text.replace('rating = "schema:ratingValue"\n', "")
+    words = EventTerms.of(Schema.loads(text).events["rating"])
+    store = MemoryStore()
+    rows = [row | {"rating": 2.0} for row in ANSWERS]
+    graph = record_round(store, 1, rows, terms=words)
+    assert typed(store, graph) == {(EX + "u1", EX + "i1"), (EX + "u2", EX + "i2")}
+
+
+def test_a_rating_that_would_be_read_as_the_contrary_is_not_written() -> None:
+    store = MemoryStore()
+    told = [(1.0, "like"), (5.0, "dislike"), (4.0, "like"), (2.5, "dislike"), (3.0, "skip")]
+    rows = [
+        {"user": f"{EX}u{k}", "item": EX + "i", "answer": answer, "rating": rating}
+        for k, (rating, answer) in enumerate(told)
+    ]
+    found = ratings(store, record_round(store, 1, rows, terms=terms()))
+    assert [float(found[f"{EX}u{k}", EX + "i"]) for k in range(4)] == [4.0, 3.0, 4.0, 2.5]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ('rating = "schema:ratingValue"', 'rating = "schema:reviewRating / schema:ratingValue"'),
+        ('rating = "schema:ratingValue"\n', "negative = true\n"),
+    ],
+)
+def test_an_event_that_would_be_read_otherwise_holds_no_answers(was: str, now: str) -> None:
+    text = SCHEMA.replace(was, now)
+    text = text.replace("positive = 4\n", "") if "negative" in now else text
+    with pytest.raises(DataError, match="rating"):
+        EventTerms.of(Schema.loads(text).events["rating"])
+    store = MemoryStore()
+    graph = record_round(store, 1, ANSWERS, terms=EventTerms(type=""))
+    assert typed(store, graph) == set()
+
+
+def test_several_annotators_are_all_named() -> None:
+    store = MemoryStore()
+    graph = record_round(store, 1, [ANSWERS[0] | {"annotator": ["Ada", EX + "bob"]}])
+    table = store.select(
+        "PREFIX prov: <http://www.w3.org/ns/prov#> "
+        f"SELECT ?who {{ GRAPH <{graph}> {{ ?e prov:wasAttributedTo ?who . ?who a prov:Agent }} }}"
+    )
+    assert set(table["who"].to_pylist()) == {"urn:coldframe:annotator:Ada", EX + "bob"}
