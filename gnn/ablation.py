@@ -40,7 +40,7 @@ def ablated(graph: Graph, config: AblationConfig, seed: int) -> Graph:
     """The graph without its KG or text, or with a shuffled KG; nodes and interactions stay."""
     nodes, edges = dict(graph.nodes), dict(graph.edges)
     if "text" in config.without:
-        nodes = {kind: replace(node, texts={}) for kind, node in nodes.items()}
+        nodes = {kind: replace(node, texts_are_input=False) for kind, node in nodes.items()}
     if "kg" in config.without:
         edges = {}
         nodes = {kind: replace(node, categories={}, numbers={}) for kind, node in nodes.items()}

@@ -87,7 +87,7 @@ def embed_nodes(
 
 def _documents(graph: Graph) -> tuple[list[str], list[str]]:
     """The node types that have texts, and the texts of their nodes, one type after the other."""
-    kinds = [kind for kind, nodes in graph.nodes.items() if nodes.texts]
+    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
     return kinds, [text for kind in kinds for text in graph.nodes[kind].documents]
 
 

@@ -70,7 +70,8 @@ def _joined(old: NodeSet, new: NodeSet) -> tuple[NodeSet, IntArray]:
         name: _text(old.texts, new.texts, name, len(old), place, n)
         for name in dict.fromkeys([*old.texts, *new.texts])
     }
-    return NodeSet(Vocabulary.trusted(ids), numbers, categories, Texts(texts)), place
+    read = old.texts_are_input and new.texts_are_input
+    return NodeSet(Vocabulary.trusted(ids), numbers, categories, Texts(texts), read), place
 
 
 def _numbers(

@@ -59,12 +59,14 @@ class NodeSet:
         categories: feature -> Category.
         texts: feature -> tuple of n strings, "" = missing, in the schema's order (front ends give
             a `Texts`, which makes the tuples when they are asked for).
+        texts_are_input: whether a model may read them; otherwise they only name the nodes.
     """
 
     vocabulary: Vocabulary
     numbers: Mapping[str, FloatArray] = field(default_factory=dict)
     categories: Mapping[str, Category] = field(default_factory=dict)
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts_are_input: bool = True
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -82,8 +84,8 @@ class NodeSet:
 
     @cached_property
     def documents(self) -> tuple[str, ...]:
-        """All texts of a node in the schema's order, joined by ". "; "" where it has none."""
-        columns = list(self.texts.values())
+        """All texts of a node in the schema's order, joined by ". "; "" where no model is to read any."""
+        columns = list(self.texts.values()) if self.texts_are_input else []
         if not columns:
             return ("",) * len(self)
         return tuple(

@@ -13,6 +13,7 @@ from coldframe.gnn.evaluate import evaluate
 from coldframe.gnn.kg_kernel import KGKernel
 from coldframe.gnn.parts import PARTS
 from coldframe.gnn.recommender import Recommender
+from coldframe.kg.append import append
 from coldframe.kg.errors import UsageError
 from coldframe.kg.graph import Graph
 from coldframe.kg.split import Split
@@ -33,6 +34,9 @@ def test_without_text(tiny_graph: Graph) -> None:
     got = ablated(tiny_graph, AblationConfig(without=("text",)), 0)
     untouched(got, tiny_graph)
     assert got.items.documents == ("",) * 8
+    assert got.items.titles == tiny_graph.items.titles  # they still name the items
+    more = append(got, ablated(tiny_graph, AblationConfig(without=("text",)), 0))
+    assert not any(more.items.documents)
     assert got.edges == tiny_graph.edges
     assert got.items.numbers is tiny_graph.items.numbers
 
