@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from .export import implied_class
 from .features import Values
 from .graph import Graph
 from .ids import sorted_distinct, string_order
-from .lists import expand_lists
+from .lists import Lists
 from .merging import merge
 from .minting import fits_template, mint
 from .problems import Problem
@@ -26,6 +27,7 @@ from .report import Findings, Report
 from .schema import RDF_TYPE, XSD, Feature, Hop, NodeType, Relation, Schema
 from .statements import Pairs, Statements
 from .subclasses import SUBCLASS, with_subclasses
+from .unmatched import KIND as UNMATCHED
 from .unmatched import find_unmatched
 from .vocabulary import TEXT, IntArray, local_name
 
@@ -72,10 +74,12 @@ class Mapping:
         ends = [event_ends(self, event) for event in self.schema.events.values()]
         self._claim(pairs, ends)
         if not any(mask.any() for mask in self.members.values()):
+            problems = [one for one in self.findings.problems() if one.kind == UNMATCHED]
+            told = f": {problems[0].iri}: {problems[0].message}" if problems else ""
             raise DataError(
                 "the catalog is empty: there is no node of any type of the schema",
                 where=self.schema.source,
-                hint="compare the classes in the schema with those in the data",
+                hint=f"compare the classes in the schema with those in the data{told}",
             )
         builder = GraphBuilder(
             self.schema,
@@ -203,6 +207,11 @@ class Mapping:
         """Whether some of these node types take what has no type."""
         return fallback(types, self.schema.nodes) is not None
 
+    @cached_property
+    def lists(self) -> Lists:
+        """The RDF lists, of merged terms."""
+        return Lists(self.statements)
+
     def _relation_pairs(self, relation: Relation) -> Pairs:
         """All pairs of a relation, inverses turned round, lists expanded, literal ends minted where
         possible."""
@@ -213,7 +222,7 @@ class Mapping:
         if relation.inverse:
             back = self.statements.pairs(Hop(relation.inverse, inverse=True))
             pairs = pairs.join(back if starts is None else back.select(starts[back.start]))
-        pairs, circular = expand_lists(self.statements, pairs)
+        pairs, circular = self.lists.expand(pairs)
         message = "the list at its end runs in a circle: left out"
         self.problems("bad-list", relation.path.text, circular, lambda _: message)
         literal = pairs.end < 0
