@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -189,7 +190,12 @@ def check(
 
 def sparql(
     catalog: CatalogFolder,
-    query: Annotated[str, typer.Argument(help="A SELECT query. Rounds are named graphs.")],
+    query: Annotated[
+        str,
+        typer.Argument(
+            help="A SELECT query. The default graph is the catalog, rounds are named graphs."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Write the rows here (.csv, .tsv, .jsonl, .parquet)."),
@@ -296,6 +302,17 @@ def _show_unused(out: Output, unused: dict[str, int]) -> None:
         out.table(first)
 
 
+def _spread(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of each property, then the second of each, and so on."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for problem in problems:
+        ranks.append(seen[problem["property"]])
+        seen[problem["property"]] += 1
+    order = sorted(range(len(problems)), key=lambda k: ranks[k])
+    return [problems[k] for k in order]
+
+
 def _show_problems(out: Output, problems: list[dict[str, Any]], totals: dict[str, int]) -> None:
     """Findings counted by kind, the first few of each in full."""
     if not problems:
@@ -305,7 +322,7 @@ def _show_problems(out: Output, problems: list[dict[str, Any]], totals: dict[str
     out.say(f"{sum(totals.values()):,} findings: {counts}")
     for kind, total in totals.items():
         own = [each for each in problems if each["kind"] == kind and each.get("count", 1) == 1]
-        for problem in own[:SHOWN]:
+        for problem in _spread(own)[:SHOWN]:
             place = " ".join(problem[key] for key in ("where", "iri", "property") if problem[key])
             out.say(f"  {kind}: {place}: {problem['message']}")
         if total > SHOWN:

@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..kg.errors import DataError, ParseError, UsageError
+from ..kg.literals import parse_numbers
 from ..kg.schema import Schema
 from .base import Loaded, encoded, toml_string
 from .facts import Facts, fact_tables, merge_inverses
@@ -128,7 +130,17 @@ def _threshold(inter: pa.Table, rating: str | None, positive: int | float | str)
         values = pc.unique(inter[rating])
         if len(values) > 10 or len(values) < 2:
             return None
-        highest = max(float(value) for value in values.to_pylist() if value)
+        numbers = parse_numbers(values)
+        bad = values.filter(pa.array(np.isnan(numbers) & np.asarray(pc.not_equal(values, ""))))
+        if len(bad) or np.isnan(numbers).all():
+            raise DataError(
+                f"the column {rating!r} holds {bad[0].as_py()!r}, expected numbers"
+                if len(bad)
+                else f"the column {rating!r} is empty, expected numbers",
+                where="*.inter",
+                hint="write 1 and 0 for yes and no, or say --option positive=none: all are positive",
+            )
+        highest = float(np.nanmax(numbers))
         _LOG.info("ratings from %g on are positive", 0.8 * highest)
         return 0.8 * highest
     return float(positive)

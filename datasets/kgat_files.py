@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,8 @@ _PARTS = (("train", "train.txt"), ("valid", "valid.txt"), ("test", "test.txt"))
 def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
     """Interactions of train.txt, valid.txt and test.txt (those there are), and kg_final.txt.
 
-    A user's or item's id is the original one where a list gives it, else the integer of the files.
+    A user's or item's id is the original one where a list gives it, else the integer of the files. An
+    item is each integer up to the largest of interactions and list that stands in any of the files.
 
     Args:
         name: the catalog's name; the folder's by default.
@@ -42,22 +44,31 @@ def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
         _originals(folder, "user_list.txt"),
         _originals(folder, "item_list.txt"),
     )
-    n_items = max(int(item.max(initial=-1)) + 1, 1 + max(map(int, item_names), default=-1))
-    items = {
-        str(i): f"{base}item/{encoded(item_names.get(str(i), str(i)))}" for i in range(n_items)
-    }
     facts = _without_copies(_facts(folder), user, item)
+    codes = _item_codes(facts, item, item_names)
+    items = {
+        name: f"{base}item/{encoded(item_names.get(name, name))}"
+        for name in map(str, codes.tolist())
+    }
     facts, _ = merge_inverses(facts, items)
     entities = _originals(folder, "entity_list.txt")
     tables = {
         "users": pa.table({"user": _names(np.unique(user), user_names)}),
-        "items": pa.table({"item": _names(np.arange(n_items), item_names)}),
+        "items": pa.table({"item": _names(codes, item_names)}),
         **fact_tables(facts, items, lambda term: _entity_iri(entities.get(term, term), base)),
         "interactions": pa.table(
             {"user": _names(user, user_names), "item": _names(item, item_names), "split": split}
         ),
     }
     return tables, _schema(name, base, folder)
+
+
+def _item_codes(facts: Facts, item: IntArray, names: Mapping[str, str]) -> IntArray:
+    """The integers of the items, sorted: entities have larger ones."""
+    listed = np.array([int(name) for name in names], np.int64)
+    known = np.concatenate([item, listed])
+    terms = np.array([int(term) for term in facts.terms if term.isdecimal()], np.int64)
+    return np.unique(np.concatenate([known, terms[terms <= known.max(initial=-1)]]))
 
 
 def _interactions(folder: Path) -> tuple[IntArray, IntArray, pa.Array]:
@@ -161,15 +172,16 @@ def _without_copies(facts: Facts, user: IntArray, item: IntArray) -> Facts:
     rng = np.random.default_rng(0)
     is_item = np.array([term.isdecimal() for term in facts.terms])
     number = np.array([int(t) if ok else -1 for t, ok in zip(facts.terms, is_item, strict=True)])
-    size = max(int(item.max()), int(number.max(initial=0))) + 1
-    code = rng.integers(1, 1 << 62, size, dtype=np.int64)
+    distinct = np.unique(np.concatenate([item, number]))
+    code = rng.integers(1, 1 << 62, len(distinct), dtype=np.int64)
+    code_of_term = code[np.searchsorted(distinct, number)]
     pairs = np.unique(np.stack([user, item]), axis=1)
-    known = _set_codes(pairs[0], code[pairs[1]])[0]
+    known = _set_codes(pairs[0], code[np.searchsorted(distinct, pairs[1])])[0]
     keep = np.ones(len(facts), bool)
     for relation, name in enumerate(facts.relations):
         rows = facts.relation == relation
         for ends, others in ((facts.head, facts.tail), (facts.tail, facts.head)):
-            sets, sizes = _set_codes(ends[rows], code[number[others[rows]]])
+            sets, sizes = _set_codes(ends[rows], code_of_term[others[rows]])
             sets = sets[sizes > 1]
             if len(sets) >= 5 and np.isin(sets, known).mean() > 0.5:
                 _LOG.warning("relation %r copies the interactions; left out", name)

@@ -30,6 +30,8 @@ SYNTAXES = {
     "jsonld": ox.RdfFormat.JSON_LD,
 }
 REFUSED = 3  # exit status of the child after it has written a refusal
+_NO_BASE = "https://relative.invalid/"  # stands in for a base to find what needs one
+_RELATIVE = f"<{_NO_BASE}".encode()
 _PIECE = 50_000  # statements per piece: some 5 MB of N-Quads
 _MB = 1 << 20
 _POSITION = re.compile(
@@ -110,6 +112,10 @@ def from_syntax_error(error: SyntaxError, line: int | None = None) -> RefusedErr
         hint = "nothing is ever fetched: write the context into the file"
     elif "No scheme found" in message:
         hint = "write the IRI in full, declare a base in the file, or give a base (base_iri, --base-iri)"
+    elif "language tag ''" in message:
+        hint = (
+            'xml:lang="" is not read: take it out, with the language around it, or convert the file'
+        )
     at = line if line is not None else error.lineno or 0
     return RefusedError(message, line=at, column=error.offset or 0, hint=hint)
 
@@ -260,8 +266,11 @@ def nquads(
         syntax: a key of `SYNTAXES`.
 
     Raises:
-        RefusedError: the text breaks its syntax or a limit.
+        RefusedError: the text breaks its syntax or a limit, or has relative IRIs and no base.
     """
+    # JSON-LD drops statements with relative IRIs where there is no base; all others refuse them.
+    unresolved = 0
+    stand_in = syntax == "jsonld" and base_iri is None
     guard: Guard
     if syntax == "jsonld":
         guard = JsonGuard(limits)
@@ -273,13 +282,20 @@ def nquads(
     meter = _Meter(stream, limits, guard, streaming=syntax != "jsonld")
     statements = 0
     try:
-        parser = ox.parse(meter, SYNTAXES[syntax], base_iri=base_iri)  # type: ignore[arg-type]  # only reads
+        parser = ox.parse(meter, SYNTAXES[syntax], base_iri=_NO_BASE if stand_in else base_iri)  # type: ignore[arg-type]  # only reads
         watched = _watched(parser, meter, guard)
         while piece := ox.serialize(islice(watched, _PIECE), format=ox.RdfFormat.N_QUADS):
             statements += piece.count(b"\n")
             _check_totals(statements, len(parser.prefixes), limits)
+            if stand_in:
+                unresolved += sum(_RELATIVE in line for line in piece.splitlines())
             yield piece
         _check_totals(statements, len(parser.prefixes), limits)
+        if unresolved:
+            raise RefusedError(
+                f"{unresolved:,} statements have relative IRIs, and there is no base",
+                hint="write IRIs in full, declare @base in the context, or give a base (base_iri, --base-iri)",
+            )
     except SyntaxError as error:
         raise from_syntax_error(error) from None
     except MemoryError as error:

@@ -15,7 +15,8 @@ from .vocabulary import local_name
 IDENTIFIER = "looks like an identifier"
 TOLD = "may give the answers away"
 CONSTANT = "the same everywhere"
-LEFT_OUT = (IDENTIFIER, TOLD, CONSTANT)  # remarks of features that are commented out
+VECTOR = "a vector: name each number that is to be used"
+LEFT_OUT = (IDENTIFIER, TOLD, CONSTANT, VECTOR)  # remarks of features that are commented out
 USER_WORDS = (
     "user", "person", "customer", "member", "reader", "visitor", "agent", "account",
     "client", "buyer", "shopper", "reviewer", "subscriber", "listener", "borrower",

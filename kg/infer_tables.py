@@ -16,6 +16,7 @@ from .infer import (
     IDENTIFIER,
     LEFT_OUT,
     TOLD,
+    VECTOR,
     Draft,
     DraftNode,
     key,
@@ -46,6 +47,7 @@ from .infer_dialect import find_dialect
 from .infer_types import kind_of_text, threshold_line
 from .literals import likely_unit
 from .table_inputs import read_all
+from .vectors import is_readable, vector_length
 
 BASE = "urn:catalog:"
 _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
@@ -75,6 +77,7 @@ class _Drafting:
         ids: table -> the column that names its rows, or "".
         things: table (or a name in parentheses where there is none) -> node type.
         events: table of events -> its columns of the user and the item.
+        vectors: table -> its columns that hold a vector per cell.
     """
 
     data: dict[str, pa.Table]
@@ -83,16 +86,31 @@ class _Drafting:
     ids: dict[str, str] = field(default_factory=dict)
     things: dict[str, DraftNode] = field(default_factory=dict)
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    vectors: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draft.remarks = [
             "A draft: take out what is not needed, and check users and items.",
         ]
+        for name in self.data:
+            self.set_aside(name)
         self.ids = {name: id_column(table, name) for name, table in self.data.items()}
         self.events = {name: found for name in self.data if (found := self.ends_of(name))}
         for name in self.data:
             if self.ids[name] and name not in self.events:
                 self.things[name] = DraftNode(singular(name), count=len(self.data[name]))
+
+    def set_aside(self, name: str) -> None:
+        """Take the columns out of a table that are not read cell by cell."""
+        table = self.data[name]
+        odd = [column for column in table.column_names if not is_readable(table[column])]
+        self.vectors[name] = [column for column in odd if vector_length(table[column])]
+        self.draft.remarks += [
+            f"the column {column!r} of {name!r} ({table[column].type}) is not read"
+            for column in odd
+            if column not in self.vectors[name]
+        ]
+        self.data[name] = table.drop_columns(odd)
 
     def write(self) -> str:
         """The whole draft as TOML."""
@@ -167,6 +185,10 @@ class _Drafting:
             for column in table.column_names
             if column != self.ids[name] and (line := self.describe_column(name, node, column))
         ]
+        for column in self.vectors[name]:
+            part = self.part_name(node, f"{column}_0")
+            node.features.append(("number", part, f"{BASE}{part}", VECTOR))
+            columns.append(f"# columns.{key(part)} = {quoted(f'{column}.0')}")
         body = [*self.files.get(name, [])]
         body += [f"nodes = {quoted(node.name)}", f"id = {quoted(self.ids[name])}", *columns]
         self.draft.sections.append((f"[tables.{key(name)}]", body))

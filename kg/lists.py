@@ -12,31 +12,13 @@ from .vocabulary import IntArray
 FIRST, REST, NIL = f"{RDF}first", f"{RDF}rest", f"{RDF}nil"
 
 
-def expand_lists(statements: Statements, pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """Pairs with one end per member for each end that is a list, and the pairs that were left out
-    since their list runs in a circle."""
-    cells = _Cells(statements)
-    place = cells.place_of(pairs.end)
-    empty = (pairs.end >= 0) & (pairs.end == statements.code(NIL))
-    listed = place >= 0
-    if not (listed | empty).any():
-        return pairs, pairs.select(np.zeros(len(place), bool))
-    circular = listed & cells.circular[place]
-    owner = np.flatnonzero(listed & ~circular)
-    at, out = place[owner], pairs.select(~listed & ~empty)
-    while len(owner):
-        out = out.join(Pairs(pairs.start[owner], cells.value[at], cells.row[at]))
-        at = cells.after[at]
-        owner, at = owner[at >= 0], at[at >= 0]
-    return out, pairs.select(circular)
-
-
-class _Cells:
+class Lists:
     """The cells of all lists; a place is an index into them, -1 = none.
 
     Attributes:
         node: their terms, sorted. value, row: what each holds, and the statement that says so.
         after: place of the next cell. circular: mask of those from which no end is reached.
+        nil: code of the empty list, -1 if no statement has it.
     """
 
     def __init__(self, statements: Statements) -> None:
@@ -50,6 +32,26 @@ class _Cells:
         for _ in range(len(self.node).bit_length()):  # each time twice as far
             ahead = np.where(ahead >= 0, ahead[ahead], -1)
         self.circular = ahead >= 0
+        self.nil = statements.code(NIL)
+
+    def expand(self, pairs: Pairs) -> tuple[Pairs, Pairs]:
+        """Pairs with one end per member for each end that is a list, and the pairs that were left
+        out since their list runs in a circle."""
+        place = self.place_of(pairs.end)
+        empty = (pairs.end >= 0) & (pairs.end == self.nil)
+        listed = place >= 0
+        if not (listed | empty).any():
+            return pairs, pairs.select(np.zeros(len(place), bool))
+        circular = np.zeros(len(place), bool)
+        circular[listed] = self.circular[place[listed]]
+        owner = np.flatnonzero(listed & ~circular)
+        at, parts = place[owner], [pairs.select(~listed & ~empty)]
+        while len(owner):
+            parts.append(Pairs(pairs.start[owner], self.value[at], self.row[at]))
+            at = self.after[at]
+            owner, at = owner[at >= 0], at[at >= 0]
+        joined = (np.concatenate(each) for each in zip(*(p.columns for p in parts), strict=True))
+        return Pairs(*joined), pairs.select(circular)
 
     def place_of(self, codes: CodeArray) -> IntArray:
         """The cell of each term, shape (n,)."""

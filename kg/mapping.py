@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .build import GraphBuilder
 from .errors import DataError
@@ -15,21 +17,23 @@ from .export import implied_class
 from .features import Values
 from .graph import Graph
 from .ids import sorted_distinct, string_order
-from .lists import expand_lists
+from .lists import Lists
 from .merging import merge
 from .minting import fits_template, mint
 from .problems import Problem
 from .quads import CodeArray, Quads
 from .references import fallback
 from .report import Findings, Report
-from .schema import RDF_TYPE, Feature, Hop, NodeType, Relation, Schema
+from .schema import RDF_TYPE, XSD, Feature, Hop, NodeType, Relation, Schema
 from .statements import Pairs, Statements
 from .subclasses import SUBCLASS, with_subclasses
+from .unmatched import KIND as UNMATCHED
 from .unmatched import find_unmatched
 from .vocabulary import TEXT, IntArray, local_name
 
 BoolArray = npt.NDArray[np.bool_]
 MAX_UNUSED = 1000
+BOOLEAN = f"{XSD}boolean"
 
 
 def graph_from_quads(quads: Quads, schema: Schema) -> tuple[Graph, Report]:
@@ -70,10 +74,12 @@ class Mapping:
         ends = [event_ends(self, event) for event in self.schema.events.values()]
         self._claim(pairs, ends)
         if not any(mask.any() for mask in self.members.values()):
+            problems = [one for one in self.findings.problems() if one.kind == UNMATCHED]
+            told = f": {problems[0].iri}: {problems[0].message}" if problems else ""
             raise DataError(
                 "the catalog is empty: there is no node of any type of the schema",
                 where=self.schema.source,
-                hint="compare the classes in the schema with those in the data",
+                hint=f"compare the classes in the schema with those in the data{told}",
             )
         builder = GraphBuilder(
             self.schema,
@@ -201,6 +207,11 @@ class Mapping:
         """Whether some of these node types take what has no type."""
         return fallback(types, self.schema.nodes) is not None
 
+    @cached_property
+    def lists(self) -> Lists:
+        """The RDF lists, of merged terms."""
+        return Lists(self.statements)
+
     def _relation_pairs(self, relation: Relation) -> Pairs:
         """All pairs of a relation, inverses turned round, lists expanded, literal ends minted where
         possible."""
@@ -211,7 +222,7 @@ class Mapping:
         if relation.inverse:
             back = self.statements.pairs(Hop(relation.inverse, inverse=True))
             pairs = pairs.join(back if starts is None else back.select(starts[back.start]))
-        pairs, circular = expand_lists(self.statements, pairs)
+        pairs, circular = self.lists.expand(pairs)
         message = "the list at its end runs in a circle: left out"
         self.problems("bad-list", relation.path.text, circular, lambda _: message)
         literal = pairs.end < 0
@@ -221,8 +232,12 @@ class Mapping:
         return pairs
 
     def _minted(self, pairs: Pairs, literal: BoolArray, target: str) -> Pairs:
-        """Literal ends become nodes of a type by its template."""
+        """Literal ends become nodes of a type by its template; of several languages, those of the
+        preferred one."""
         node = self.schema.nodes[target]
+        wanted = node.features[0].languages if node.label else self.schema.languages
+        keep = self._in_best_language(pairs, wanted)
+        pairs, literal = pairs.select(keep), literal[keep]
         literals, place = np.unique(-(pairs.end[literal] + 1), return_inverse=True)
         text = self.statements.quads.literals.value.take(pa.array(literals))
         codes = self.statements.add_terms(mint(text, node.iri))
@@ -233,6 +248,18 @@ class Mapping:
         end = pairs.end.copy()
         end[literal] = np.where(codes >= 0, codes, -(literals + 1))[place.reshape(-1)]
         return Pairs(pairs.start, end, pairs.row)
+
+    def _in_best_language(self, pairs: Pairs, wanted: Sequence[str]) -> BoolArray:
+        """Mask of the pairs but those whose start has literals of a better language too; what has
+        no language stays."""
+        literals = self.statements.quads.literals
+        index = np.maximum(-(pairs.end.astype(np.int64) + 1), 0)
+        language = np.where(pairs.end < 0, literals.language[index], -1)
+        tagged = language >= 0
+        rank = self._language_rank(wanted)[index] * len(literals.languages) + language
+        best = np.full(len(self.statements), np.iinfo(np.int64).max)
+        np.minimum.at(best, pairs.start[tagged], rank[tagged])
+        return np.asarray(~tagged | (rank == best[pairs.start]))
 
     def _widen(self) -> None:
         n = len(self.statements)
@@ -290,6 +317,8 @@ class Mapping:
         pairs = self.statements.follow(feature.path, self.members[name])
         terms = pairs.end >= 0
         text = self.statements.quads.literals.value
+        if feature.kind == "category":
+            text = self._named_booleans(text)
         if terms.any() and feature.kind == "category":
             codes, place = np.unique(pairs.end[terms], return_inverse=True)
             names = [local_name(self.iri(code)) for code in codes]
@@ -307,16 +336,25 @@ class Mapping:
             )
             pairs = pairs.select(~terms)
         literals = -(pairs.end.astype(np.int64) + 1)
-        rank = self._language_rank(feature)[literals] if feature.kind == "text" else None
+        rank = None
+        if feature.kind == "text":
+            rank = self._language_rank(feature.languages)[literals]
         node = self.index[name][pairs.start].astype(np.int64)
         values = Values(node, text.take(pa.array(literals)), rank)
         row = pairs.row
         builder.add_values(name, feature, values, lambda k: self.statements.where(int(row[k])))
 
-    def _language_rank(self, feature: Feature) -> IntArray:
+    def _named_booleans(self, text: pa.Array) -> pa.Array:
+        """Literals with the one name of each xsd:boolean, which may be written 1 and 0 as well."""
+        boolean = self.statements.quads.literals.datatype == self.statements.quads.find(BOOLEAN)
+        for digit, name in (("1", "true"), ("0", "false")):
+            same = pc.and_(pa.array(boolean), pc.equal(text, digit))
+            text = pc.if_else(same, pa.scalar(name, text.type), text)
+        return text
+
+    def _language_rank(self, wanted: Sequence[str]) -> IntArray:
         """Rank of every literal by its language; a preferred "en" also takes "en-us"."""
         literals = self.statements.quads.literals
-        wanted = feature.languages
         ranks = np.full(len(literals.languages) + 1, len(wanted), np.int64)
         for code, tag in enumerate(("", *literals.languages)):
             fits = [k for k, w in enumerate(wanted) if tag == w.lower()]

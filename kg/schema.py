@@ -284,6 +284,7 @@ class Schema:
     Attributes:
         nodes, relations, events, tables: by name.
         user_type, item_type: node types.
+        languages: order of preference where a feature has none of its own, "" = without a language.
         same_as: IRIs of properties whose ends are merged into one node.
         splits: names that events give as `split`, in order; empty = sorted as found.
         open_relations: template of properties that are relations without being named; "" if none.
@@ -298,6 +299,7 @@ class Schema:
     tables: Mapping[str, TableMap]
     user_type: str
     item_type: str
+    languages: tuple[str, ...] = ()
     same_as: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     open_relations: str = ""

@@ -117,6 +117,7 @@ class _Parser(Values):
             tables=tables,
             user_type=user_type,
             item_type=item_type,
+            languages=self.languages,
             same_as=tuple(self.iri(word, "same_as") for word in self.words(top, "same_as", "")),
             splits=self.words(top, "splits", ""),
             open_relations=self.open_relations,

@@ -18,6 +18,7 @@ from .files import naming
 from .record_tables import SUFFIXES as RECORDS
 from .record_tables import read_record_table
 from .schema import Schema, TableMap
+from .vectors import plain_cells, vector_column, with_parts
 from .vocabulary import TEXT
 
 SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
@@ -68,8 +69,9 @@ def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa
     Raises:
         SchemaError: a column is missing; `key` is the section's place in the schema.
         ParseError: the file does not follow its format.
+        DataError: a column holds what is neither plain values nor lists of them.
     """
-    found = _read_columns(source, table, key)
+    found = plain_cells(_read_columns(source, table, key), place(source, table))
     return _without_missing(found, table.missing) if table.missing else found
 
 
@@ -82,8 +84,11 @@ def _read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> p
         try:
             if _suffix(path) == ".parquet":
                 with pq.ParquetFile(path, memory_map=True) as file:
-                    _expect(file.schema_arrow.names, wanted, key, str(path))
-                    return file.read(columns=wanted, use_threads=False)
+                    names = file.schema_arrow.names
+                    needed = list(dict.fromkeys(vector_column(name, names) for name in wanted))
+                    _expect(names, needed, key, str(path))
+                    read = file.read(columns=needed, use_threads=False)
+                    return _pick(read, wanted, key, str(path))
             return _pick(_read_text(path, table, wanted), wanted, key, str(path))
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
@@ -196,6 +201,7 @@ def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], boo
 
 
 def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:
+    table = with_parts(table, wanted)
     _expect(table.column_names, wanted, key, place)
     return table.select(wanted)
 

@@ -69,6 +69,12 @@ class TestKgat:
         assert graph.name == "toy"
         assert "https://example.org/toy/item/3" in graph.items.vocabulary
 
+    def test_a_large_id_costs_no_more_than_a_small_one(self, tmp_path: Path) -> None:
+        files = KGAT | {"train__txt": KGAT["train__txt"] + "3 99999999\n"}
+        graph = graph_of("kgat", write(tmp_path / "toy", **files))
+        assert "https://example.org/toy/item/99999999" in graph.items.vocabulary
+        assert graph.n_items == 8, "each integer that stands somewhere, up to the largest"
+
     def test_lists_give_original_ids(self, tmp_path: Path) -> None:
         files = KGAT | {
             "item_list__txt": "org_id remap_id freebase_id\nB00 0 m.0\nB01 1 m.1\nB02 2 m.2\nB03 3 m.3\n",
@@ -138,6 +144,11 @@ class TestAtomic:
     def test_threshold(self, tmp_path: Path, positive: object, count: int) -> None:
         graph = graph_of("atomic", write(tmp_path, **ATOMIC), positive=positive)
         assert int(graph.interactions.label.sum()) == count
+
+    def test_labels_that_are_no_numbers_are_named(self, tmp_path: Path) -> None:
+        inter = "u:token\ti:token\tlabel:float\na\tx\tyes\nb\tx\tno\n"
+        with pytest.raises(DataError, match=r"'label' holds '(yes|no)'"):
+            load_dataset("atomic", write(tmp_path, t__inter=inter))
 
     def test_lists_of_values_become_nodes(self, tmp_path: Path) -> None:
         rows = "".join(

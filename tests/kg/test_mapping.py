@@ -321,3 +321,26 @@ def test_lists_may_share_an_end_and_one_in_a_circle_is_a_finding() -> None:
     graph, report = build(LISTED, text)
     assert pairs(graph, "item", "tag", "tag") == [("a", "x"), ("a", "y"), ("b", "y")]
     assert [(p.kind, p.iri) for p in report.problems] == [("bad-list", EX + "c")]
+
+
+def test_literals_in_several_languages_become_nodes_of_the_preferred_one() -> None:
+    text = (
+        ':a a :Item ; :tag "Rose"@en , "Rosier"@fr , "plain" . :b a :Item ; :tag "Rosier"@fr . '
+        ':c a :Item ; :tag "Rozen"@nl , "Rosor"@sv .'
+    )
+    graph, _ = build(LISTED, text)
+    assert pairs(graph, "item", "tag", "tag") == [
+        ("a", "Rose"), ("a", "plain"), ("b", "Rosier"), ("c", "Rozen")
+    ]  # fmt: skip
+    graph, _ = build('languages = ["fr", "sv"]\n' + LISTED, text)
+    assert ("a", "Rosier") in pairs(graph, "item", "tag", "tag")
+    assert names(graph, "tag") == ["Rosier", "Rosor", "plain"]
+
+
+def test_booleans_are_one_category_however_they_are_written() -> None:
+    prefix = "@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
+    rows = ['"1"^^xsd:boolean', "true", '"0"^^xsd:boolean', "false", '"1"']
+    text = " ".join(f":i{k} a :Item ; :new {value} ." for k, value in enumerate(rows))
+    graph, _ = build(ITEM + 'category.new = "ex:new"\n', prefix + text)
+    new = graph.items.categories["new"]
+    assert [new.names[code] for code in new.codes] == ["true", "true", "false", "false", "1"]

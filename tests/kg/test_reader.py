@@ -277,3 +277,24 @@ def test_what_is_packed_must_be_whole(tmp_path: Path, suffix: str, harm: str) ->
     path.write_bytes(packed)
     with pytest.raises(ParseError):
         read_quads(path)
+
+
+RELATIVE = b"""{"@context": {"p": "http://a.org/p", "q": {"@id": "http://a.org/q", "@type": "@id"}},
+"@graph": [{"@id": "x", "p": 1, "q": "y"}, {"@id": "http://a.org/z", "p": 2, "q": "y"}]}"""
+
+
+def test_relative_iris_of_json_ld_are_an_error_that_counts_them() -> None:
+    with pytest.raises(ParseError, match="3 statements have relative IRIs") as caught:
+        read_quads(RELATIVE, syntax="jsonld")
+    assert "--base-iri" in caught.value.hint
+    assert len(read_quads(RELATIVE, syntax="jsonld", base_iri="http://b.org/")) == 4
+    own_base = RELATIVE.replace(b'{"p":', b'{"@base": "http://b.org/", "p":', 1)
+    assert len(read_quads(own_base, syntax="jsonld")) == 4
+
+
+def test_an_empty_xml_lang_is_named() -> None:
+    text = b"""<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:e="http://e.org/">
+    <rdf:Description rdf:about="http://e.org/a"><e:t xml:lang="">hi</e:t></rdf:Description></rdf:RDF>"""
+    with pytest.raises(ParseError) as caught:
+        read_quads(text, syntax="rdfxml")
+    assert 'xml:lang=""' in caught.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from coldframe.kg.errors import DataError
 from coldframe.kg.mapping import graph_from_quads
 from coldframe.kg.problems import Problem
 from coldframe.kg.reader import read_quads
@@ -74,3 +75,9 @@ def test_an_inverse_states_the_edges_as_well() -> None:
 
 def test_nothing_similar_is_no_nearest_iri() -> None:
     assert closest_iri("urn:a", ["https://example.org/b"]) == ""
+
+
+def test_a_catalog_without_any_node_names_the_nearest_class() -> None:
+    with pytest.raises(DataError) as caught:
+        unmatched('items = "item"\n[nodes.item]\nclass = "https://schema.org/Movie"\n')
+    assert "nearest: http://schema.org/Movie" in caught.value.hint
