@@ -69,6 +69,9 @@ Weight = Annotated[
     ),
 ]
 TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
+Ids = Annotated[
+    str, typer.Option("--ids", help="Name users and items by iri, or by original id where unique.")
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: CUDA if there is any.")]
 
 

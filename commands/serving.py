@@ -10,8 +10,8 @@ import typer
 
 from ..kg.errors import DataError, UnknownIdError
 from .console import Output
-from .inputs import check_suffix, read_ids
-from .options import Device, Json, RunFolder, TopK
+from .inputs import check_ids, check_suffix, held_out_note, read_ids, with_ids
+from .options import Device, Ids, Json, RunFolder, TopK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +62,7 @@ def recommend(
             "(train with --set hybrid.ensemble=3)."
         ),
     ] = "laplace",
+    ids: Ids = "iri",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -72,31 +73,40 @@ def recommend(
 
     output = Output(as_json)
     check_suffix(out, TREC)
+    check_ids(ids)
     method = known_method(uncertainty)
     wanted = None if users is None else read_ids(users, "user")
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
-        model = Run.open(run, device=device, progress=bar.stage).model
+        opened = Run.open(run, device=device, progress=bar.stage)
+        model = opened.model
         if not model.graph.n_users:
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
         _check_known(users, wanted, model.graph.users, "user")
         _check_known(items, among, model.graph.items, "item")
-        batches = model.recommend_batches(
+        found = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method
         )
+        batches = (with_ids(table, model.graph, ids) for table in found)
+        told: dict[str, Any]
         if out is not None:
             rows = write_recommendations(out, batches, run.resolve().name)
             told = {"path": str(out), "rows": rows}
-            output.result(told, lambda shown: shown.say(f"{rows:,} rows in {out}"))
-            return
-        tables = list(batches)
-    found = [row for table in tables for row in table.to_pylist()]
-    output.result(
-        {"columns": RECOMMENDATIONS.names, "recommendations": found},
-        lambda shown: _show_first(shown, found, model.graph.items),
-    )
+        else:
+            listed = [row for table in batches for row in table.to_pylist()]
+            told = {"columns": RECOMMENDATIONS.names, "recommendations": listed}
+
+    def show(shown: Output) -> None:
+        if out is not None:
+            shown.say(f"{rows:,} rows in {out}")
+        else:
+            _show_first(shown, listed, model.graph.items)
+        if held_out := held_out_note(opened):
+            shown.say(held_out)
+
+    output.result(told, show)
 
 
 def similar(
@@ -164,7 +174,8 @@ def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind:
     try:
         nodes.vocabulary.indices(ids or (), kind=kind)
     except UnknownIdError as error:
-        raise UnknownIdError(error.message, where=str(path), hint=error.hint) from None
+        more = "; somebody new is asked with `coldframe interview`" if kind == "user" else ""
+        raise UnknownIdError(error.message, where=str(path), hint=error.hint + more) from None
 
 
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:
