@@ -87,6 +87,8 @@ def numbers(text: str, flag: str) -> tuple[int, ...]:
         first, dash, last = word.partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
             raise UsageError(f"got {word!r}, expected whole numbers", where=flag, hint="say 0,1,2")
+        if int(last or first) < int(first):
+            raise UsageError(f"got {word!r}, which ends before it begins", where=flag)
         found += range(int(first), int(last or first) + 1)
     if not found:
         raise UsageError("the list is empty", where=flag)
