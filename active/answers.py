@@ -29,7 +29,8 @@ _REQUIRED = ("user", "item", "answer")
 # Columns of a table of questions, which the journal does not repeat.
 _OWN = {*_REQUIRED, "round", "annotator", "utility", "gain", "coverage", "answer_chance", "cost"}
 CRITERION = "criterion."  # how the columns of criteria begin in such a table
-_LONGEST = 2_000  # characters of one cell
+_LONGEST = 2_000  # characters of an id
+_LARGEST_CELL = 2**31 - 1  # what the reader takes; its own limit would refuse the whole file
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] 
         path.open(encoding="utf-8-sig", errors="replace", newline="") as text,
     ):
         reader = csv.reader(text, delimiter=delimiter)
+        limit = csv.field_size_limit(_LARGEST_CELL)
         try:
             header = [name.strip() for name in next(reader, [])]
             if len(set(header)) != len(header):
@@ -139,6 +141,8 @@ def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] 
                 yield line, dict(zip(header, plain, strict=True))
         except csv.Error as error:
             raise ParseError(str(error), where=f"{path}:{reader.line_num}") from None
+        finally:
+            csv.field_size_limit(limit)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:

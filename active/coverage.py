@@ -2,13 +2,11 @@
 
 Three monotone submodular functions of a set of items, on sparse matrices, behind one class: facility
 location over item similarity (Nemhauser, Wolsey and Fisher 1978), weighted cover of attribute nodes,
-and saturated personalised PageRank spread. Lazy greedy (Minoux 1978) keeps the (1 - 1/e) guarantee.
+and saturated personalised PageRank spread. `diverse.coverage_only` picks by them.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +69,10 @@ class Cover:
         before = 1 - np.exp(-count / _PATIENCE)
         return targets, np.minimum(covered[targets] + reach * (depth - before), 1.0)
 
-    def marginal(self, counts: IntArray, *, whole: bool = False) -> Array:
-        """Gain of one more question about each item, (I,); `whole`: of asking it all there is."""
+    def marginal(self, counts: IntArray) -> Array:
+        """Gain of one more question about each item, (I,)."""
         now = self.covered(counts)
-        after = np.ones(len(counts)) if whole else 1.0 - np.exp(-(counts + 1.0) / _PATIENCE)
+        after = 1.0 - np.exp(-(counts + 1.0) / _PATIENCE)
         before = 1.0 - np.exp(-counts / _PATIENCE)
         reach, rows = self.reach, np.repeat(np.arange(len(counts)), np.diff(self.reach.indptr))
         if self.form == "max":
@@ -84,50 +82,6 @@ class Cover:
             grown = np.minimum(raw, 1.0 - now[reach.indices])
         weighted = grown * self.weights[reach.indices]
         return np.asarray(np.bincount(rows, weighted, len(counts)), np.float64)
-
-
-def lazy_greedy(
-    gain: Callable[[int], float], add: Callable[[int], None], n: int, budget: int
-) -> list[tuple[int, float]]:
-    """Pick up to `budget` distinct elements of 0 ... n - 1, best marginal gain first: [(i, gain)].
-
-    `gain(i)` is the marginal gain given all picks so far, `add(i)` takes a pick in. For a monotone
-    submodular function an old gain bounds the new one from above, so only the top of the heap is
-    evaluated again, and the value is at least (1 - 1/e) of the best. Ties go to the lower index.
-    """
-    picks: list[tuple[int, float]] = []
-    heap = [(-gain(i), i, 0) for i in range(n)]
-    heapq.heapify(heap)
-    while heap and len(picks) < budget:
-        bound, element, seen = heapq.heappop(heap)
-        if seen == len(picks):
-            picks.append((element, -bound))
-            add(element)
-        else:
-            heapq.heappush(heap, (-gain(element), element, len(picks)))
-    return picks
-
-
-def greedy_cover(cover: Cover, budget: int) -> list[tuple[int, float]]:
-    """Distinct items that together cover most, each informing its neighbours in full."""
-    covered = np.zeros(cover.reach.shape[1])
-
-    def row(item: int) -> tuple[IntArray, Array]:
-        part = slice(cover.reach.indptr[item], cover.reach.indptr[item + 1])
-        targets, reach = cover.reach.indices[part], cover.reach.data[part].astype(np.float64)
-        if cover.form == "max":
-            return targets, np.maximum(reach - covered[targets], 0.0)
-        return targets, np.minimum(reach, 1.0 - covered[targets])
-
-    def gain(item: int) -> float:
-        targets, grown = row(item)
-        return float(cover.weights[targets] @ grown)
-
-    def add(item: int) -> None:
-        targets, grown = row(item)
-        covered[targets] += grown
-
-    return lazy_greedy(gain, add, cover.reach.shape[0], budget)
 
 
 def facility_location(profile: sp.csr_matrix, weights: Array, *, neighbours: int = 50) -> Cover:

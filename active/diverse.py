@@ -68,7 +68,10 @@ def k_centre(state: AskState, budget: float, rng: np.random.Generator) -> Basket
 
 
 def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
-    """Items by lazy greedy over the graph's coverage, a random user for each question.
+    """Items by lazy greedy (Minoux 1978) over the graph's coverage, a random user for each question.
+
+    Where an item is asked about once at most and questions are worth and cost the same, what is covered
+    is at least (1 - 1/e) of the most that can be (Nemhauser, Wolsey and Fisher 1978).
 
     Raises DataError where the catalog has no KG profile.
     """

@@ -19,7 +19,7 @@ class SimulatedOracle:
     """Answers from hidden events: 1 for a positive one, 0 for a negative one or none.
 
     Attributes:
-        events: what the users really did; the last row of a pair counts.
+        events: what the users really did; a pair with any positive row is liked.
         n_items: items of the catalog.
         flip: share of answers that are turned round, in [0, 1]; the same pair always alike.
         silence: share of pairs that "cannot tell" (NaN), drawn likewise.

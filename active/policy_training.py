@@ -48,9 +48,10 @@ class PolicyTraining:
     def __post_init__(self) -> None:
         if self.updates < 1 or self.worlds < 1 or self.episodes < 2 or not self.rate > 0:
             raise UsageError("updates and worlds must be at least 1, episodes 2, the rate above 0")
-        if len(self.budgets) < 2 or list(self.budgets) != sorted(set(self.budgets)):
+        rising = list(self.budgets) == sorted(set(self.budgets))
+        if len(self.budgets) < 2 or not rising or self.budgets[0] < 1:
             raise UsageError(
-                f"budgets are {self.budgets}, expected at least two increasing numbers"
+                f"budgets are {self.budgets}, expected at least two increasing numbers above 0"
             )
 
 

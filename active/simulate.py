@@ -65,6 +65,11 @@ class SimulationConfig:
         object.__setattr__(self, "strategies", tuple(self.strategies) or strategies)
         object.__setattr__(self, "budgets", tuple(self.budgets) or budgets)
         for name in self.strategies:
+            if not isinstance(name, str):
+                raise UsageError(
+                    f"strategy {name!r} is no name",
+                    hint="a function of your own is played by `acquire` alone: seeds are kept by name",
+                )
             (check_strategy if self.protocol == USER_COLD else find_strategy)(name)
         if min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
             raise UsageError(f"budgets are {self.budgets}, expected distinct numbers above 0")

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Output
-from .inputs import check_suffix, held_run, read_ids, weights_of
-from .options import Device, Json, RunFolder, Seed, Weight, listed
+from .inputs import (
+    check_ids,
+    check_suffix,
+    held_out_note,
+    held_run,
+    read_ids,
+    weights_of,
+    with_ids,
+)
+from .options import Device, Ids, Json, RunFolder, Seed, Weight, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +103,7 @@ def acquire(
             help="Tell these of each question too, with commas: entropy,variance,bald,..."
         ),
     ] = None,
+    ids: Ids = "iri",
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -103,13 +112,14 @@ def acquire(
 
     As long as a round is open (nothing learned from it yet), its questions are given again.
     """
-    from ..active.cycle import ask
+    from ..active.cycle import ask, rounds_of
     from ..active.exclusions import read_pairs
     from ..active.panel import fix_panel
     from ..gnn.runs import Run
 
     output = Output(as_json)
     check_suffix(out)
+    check_ids(ids)
     _check_asked(budget, total, strategy, costs)
     opened = Run.open(run, device=device)
     size = _batch(opened, budget, total)
@@ -131,7 +141,10 @@ def acquire(
         table, fresh = ask(
             opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart
         )
-    _give(output, _titled(table, opened.catalog.graph), fresh, out)
+        number = rounds_of(opened).current
+    graph = opened.catalog.graph
+    told = _give(output, number, with_ids(_titled(table, graph), graph, ids), fresh, out)
+    output.result(told, lambda shown: _show_asked(shown, told, held_out_note(opened)))
 
 
 def _limits(
@@ -169,12 +182,13 @@ def _titled(table: pa.Table, graph: Graph) -> pa.Table:
     return table.add_column(at, "title", pa.array(titles, pa.string()))
 
 
-def _give(output: Output, table: pa.Table, fresh: bool, out: Path | None) -> None:
-    """The questions to a file or on standard output, and what was played for them."""
+def _give(
+    output: Output, number: int, table: pa.Table, fresh: bool, out: Path | None
+) -> dict[str, Any]:
+    """A round's questions, in a file if one is named, and what was played for them."""
     from ..active.acquire import plan_of
     from ..kg.files import write_table
 
-    number = int(table["round"][0].as_py()) if len(table) else 0
     if not fresh:
         output.note(
             f"round {number} is open: these are its questions, whatever else was asked for; `retrain` "
@@ -189,10 +203,10 @@ def _give(output: Output, table: pa.Table, fresh: bool, out: Path | None) -> Non
         # The file is for those who answer: what was played is the asker's business.
         write_table(out, table.replace_schema_metadata(None))
         told |= {"path": str(out), "questions": len(table)}
-    output.result(told, lambda shown: _show_asked(shown, told))
+    return told
 
 
-def _show_asked(out: Output, told: dict[str, Any]) -> None:
+def _show_asked(out: Output, told: dict[str, Any], held_out: str) -> None:
     if "path" not in told:
         out.table(told["questions"])
     else:
@@ -201,6 +215,8 @@ def _show_asked(out: Output, told: dict[str, Any]) -> None:
         out.say(f"they cost {told['cost']:,.6g}")
     if told["plan"]:
         out.say(_played(told["plan"]))
+    if held_out:
+        out.say(held_out)
 
 
 def _played(plan: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shlex
 import sys
 import threading
 import time
@@ -97,6 +98,11 @@ def show_rejected(out: Output, rejected: Sequence[Row]) -> None:
         out.say(f"  line {row['line']}: {row['reason']}")
     if len(rejected) > SHOWN:
         out.say(f"  ... and {len(rejected) - SHOWN:,} more; --json has all")
+
+
+def command(*words: object) -> str:
+    """A command to type, its words quoted where the shell needs it."""
+    return shlex.join(["coldframe", *map(str, words)])
 
 
 def cell(value: Any) -> str:

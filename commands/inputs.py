@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from ..kg.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..gnn.runs import Run
+    from ..kg.graph import Graph
+    from ..kg.vocabulary import Vocabulary
+
+IDS = ("iri", "original")
 
 
 @contextmanager
@@ -74,6 +80,50 @@ def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
         return item_weights(graph, rules, dates=dates)
     with run.catalog.store() as store:
         return item_weights(graph, rules, store.select_within, dates=dates)
+
+
+def held_out_note(run: Run) -> str:
+    """What who asks or serves real people must know of a run that is tested; "" where it is not."""
+    held = int((run.split.test.label == 1).sum())
+    if not held:
+        return ""
+    return (
+        f"{held:,} liked pairs are held out for testing and count as unknown; `train --protocol all` "
+        "makes a run for real people"
+    )
+
+
+def with_ids(table: pa.Table, graph: Graph, ids: str) -> pa.Table:
+    """A table with its users and items by IRI, or, with "original", by the ids that they came with.
+
+    An id that two users or two items share stays an IRI.
+    """
+    import pyarrow as pa
+
+    if ids == IDS[0]:
+        return table
+    for kind, nodes in (("user", graph.users), ("item", graph.items)):
+        names = [_original(iri, nodes.vocabulary) for iri in table[kind].to_pylist()]
+        field = table.schema.field(kind)
+        at = table.schema.get_field_index(kind)
+        table = table.set_column(at, field, pa.array(names, field.type))
+    return table
+
+
+def _original(iri: str, vocabulary: Vocabulary) -> str:
+    from urllib.parse import unquote
+
+    from ..kg.vocabulary import local_name
+
+    name = unquote(local_name(iri))
+    place = vocabulary.find(name)
+    return name if place >= 0 and vocabulary[place] == iri else iri
+
+
+def check_ids(ids: str) -> None:
+    """UsageError where `--ids` says neither of `IDS`."""
+    if ids not in IDS:
+        raise UsageError(f"got {ids!r}", where="--ids", hint=f"say {' or '.join(IDS)}")
 
 
 def check_suffix(out: Path | None, more: Sequence[str] = ()) -> None:

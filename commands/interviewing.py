@@ -9,7 +9,7 @@ import typer
 
 from ..kg.errors import ColdframeError, DataError, UsageError
 from .console import Output, note, show_rejected
-from .inputs import check_suffix, read_ids, weights_of
+from .inputs import check_suffix, held_out_note, read_ids, weights_of
 from .options import Device, Json, RunFolder, TopK, Weight
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def interview(
         "of_others": others,
         "rejected": [{"line": line, "reason": reason} for line, reason in rejected],
     }
-    output.result(told, lambda shown: _show(shown, told))
+    output.result(told, lambda shown: _show(shown, told, held_out_note(opened)))
 
 
 def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
@@ -168,7 +168,7 @@ def _write(talk: Interview, path: Path, user: str) -> None:
     write_table(path, pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}))
 
 
-def _show(out: Output, told: dict[str, Any]) -> None:
+def _show(out: Output, told: dict[str, Any], held_out: str) -> None:
     out.say(f"{len(told['answers'])} answers")
     if told["of_others"]:
         out.say(f"{told['of_others']:,} answers of other users are left out")
@@ -176,3 +176,5 @@ def _show(out: Output, told: dict[str, Any]) -> None:
     out.table(told["recommendations"], ("rank", "title", "score", "std", "item"))
     if told["next"] is not None:
         out.say(f"next question: {told['next']['title']} ({told['next']['item']})")
+    if held_out:
+        out.say(held_out)

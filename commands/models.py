@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..kg.errors import IntegrityError, StateError, UsageError
-from .console import Output
+from .console import Output, command
 from .inputs import held_run
 from .layers import Layered, resolve, settings
 from .options import (
@@ -334,5 +334,13 @@ def _show_run(out: Output, told: dict[str, Any]) -> None:
     parts = ", ".join(told["parts"]) or "none: there are no interactions yet"
     out.say(f"parts of the score: {parts}")
     out.say(f"similar items: by the {told['similar_by']}")
-    following = "evaluate {}" if told["parts"] else "similar {} --item ID"
-    out.say(f"next: coldframe {following.format(told['run'])}")
+    out.say(f"next: {_following(told)}")
+
+
+def _following(told: dict[str, Any]) -> str:
+    """The command that makes use of a run: to test it needs test pairs, to recommend parts."""
+    if not told["parts"]:
+        return command("similar", told["run"], "--item", "ID")
+    if told["test"]:
+        return command("evaluate", told["run"])
+    return f"{command('recommend', told['run'])}, or {command('acquire', told['run'], '--budget', 100)}"

@@ -79,6 +79,9 @@ Later = Annotated[
     ),
 ]
 TopK = Annotated[int, typer.Option("-k", "--top", min=1, help="How many.")]
+Ids = Annotated[
+    str, typer.Option("--ids", help="Name users and items by iri, or by original id where unique.")
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: CUDA if there is any.")]
 
 
@@ -94,6 +97,8 @@ def numbers(text: str, flag: str) -> tuple[int, ...]:
         first, dash, last = word.partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)):
             raise UsageError(f"got {word!r}, expected whole numbers", where=flag, hint="say 0,1,2")
+        if int(last or first) < int(first):
+            raise UsageError(f"got {word!r}, which ends before it begins", where=flag)
         found += range(int(first), int(last or first) + 1)
     if not found:
         raise UsageError("the list is empty", where=flag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +10,8 @@ import typer
 
 from ..kg.errors import DataError, UnknownIdError
 from .console import Output
-from .inputs import check_suffix, read_ids
-from .options import Device, Json, Later, RunFolder, TopK
+from .inputs import check_ids, check_suffix, held_out_note, read_ids, with_ids
+from .options import Device, Ids, Json, Later, RunFolder, TopK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,41 +63,52 @@ def recommend(
             "(train with --set hybrid.ensemble=3)."
         ),
     ] = "laplace",
+    ids: Ids = "iri",
     catalog: Later = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """The best items for each user, cold ones included, known ones left out."""
     from ..gnn.ranking import RECOMMENDATIONS
+    from ..gnn.runs import Run
     from ..gnn.uncertainty import known_method
 
     output = Output(as_json)
     check_suffix(out, TREC)
+    check_ids(ids)
     method = known_method(uncertainty)
     wanted = None if users is None else read_ids(users, "user")
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
-        model = _model(run, device, catalog, bar.stage)
+        opened = Run.open(run, device=device, progress=bar.stage)
+        model = _extended(opened.model, catalog)
         if not model.graph.n_users:
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
         _check_known(users, wanted, model.graph.users, "user")
         _check_known(items, among, model.graph.items, "item")
-        batches = model.recommend_batches(
+        found = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method
         )
+        batches = (with_ids(table, model.graph, ids) for table in found)
+        told: dict[str, Any]
         if out is not None:
             rows = write_recommendations(out, batches, run.resolve().name)
             told = {"path": str(out), "rows": rows}
-            output.result(told, lambda shown: shown.say(f"{rows:,} rows in {out}"))
-            return
-        tables = list(batches)
-    found = [row for table in tables for row in table.to_pylist()]
-    output.result(
-        {"columns": RECOMMENDATIONS.names, "recommendations": found},
-        lambda shown: _show_first(shown, found, model.graph.items),
-    )
+        else:
+            listed = [row for table in batches for row in table.to_pylist()]
+            told = {"columns": RECOMMENDATIONS.names, "recommendations": listed}
+
+    def show(shown: Output) -> None:
+        if out is not None:
+            shown.say(f"{rows:,} rows in {out}")
+        else:
+            _show_first(shown, listed, model.graph.items)
+        if held_out := held_out_note(opened):
+            shown.say(held_out)
+
+    output.result(told, show)
 
 
 def similar(
@@ -109,9 +120,11 @@ def similar(
     as_json: Json = False,
 ) -> None:
     """The items nearest to one, whether anybody has touched them or not."""
+    from ..gnn.runs import Run
+
     output = Output(as_json)
     with output.progress("similar"):
-        rows = _model(run, device, catalog).similar(item, top).to_pylist()
+        rows = _extended(Run.open(run, device=device).model, catalog).similar(item, top).to_pylist()
     output.result({"item": item, "similar": rows}, lambda shown: shown.table(rows))
 
 
@@ -125,9 +138,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Why this score: the parts' shares, the best paths through the graph, the nearest texts."""
+    from ..gnn.runs import Run
+
     output = Output(as_json)
     with output.progress("explain"):
-        found = _model(run, device, catalog).explain(user, item, top)
+        found = _extended(Run.open(run, device=device).model, catalog).explain(user, item, top)
     output.result(found.as_dict(), lambda shown: _show_reasons(shown, found))
 
 
@@ -158,17 +173,10 @@ def report(
     output.result({"path": str(target)}, lambda shown: shown.say(f"report in {target}"))
 
 
-def _model(
-    run: Path,
-    device: str,
-    later: Path | None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Recommender:
-    """The run's model, with what a later state of its catalog adds, if one is given."""
-    from ..gnn.runs import Run
+def _extended(model: Recommender, later: Path | None) -> Recommender:
+    """The model, with what a later state of its catalog adds, if one is given."""
     from ..kg.catalog import Catalog
 
-    model = Run.open(run, device=device, progress=progress).model
     return model if later is None else model.extend(Catalog.open(later))
 
 
@@ -177,7 +185,8 @@ def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind:
     try:
         nodes.vocabulary.indices(ids or (), kind=kind)
     except UnknownIdError as error:
-        raise UnknownIdError(error.message, where=str(path), hint=error.hint) from None
+        more = "; somebody new is asked with `coldframe interview`" if kind == "user" else ""
+        raise UnknownIdError(error.message, where=str(path), hint=error.hint + more) from None
 
 
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:

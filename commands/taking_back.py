@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..kg.errors import IntegrityError, UsageError
-from .console import Output
+from .console import Output, command
 from .inputs import check_suffix, held_run
 from .options import Device, Json, RunFolder, TopK
 
@@ -60,7 +60,7 @@ def rollback(
             f"{found.answers:,} answers no longer count; the model had learned {found.labels:,}"
         )
         if found.run.stale:
-            out.say(f"next: coldframe retrain {run}")
+            out.say(f"next: {command('retrain', run)}")
 
     output.result(told, show)
 
@@ -127,7 +127,7 @@ def forget(
     def show(out: Output) -> None:
         out.say(f"{found.interactions:,} interactions and {found.records:,} answers taken out")
         out.say(f"{found.scan.files:,} files searched afterwards: none names the user")
-        out.say(f"next: coldframe retrain {run}")
+        out.say(f"next: {command('retrain', run)}")
 
     output.result(told, show)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from .console import Output
+from .console import Output, command
 from .models import refuse_used, split_of
 from .options import CatalogFolder, Device, Json, Seed
 
@@ -55,7 +55,7 @@ def tune(
 
     def show(shown: Output) -> None:
         shown.table([_short(row) for row in found.trials[:10]])
-        shown.say(f"best settings in {best}: coldframe train {catalog} --config {best}")
+        shown.say(f"best settings in {best}: {command('train', catalog, '--config', best)}")
 
     output.result(told, show)
 
@@ -113,7 +113,7 @@ def adapt_text(
             f"loss per hidden word on held-out texts: {found.before:.3f} before, "
             f"{found.after:.3f} after; {found.trained:,} of {found.total:,} weights trained"
         )
-        shown.say(f"next: coldframe train {catalog} --text {found.folder}")
+        shown.say(f"next: {command('train', catalog, '--text', found.folder)}")
 
     output.result(told, show)
 
@@ -172,7 +172,7 @@ def train_policy(
             "area under NDCG@10 above random's, as a share of the ceiling, on "
             f"{len(unseen)} catalogs not trained on; 95 % intervals"
         )
-        shown.say(f"next: coldframe loop CATALOG --strategies auto,learned:{out}")
+        shown.say(f"next: {command('loop', 'CATALOG', '--strategies', f'auto,learned:{out}')}")
 
     output.result({"path": str(out), **told}, show)
 

@@ -169,9 +169,9 @@ def shares(values: Mapping[str, float], label: str) -> Any:
     """Horizontal bars of shares between 0 and 1."""
     with new_figure(6.2, 0.7 + 0.32 * max(len(values), 1)) as (figure, axes):
         names = list(values)[::-1]
-        axes[0].barh(
-            [short(name) for name in names], [values[name] for name in names], color=COLOURS[0]
-        )
+        # By place: names that are alike once shortened would share a row.
+        axes[0].barh(range(len(names)), [values[name] for name in names], color=COLOURS[0])
+        axes[0].set_yticks(range(len(names)), [short(name) for name in names])
         axes[0].set_xlim(0, 1)
         axes[0].set_xlabel(label)
         for place, name in enumerate(names):

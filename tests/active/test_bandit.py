@@ -76,6 +76,16 @@ def test_evidence_finds_the_slope():
     )
 
 
+def test_beliefs_that_are_too_high_throughout_still_tell_pairs_apart():
+    """The level is integrated out: only how pairs stand to each other decides."""
+    rng = np.random.default_rng(0)
+    eta = rng.normal(-1, 1.5, 4000)
+    for slope in (0.0, 0.5, 1.0):
+        labels = (rng.random(4000) < expit(-3 + slope * (eta + 1))).astype(float)
+        found = evidence(eta, labels, SLOPES)
+        assert SLOPES[found.argmax()] == slope
+
+
 def test_right_beliefs_are_trusted_and_empty_ones_lose_the_budget_to_random():
     state, coins = make_state(), np.random.default_rng(5)
     truth = state.posterior.logits(np.arange(USERS), np.arange(ITEMS))

@@ -1,5 +1,6 @@
 """The journal: idempotent telling, bad rows named, and a fold with a stated rule."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -97,6 +98,17 @@ def test_bad_rows_are_named_by_line_and_good_ones_kept(journal, tmp_path):
     assert "perhaps" in reasons
     assert "3 cells, expected 4" in reasons
     assert journal.records()[0].answer.extra == {"note": "a"}
+
+
+def test_one_very_long_cell_costs_no_other_row(journal, tmp_path):
+    path = tmp_path / "answers.csv"
+    long = "x" * 140_000
+    path.write_text(f"user,item,answer\n1,{long},like\n1,1,like\n")
+    limit = csv.field_size_limit()
+    report = journal.tell(path, round=1)
+    assert report.accepted == 1
+    assert [(line, "longer" in reason) for line, reason in report.rejected] == [(2, True)]
+    assert csv.field_size_limit() == limit
 
 
 def test_a_missing_column_is_one_clear_error(journal, tmp_path):

@@ -16,6 +16,7 @@ from coldframe.active.policy_training import Explorer, PolicyTraining, train_pol
 from coldframe.active.pool import Pool
 from coldframe.active.state import AskState
 from coldframe.active.strategies import STRATEGIES
+from coldframe.active.summary import area
 from coldframe.gnn.posterior import Posterior
 from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.files import write_json
@@ -166,7 +167,33 @@ def test_training_finds_the_best_arm_of_each_kind_of_world(monkeypatch):
     assert np.array_equal(train_policy(worlds, few, seed=1), train_policy(worlds, few, seed=1))
 
 
-@pytest.mark.parametrize("wrong", [{"updates": 0}, {"episodes": 1}, {"budgets": (100,)}, {"budgets": (9, 5)}])  # fmt: skip
+@pytest.mark.parametrize("wrong", [{"updates": 0}, {"episodes": 1}, {"budgets": (100,)}, {"budgets": (9, 5)}, {"budgets": (0, 10)}])  # fmt: skip
 def test_wrong_training_settings_are_refused(wrong):
     with pytest.raises(UsageError):
         PolicyTraining(**wrong)
+
+
+def test_a_return_is_the_area_that_is_still_to_come(monkeypatch):
+    budgets, values = (10, 20, 80, 100), [0.2, 0.4, 0.3, 0.9]
+    monkeypatch.setattr(policy_training, "play", lambda *_: {"ndcg@10": values})
+    monkeypatch.setattr(policy_training, "replace", lambda world, **_: world)
+    config = PolicyTraining(budgets=budgets)
+    found = policy_training.returns(None, STRATEGIES["random"], config, 0)
+    assert found[0] == pytest.approx(area(values, budgets))
+    x = np.log(budgets)
+    assert found[-1] == pytest.approx(0.9 * (x[3] - x[2]) / 2 / (x[3] - x[0]))
+    assert found[-2] - found[-1] == pytest.approx(0.3 * (x[3] - x[1]) / 2 / (x[3] - x[0]))
+
+
+def test_episodes_that_end_alike_teach_nothing(monkeypatch):
+    """Each is measured against the others, so a world in which all goes well says nothing of an arm."""
+    world = FakeWorld(True, "random")
+    monkeypatch.setattr(policy_training, "play", fake_play)
+    monkeypatch.setattr(policy_training, "replace", lambda world, **_: world)
+    monkeypatch.setattr(policy_training, "STRATEGIES", dict.fromkeys(ARMS, lambda *_: None))
+    config = PolicyTraining(entropy=0.0, budgets=(10, 20))
+    rng = np.random.default_rng(0)
+    sure = np.zeros((len(ARMS), len(FEATURES)))
+    sure[ARMS.index("random"), FEATURES.index("cold-share")] = 5.0
+    assert Policy(sure, {}).chances(world.state, 5).max() < 0.999
+    assert not policy_training._episodes(world, sure, config, rng).any()

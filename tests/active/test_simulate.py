@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from coldframe.active.auto import find_strategy
 from coldframe.active.simulate import SimulationConfig, simulate
 from coldframe.active.summary import area, summarise
 from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
@@ -265,6 +266,12 @@ def test_area_is_over_the_logarithm():
 def test_wrong_configurations_are_refused(wrong):
     with pytest.raises(UsageError):
         SimulationConfig(**wrong)
+
+
+def test_a_function_is_no_strategy_of_a_simulation():
+    with pytest.raises(UsageError, match="no name") as caught:
+        SimulationConfig(strategies=(find_strategy("random"),))
+    assert "acquire" in caught.value.hint
 
 
 def test_a_budget_beyond_the_pool_is_refused(graph):

@@ -1,10 +1,12 @@
 """The protocol user-cold: nothing asked is measured, every answer is the truth, and asking well pays."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from coldframe.active import user_cold
 from coldframe.active.simulate import SimulationConfig, simulate
 from coldframe.active.user_cold import STRATEGIES, build_town, interview_all
 from coldframe.kg.errors import DataError, UsageError
@@ -50,6 +52,20 @@ def test_interviewing_beats_popularity_and_random_on_planted_tastes(graph):
         > town.measure([town.population.newcomer()] * len(town.likes))["ndcg@10"]
     )
     assert town.ceiling()["ndcg@10"] >= curves["interview"][1] - 0.02
+
+
+def test_an_interview_asks_each_item_once_and_only_such_as_may_be_asked(graph, monkeypatch):
+    town, asked = build_town(graph, 0, at_least=5), []
+    answers = user_cold._answers
+
+    def recorded(items, likes):
+        asked.extend(items.tolist())
+        return answers(items, likes)
+
+    monkeypatch.setattr(user_cold, "_answers", recorded)
+    few = replace(town, asked=town.asked[:10])
+    user_cold._adaptive(few, few.population.newcomer(), few.likes[0], [10])
+    assert sorted(asked) == few.asked.tolist()
 
 
 def test_the_loop_gives_the_same_json_as_the_other_protocols(graph, tmp_path):

@@ -137,6 +137,15 @@ def test_plots_are_well_formed_and_repeatable(figure, tmp_path):
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_shares_of_long_names_keep_a_row_each():
+    long = "a category of a name that goes on and on, "
+    figure = plots.shares({long + "one": 0.2, long + "two": 0.7}, "covered")
+    (axis,) = figure.axes
+    assert [bar.get_width() for bar in axis.patches] == [0.7, 0.2]
+    assert len({bar.get_y() for bar in axis.patches}) == 2
+    assert [label.get_text()[:10] for label in axis.get_yticklabels()] == ["a category"] * 2
+
+
 def test_missing_numbers_are_dashes():
     assert "–" in html.table([{"a": float("nan")}])
     assert "–" in html.table([{"a": 1}, {"b": 2}])

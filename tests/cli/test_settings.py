@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from coldframe.commands.layers import flatten, resolve, settings
+from coldframe.commands.options import numbers
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.kg.errors import SchemaError, UsageError
 
@@ -118,3 +119,11 @@ def test_set_reads_toml_values_and_bare_words():
     flags = settings(["limit=3", "inner.kind=b", 'names=["a", "b"]', "on=false"])
     assert resolve(Outer, flags=flags).config == Outer(Inner(kind="b"), ("a", "b"), 3, False)
     assert resolve(Outer, flags=settings(["limit=none"])).config.limit is None
+
+
+def test_lists_of_numbers_may_hold_ranges() -> None:
+    assert numbers("0,3-5", "--seeds") == (0, 3, 4, 5)
+    for wrong in ("5-3,1", "1,5-3", "a", "3-", "-3", ""):
+        with pytest.raises(UsageError) as caught:
+            numbers(wrong, "--seeds")
+        assert caught.value.where == "--seeds"
