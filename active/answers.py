@@ -91,6 +91,11 @@ def read_answers(
     return [(line, row if isinstance(row, str) else _answer(row, round)) for line, row in rows]
 
 
+def first_line(path: StrPath) -> int:
+    """The line of a table's first row: 1 in JSON lines, else 2, below a header."""
+    return 1 if Path(path).suffix.lower() == ".jsonl" else 2
+
+
 def _raw_rows(
     source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
 ) -> Iterator[tuple[int, Mapping[str, Any] | str]]:

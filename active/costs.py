@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..kg.errors import DataError
 from ..kg.files import StrPath, read_table
+from .answers import first_line
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ def read_costs(path: StrPath) -> Costs:
             hint="needed: cost, and user or item",
         )  # fmt: skip
     found = Costs()
-    first = 1 if Path(path).suffix.lower() == ".jsonl" else 2  # below a header
-    for line, row in enumerate(table.to_pylist(), first):
+    for line, row in enumerate(table.to_pylist(), first_line(path)):
         user, item = row.get("user") or "", row.get("item") or ""
         if bool(user) == bool(item):
             raise DataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..kg.errors import DataError
 from ..kg.files import StrPath, read_table
 from ..kg.graph import Graph
+from .answers import first_line
 
 PAIR = ("user", "item")
 Pair = tuple[str, str]
@@ -29,7 +30,7 @@ def read_pairs(path: StrPath, graph: Graph) -> set[Pair]:
     for kind, nodes in zip(PAIR, (graph.users, graph.items), strict=True):
         names = table[kind].to_pylist()
         if not all(names):
-            line = next(line for line, name in enumerate(names, 2) if not name)
+            line = next(at for at, name in enumerate(names, first_line(path)) if not name)
             raise DataError(f"no {kind} is named", where=f"{path}:{line}")
         places = nodes.vocabulary.indices(names, kind=kind)
         columns.append([nodes.vocabulary[int(place)] for place in places])

@@ -7,6 +7,7 @@ import pytest
 from coldframe.active.cycle import ask, learn, tell
 from coldframe.active.forgetting import forget
 from coldframe.active.replay import roll_back
+from coldframe.active.strategies import STRATEGIES
 from coldframe.gnn.checkpoint import checkpoint_name
 from coldframe.gnn.runs import Run
 from coldframe.kg.files import sha256_file
@@ -67,6 +68,16 @@ def test_the_graph_says_what_picked_the_questions(asking_run: Run) -> None:
     assert found(run, how) == [("popularity", "5")]
     assert found(run, "?act cf:model ?a ; cf:model ?b") == [(model, model)]
     assert found(run, how, round=2) == []  # nobody was asked
+
+
+def test_a_function_of_ones_own_is_named_as_well(asking_run: Run) -> None:
+    def ours(state, budget, rng):
+        return STRATEGIES["random"](state, budget, rng)
+
+    questions, _ = ask(asking_run, 2, strategy=ours)
+    tell(asking_run, [row | {"answer": "like"} for row in questions.to_pylist()])
+    run = learn(asking_run, measure=False).run
+    assert found(run, "?act cf:strategy ?a ; cf:seed ?b") == [("ours", "0")]
 
 
 def test_everybody_whose_answer_was_counted_is_named_until_it_no_longer_counts(

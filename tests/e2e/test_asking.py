@@ -193,5 +193,12 @@ def test_annotators_are_compared_and_weighed(base, made, tmp_path):
     shown = RUNNER.invoke(cli.app, ["label", str(folder), str(said)]).stdout
     assert "12 answers in all are beyond the quota" in shown
     assert run("label", folder, said, "--quota", "0.5")["over_quota"] == 0
-    assert run("retrain", folder, "--no-measure")["labels"] == 12
+    learned = run("retrain", folder, "--no-measure")
+    assert (learned["labels"], learned["over_quota"]) == (12, 0)
+    run("label", folder, said, "--quota", "0.4")
+    lines = [f"{user},{items[0]},like,ann"]
+    gold.write_text("\n".join([head, *lines]))
+    run("label", folder, gold)
+    shown = RUNNER.invoke(cli.app, ["retrain", str(folder), "--no-measure"]).stdout
+    assert shown.startswith("6 answers in all are beyond the quota")
     assert run("label", folder, said, "--quota", "3", code=2)["error"]

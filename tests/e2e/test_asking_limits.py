@@ -183,3 +183,7 @@ def test_pairs_of_a_table_are_not_asked(folder, tmp_path):
         apart.write_text(text)
         found = run("acquire", folder, "--budget", "5", "--exclude", apart, code=3)["error"]
         assert part in found["message"] + found["where"]
+    lines = tmp_path / "apart.jsonl"
+    lines.write_text(json.dumps({"user": first[0]["user"], "item": ""}) + "\n")
+    found = run("acquire", folder, "--budget", "5", "--exclude", lines, code=3)["error"]
+    assert found["where"].endswith("apart.jsonl:1")
