@@ -35,7 +35,10 @@ def label(
     run: RunFolder,
     answers: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, help="A table with user, item and answer."),
+        typer.Argument(
+            exists=True,
+            help="A table with user, item and answer; or another run, whose answers are taken over.",
+        ),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on any bad row.")] = False,
     gold: Annotated[
@@ -56,6 +59,7 @@ def label(
 
     --gold and --quota hold for the run from then on, for answers told before as well.
     """
+    from ..active.carrying import answers_of
     from ..active.cycle import rounds_of, tell
     from ..active.fold import positive_from
     from ..gnn.runs import Run
@@ -66,7 +70,7 @@ def label(
         rounds, positive = rounds_of(opened), positive_from(opened.catalog.schema)
         if gold is not None or quota is not None:
             rounds.set_quality(gold=gold, quota=quota, positive=positive)
-        found = tell(opened, answers)
+        found = tell(opened, answers_of(answers) if answers.is_dir() else answers)
     if found.rejected and not (found.accepted or found.repeated):
         line, reason = found.rejected[0]
         raise DataError(

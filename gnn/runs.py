@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import secrets
+import shlex
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -216,7 +217,7 @@ class Run:
             raise StateError(
                 f"the model is gone, as it had learned from what was taken out: {self.stale}",
                 where=str(self.path),
-                hint=f"train it anew: coldframe retrain {self.path}",
+                hint=f"train it anew: coldframe retrain {shlex.quote(str(self.path))}",
             )
         # Not the latest: a round that was cut off may have left a newer one.
         return Recommender.load(

@@ -41,7 +41,7 @@ class Path:
 def explain_paths(
     graph: Graph, user: str | int, item: str | int, interactions: Interactions, k: int = 5
 ) -> list[Path]:
-    """The k best two-hop paths from what a user liked to an item, best first, one per entity.
+    """The k best two-hop paths from what a user liked to an item, best first, one per relation and entity.
 
     score = ln(n_items / items that have the entity) * support / liked items, so that what everything
     has explains nothing. One pass over the edges of items.
