@@ -344,3 +344,10 @@ def test_booleans_are_one_category_however_they_are_written() -> None:
     graph, _ = build(ITEM + 'category.new = "ex:new"\n', prefix + text)
     new = graph.items.categories["new"]
     assert [new.names[code] for code in new.codes] == ["true", "true", "false", "false", "1"]
+
+
+def test_digits_that_are_no_booleans_stay_digits() -> None:
+    graph, _ = build(
+        ITEM + 'category.new = "ex:new"\n', ':a a :Item ; :new "0" . :b a :Item ; :new 1 .'
+    )
+    assert graph.items.categories["new"].names == ("0", "1")
