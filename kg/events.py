@@ -20,6 +20,7 @@ from .schema import Event
 from .vocabulary import TEXT, IntArray
 
 MAX_SPLITS = 127
+_LOOKED_AT = 1_000_000  # ratings, of which a scale is known as well as by all
 _SCALE = 4  # different ratings that a scale with one set apart has
 
 
@@ -71,6 +72,8 @@ def split_unrated(
     event: Event, rating: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Ratings with NaN where the schema says that a value means none, and the mask of those."""
+    if not event.unrated:
+        return rating, np.zeros(len(rating), bool)
     none = np.isin(rating, event.unrated)
     return np.where(none, np.nan, rating), none
 
@@ -81,14 +84,15 @@ def heap_of(rating: npt.NDArray[np.float64]) -> tuple[float, int] | None:
     It lies further from the rest than twice the rest's width; or it is the only one not above zero,
     and ten times as frequent as the next.
     """
-    values, counts = np.unique(rating[np.isfinite(rating)], return_counts=True)
+    some = rating[:: max(1, len(rating) // _LOOKED_AT)]
+    values, counts = np.unique(some[np.isfinite(some)], return_counts=True)
     if len(values) < _SCALE:
         return None
     for end, beside, other in ((0, 1, -1), (-1, -2, 0)):
         apart = abs(values[beside] - values[end]) > 2 * abs(values[beside] - values[other])
         heaped = end == 0 and values[0] <= 0 < values[1] and counts[0] >= 10 * counts[1]
         if (apart or heaped) and counts[end] >= 0.01 * counts.sum():
-            return float(values[end]), int(counts[end])
+            return float(values[end]), int((rating == values[end]).sum())
     return None
 
 

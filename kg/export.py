@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from .errors import DataError
 from .files import atomic_write
 from .graph import Graph, Interactions, NodeSet, Texts
+from .literals import TIME_UNITS
 from .minting import is_iri, mint
 from .nquads import ROWS, concat, iri_tokens, joined_bytes, repeat, string_tokens
 from .schema import RDF_TYPE, XSD, Event, Feature, PropertyPath, Schema
@@ -166,7 +167,7 @@ class _Writer:
         if event.positive is not None and event.unrated:
             rating = np.where(np.isnan(rating), np.float32(event.unrated[0]), rating)
         objects["rating"] = number_tokens(rating)
-        objects["time"] = _time_tokens(rows.time)
+        objects["time"] = _time_tokens(rows.time, event.time_unit)
         objects["split"] = string_tokens(split)
         for role, path in event.roles.items():
             there = np.asarray(objects[role].is_valid(), bool)
@@ -261,15 +262,15 @@ def _date_tokens(days: npt.NDArray[Any]) -> pa.Array:
     return concat('"', iso_date(days), f'"^^<{XSD}date>')
 
 
-def _time_tokens(seconds: npt.NDArray[np.float64]) -> pa.Array:
-    """xsd:dateTime for whole seconds of the years 1 to 9999, else a number; NaN -> null."""
+def _time_tokens(seconds: npt.NDArray[np.float64], unit: str) -> pa.Array:
+    """xsd:dateTime for whole seconds of the years 1 to 9999, else a number of units; NaN -> null."""
     plain = ~np.isnan(seconds) & (seconds == np.floor(seconds))
     plain &= (seconds >= -62_135_596_800) & (seconds < 253_402_300_800)
     whole = np.where(plain, seconds, 0).astype(np.int64)
     clock = pa.array(whole % 86_400 * 1_000_000).cast(pa.time64("us")).cast(TEXT)
     clock = pc.utf8_slice_codeunits(clock, 0, 8)
     moment = concat('"', iso_date(whole // 86_400), "T", clock, f'Z"^^<{XSD}dateTime>')
-    return pc.if_else(pa.array(plain), moment, number_tokens(seconds))
+    return pc.if_else(pa.array(plain), moment, number_tokens(seconds * TIME_UNITS[unit]))
 
 
 def iso_date(days: npt.NDArray[Any]) -> pa.Array:

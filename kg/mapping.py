@@ -346,10 +346,10 @@ class Mapping:
 
     def _named_booleans(self, text: pa.Array) -> pa.Array:
         """Literals with the one name of each xsd:boolean, which may be written 1 and 0 as well."""
-        quads = self.statements.quads
-        if (code := quads.find(BOOLEAN)) < 0:  # which is also the datatype of plain literals
+        code = self.statements.quads.find(BOOLEAN)
+        if code < 0:  # as a datatype, -1 is that of plain strings
             return text
-        boolean = quads.literals.datatype == code
+        boolean = self.statements.quads.literals.datatype == code
         for digit, name in (("1", "true"), ("0", "false")):
             same = pc.and_(pa.array(boolean), pc.equal(text, digit))
             text = pc.if_else(same, pa.scalar(name, text.type), text)

@@ -24,7 +24,7 @@ from .problems import Problem
 from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_inputs import Sources, place, read_columns
+from .table_inputs import Sources, is_text_table, place, read_columns
 from .table_rows import empty_rows, escaped_quotes, repeated_ids
 from .vocabulary import TEXT, IntArray
 
@@ -113,7 +113,8 @@ class _Reading:
         """First pass over one table: columns to codes and IRIs."""
         data = read_columns(source, table, f"{self.schema.source}:tables.{table.name}")
         where = place(source, table)
-        if table.quote and not table.escape and not isinstance(source, pa.Table):
+        quoted = table.quote and not table.escape and not isinstance(source, pa.Table)
+        if quoted and is_text_table(Path(source)):
             escaped_quotes(self.findings, data, table, where)
         if table.kind == "nodes":
             self.read_nodes(table, data, where)

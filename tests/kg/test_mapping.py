@@ -346,6 +346,8 @@ def test_booleans_are_one_category_however_they_are_written() -> None:
     assert [new.names[code] for code in new.codes] == ["true", "true", "false", "false", "1"]
 
 
-def test_a_plain_digit_is_no_boolean_where_there_is_none() -> None:
-    graph, _ = build(ITEM + 'category.new = "ex:new"\n', ':a a :Item ; :new "1" .')
-    assert graph.items.categories["new"].names == ("1",)
+def test_digits_that_are_no_booleans_stay_digits() -> None:
+    graph, _ = build(
+        ITEM + 'category.new = "ex:new"\n', ':a a :Item ; :new "0" . :b a :Item ; :new 1 .'
+    )
+    assert graph.items.categories["new"].names == ("0", "1")

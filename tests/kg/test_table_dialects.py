@@ -187,3 +187,23 @@ def test_a_named_file_may_be_packed(tmp_path: Path) -> None:
     schema = Schema.loads(NODES + ITEMS + 'file = "items.csv"\n')
     assert find_tables([path], schema) == {"items": path}
     assert graph_from_tables({"items": path}, schema)[0].n_items == 1
+
+
+def test_times_in_another_unit_come_back_from_rdf() -> None:
+    times = pa.array([1_600_000_000_500, 1_600_000_000_000, -500])
+    graph, _ = read_ratings(pa.array([5, 5, 5]), times=times, more='time_unit = "ms"\n')
+    assert graph.interactions.time.tolist() == [1_600_000_000.5, 1_600_000_000, -0.5]
+    schema = Schema.loads(NODES.replace("positive = 5", 'positive = 5\ntime_unit = "ms"'))
+    out = io.BytesIO()
+    write_nquads(graph, schema, out)
+    again, report = graph_from_quads(read_quads(out.getvalue(), syntax="nquads"), schema)
+    assert graph_hash(again) == graph_hash(graph)
+    assert {problem.kind for problem in report.problems} <= {"unmatched"}
+
+
+def test_quotes_of_records_are_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"id": "1", "title": "a \\\\ b\\"", "price": 2}\n')
+    graph, report = graph_from_tables({"items": path}, Schema.loads(NODES + ITEMS))
+    assert graph.items.texts["title"] == ('a \\ b"',)
+    assert not report.problems
