@@ -5,8 +5,8 @@
 A share of the items' attribute edges is hidden from everybody. For every hidden edge whose attribute
 another item has too: which share of the item's 10 nearest others have it ("shared"), and whether any
 has ("any"). The encoder is trained without interactions, and stops by further edges of its own that it
-takes from what is left; "chosen" is what `similar` goes by, encoder or graph kernel, whichever finds more of
-these. Prints one JSON object.
+takes from what is left; "chosen" is what `similar` goes by: the encoder where it surely finds more of these than the
+graph kernel. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def fit_without_interactions(
         work: folder from which the same training goes on after an interruption.
 
     Returns:
-        None without the part "encoder", and where the kernel over relations and texts finds more of the
-        hidden edges by which the training stops.
+        None without the part "encoder", and unless it surely finds more of the hidden edges, by which its
+        training stops, than the kernel over relations and texts.
 
     Raises:
         StateError, IntegrityError: `work` holds another training, or is damaged.
@@ -57,7 +57,9 @@ def fit_without_interactions(
     scorer, hidden = train_on_graph(data, hybrid, work=work)
     if len(hidden):
         kernel = hidden.shared(by_kernel(replace(data, graph=hidden.graph)))
-        if kernel.mean() > hidden.shared(by_cosine(scorer.item_vectors)).mean():
+        lead = hidden.shared(by_cosine(scorer.item_vectors)) - kernel
+        # Two standard errors: its epoch was chosen by these very edges.
+        if lead.mean() <= 2 * lead.std() / len(lead) ** 0.5:
             return None
     return scorer.refresh(data)
 
