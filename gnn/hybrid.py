@@ -269,22 +269,22 @@ class Hybrid:
 
     def score(self, users: IntArray) -> FloatArray:
         """(len(users), n_items) float32; NaN only where no part knows user or item."""
-        data = fitted(self._data, self.name)
-        chosen = check_users(users, data.n_users)
-        scores = [part.score(chosen) for part in self.parts.values()]
-        gate = fitted(self.gate, self.name)
-        return gate.combine(scores, data.catalog_degree, data.user_degree[chosen], self._told)
+        return self._combined(users, fitted(self._data, self.name).catalog_degree, self._told)
 
     def untold_score(self, users: IntArray) -> FloatArray:
         """`score` with the items known by answers alone as the cold items that they were.
 
         What the answers say reaches it through the parts; chances are read from it.
         """
-        data = fitted(self._data, self.name)
+        return self._combined(users, self._untold_degree, None)
+
+    def _combined(
+        self, users: IntArray, item_degree: IntArray, told: BoolArray | None
+    ) -> FloatArray:
+        data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         chosen = check_users(users, data.n_users)
         scores = [part.score(chosen) for part in self.parts.values()]
-        gate = fitted(self.gate, self.name)
-        return gate.combine(scores, self._untold_degree, data.user_degree[chosen])
+        return gate.combine(scores, item_degree, data.user_degree[chosen], told)
 
     @property
     def _untold_degree(self) -> IntArray:
