@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from ..gnn.profiles import item_profile
 from ..kg.errors import UsageError, nearest
-from ..kg.graph import Graph
+from ..kg.graph import Graph, Interactions
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray
 from .answers import CRITERION
@@ -248,16 +248,10 @@ def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) 
 def _likes(model: Askable) -> Costs:
     """Known likes per item, those that were told included, (n_items,)."""
     graph, told = model.graph, model.posterior.answers
-    events = graph.interactions
-    liked = events.label == 1
-    codes = np.union1d(
-        events.user[liked] * graph.n_items + events.item[liked],
-        (told.user * graph.n_items + told.item)[told.label == 1],
-    )
-    known = sp.coo_matrix(model.known)
-    pairs = np.unique(known.row.astype(np.int64) * graph.n_items + known.col)
-    items = np.intersect1d(pairs, codes, assume_unique=True) % graph.n_items
-    return np.bincount(items, minlength=graph.n_items).astype(np.float64)
+    said = Interactions.build(told.user, told.item, label=told.label == 1)
+    liked = sum(rows.matrix(graph.n_users, graph.n_items) for rows in (graph.interactions, said))
+    known = sp.csr_matrix(model.known).multiply(liked)
+    return np.asarray((known > 0).sum(axis=0), np.float64).ravel()
 
 
 def _chosen(graph: Graph, kind: str, names: Iterable[str] | None) -> IntArray:

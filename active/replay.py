@@ -90,9 +90,10 @@ def reconcile(run: Run) -> tuple[Run, int, tuple[int, ...]]:
         the run, how many labels were taken out, and of which rounds.
     """
     history = rounds_of(run).journal.history()
-    changed = labels_left(run, history, standing(history))
+    left = standing(history)
+    changed = labels_left(run, history, left)
     labels = sum(len(run.labels(number)) - len(rows) for number, rows in changed.items())
-    about = rounds_about(run, history, standing(history))
+    about = rounds_about(run, history, left)
     run = own(run) if about else run
     if changed:
         run = run.drop_model("answers were rolled back")

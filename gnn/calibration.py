@@ -26,6 +26,7 @@ from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .gate import KINDS, Kind, kind_of
 from .metrics import Float64, Reliability, brier, reliability
+from .ranking import BLOCK_ENTRIES
 from .scorer_base import BoolArray, require
 
 BINS = 10
@@ -34,9 +35,6 @@ TOP = 10  # length of the lists whose probabilities are judged apart
 # Items known by answers alone, which no rehearsal has, have the chances of the cold items that they were.
 _CURVES = KINDS[:-1]
 _KIN = ((0, 3), (1, 2), (1, 2), (0, 3))  # of each kind, the kinds most like it
-
-# Entries of one block of scores: 8 MB as float32.
-_BLOCK_ENTRIES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ def held_out_pairs(
         truth: (n_users, n_items), what was held out. closed: users -> (b, n_items), pairs left out.
     """
     rng = rng_for(seed, "calibration pairs")
-    step = max(1, _BLOCK_ENTRIES // max(data.n_items, 1))
+    step = max(1, BLOCK_ENTRIES // max(data.n_items, 1))
 
     def blocks() -> Iterator[HeldOut]:
         for start in range(0, max(len(users), 1), step):

@@ -23,14 +23,13 @@ from ..kg.vocabulary import IntArray
 from . import metrics
 from .data import TrainingData
 from .metrics import Float64, Ranking
+from .ranking import BLOCK_ENTRIES
 from .scorer_base import BoolArray, Scorer
 from .segments import cold_candidates, pair_segments
 from .ties import U32, U64, UNRANKED, items_of, rank_keys, salts
 
 _LOG = logging.getLogger(__name__)
 
-# Entries of one block of scores: 8 MB as float32, about 80 MB with keys and temporaries.
-BLOCK_ENTRIES = 2_000_000
 
 Progress = Callable[[str, int, int], None]
 

@@ -15,7 +15,7 @@ from ..kg.vocabulary import IntArray
 from .scorer_base import BoolArray
 
 # Entries of one block of scores: 8 MB as float32.
-_BLOCK_ENTRIES = 2_000_000
+BLOCK_ENTRIES = 2_000_000
 
 RECOMMENDATIONS = pa.schema(
     [
@@ -66,7 +66,7 @@ def scores_of_pairs(
         scores = scorer(distinct[done : done + step])
         rows = order[start[done] : start[min(done + step, len(distinct))]]
         out[rows] = scores[owner[rows] - done, items[rows]]
-        done, step = done + step, max(1, _BLOCK_ENTRIES // max(scores.shape[1], 1))
+        done, step = done + step, max(1, BLOCK_ENTRIES // max(scores.shape[1], 1))
     return out
 
 

@@ -29,7 +29,7 @@ from .labels import corrections, labelled_rows
 from .neighbours import similar_items
 from .part_state import catalog_of, interactions_in
 from .posterior import Posterior
-from .ranking import RECOMMENDATIONS, Reserve, best_items, scores_of_pairs
+from .ranking import BLOCK_ENTRIES, RECOMMENDATIONS, Reserve, best_items, scores_of_pairs
 from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
@@ -38,9 +38,6 @@ from .trainer import EncoderScorer
 from .uncertainty import Method, posterior_of, save_members
 
 Progress = Callable[[str, int, int], None]
-
-# Entries of one block of scores: 8 MB as float32.
-_BLOCK_ENTRIES = 2_000_000
 
 
 class Recommender:
@@ -223,7 +220,7 @@ class Recommender:
         among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
         known = self.known if exclude_known else None
         reserve = Reserve(self.data.catalog_degree == 0, new) if new else None
-        step = max(1, _BLOCK_ENTRIES // max(graph.n_items, 1))
+        step = max(1, BLOCK_ENTRIES // max(graph.n_items, 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
             self._say("recommend", start, len(chosen))

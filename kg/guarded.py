@@ -287,7 +287,7 @@ def nquads(
         while piece := ox.serialize(islice(watched, _PIECE), format=ox.RdfFormat.N_QUADS):
             statements += piece.count(b"\n")
             _check_totals(statements, len(parser.prefixes), limits)
-            if stand_in:
+            if stand_in and _RELATIVE in piece:
                 unresolved += sum(_RELATIVE in line for line in piece.splitlines())
             yield piece
         _check_totals(statements, len(parser.prefixes), limits)

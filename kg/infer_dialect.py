@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,8 +50,7 @@ def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
     if escaped:
         lines.append('escape = "\\\\"')
     escape = "\\" if escaped else ""
-    section = TableMap(name, "nodes", "", {}, delimiter=delimiter, encoding=encoding, escape=escape)
-    return section, lines
+    return replace(table, delimiter=delimiter, encoding=encoding, escape=escape), lines
 
 
 def _encoding(path: Path) -> tuple[str, str, bool]:

@@ -192,8 +192,8 @@ class Mapping:
         below = self.statements.pairs(Hop(SUBCLASS))
         own = {self.statements.code(iri) for iri in classes} - {-1}
         apart = {self.statements.code(iri) for iri in self.schema.classes} - own
-        for code in with_subclasses(below.start, below.end, own, apart):
-            mask[types.start[types.end == code]] = True
+        codes = with_subclasses(below.start, below.end, own, apart)
+        mask[types.start[np.isin(types.end, codes)]] = True
         return mask
 
     def any_of(self, types: Sequence[str], codes: CodeArray) -> BoolArray:

@@ -99,7 +99,7 @@ def test_blocks_of_users_are_one_table(
     planted_model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = planted_model.recommend(k=4)
-    monkeypatch.setattr("coldframe.gnn.recommender._BLOCK_ENTRIES", 7 * 160)
+    monkeypatch.setattr("coldframe.gnn.recommender.BLOCK_ENTRIES", 7 * 160)
     parts = planted_model.recommend(k=4)
     assert parts["item"].equals(whole["item"])
     np.testing.assert_allclose(
