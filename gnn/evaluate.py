@@ -198,7 +198,8 @@ class _Task:
 
     @classmethod
     def build(cls, data: TrainingData, split: Split, part: str, users: IntArray | None) -> _Task:
-        parts = [data.train, split.train] + ([split.valid] if part == "test" else [])
+        parts = [data.train] if split.train is data.train else [data.train, split.train]
+        parts += [split.valid] if part == "test" else []
         known = sp.csr_matrix(sum(_pairs(rows, data) for rows in parts))
         wanted = getattr(split, part).matrix(data.n_users, data.n_items)
         # A pair that is known already is no candidate, so it cannot be found either.

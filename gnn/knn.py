@@ -7,7 +7,9 @@ other. An item without content, or a user none of whose items has any, is unknow
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -23,6 +25,9 @@ Content: TypeAlias = "sp.csr_matrix | FloatArray"
 
 # Up to 8,000 items all cosines of sparse content are kept: 256 MB.
 _DENSE_ENTRIES = 64_000_000
+
+# Neighbours found for all settings that are tried together.
+_NEAREST = 300
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,39 @@ class ProfileModel(ABC):
     def _describe(self, data: TrainingData) -> Content:
         """Content of the items, (n_items, d), rows of unit length or zero."""
 
+    @classmethod
+    def trials(cls, data: TrainingData) -> Callable[[ProfileConfig], ProfileModel]:
+        """`fit` on `data` as a function of the configuration; neighbours are looked for once."""
+
+        @lru_cache(maxsize=1)
+        def described(centre: bool) -> Content:
+            return cls(ProfileConfig(centre=centre))._describe(data)
+
+        @lru_cache(maxsize=1)
+        def near(centre: bool, k: int) -> sp.csr_matrix:
+            return nearest_items(described(centre), data.item_degree > 0, k)
+
+        def fit(config: ProfileConfig) -> ProfileModel:
+            wide = near(config.centre, max(config.k, _NEAREST)) if config.k else None
+            cosines = None if wide is None else keep_top(sp.csr_matrix(wide.T), config.k).T
+            return cls(config)._take(described(config.centre), cosines, data)
+
+        return fit
+
     def fit(self, data: TrainingData) -> Self:
         """Take the items' content and, with k > 0, find each item's nearest trained items."""
-        content: Any = self._describe(data)
+        content, k = self._describe(data), self.config.k
+        near = nearest_items(content, data.item_degree > 0, k) if k else None
+        return self._take(content, near, data)
+
+    def _take(self, content: Any, near: sp.csr_matrix | None, data: TrainingData) -> Self:
         self._known = _present(content)
         weight = np.maximum(data.item_degree, 1.0) ** -self.config.discount * self._known
         self._history = sp.csr_matrix(data.positives @ sp.diags(weight), dtype=np.float32)
         self._history.eliminate_zeros()
         self._content, self._cosines = content, None
-        if self.config.k:
-            self._cosines = nearest_items(content, data.item_degree > 0, self.config.k)
+        if near is not None:
+            self._cosines = sp.csr_matrix(near)
         elif sp.issparse(content) and content.shape[0] ** 2 <= _DENSE_ENTRIES:
             self._cosines = (content @ content.T).toarray()
         return self
@@ -140,12 +168,14 @@ def nearest_items(content: Content, candidates: BoolArray, k: int) -> sp.csr_mat
     step = max(1, BLOCK_ENTRIES // max(len(targets), 1))
     blocks = []
     for start in range(0, n, step):
-        product = content[start : start + step] @ others
-        block = sp.csr_matrix(product, dtype=np.float32)
+        product = sp.csr_matrix(content[start : start + step] @ others, dtype=np.float32)
+        shape = (product.shape[0], n)
+        block = sp.csr_matrix((product.data, targets[product.indices], product.indptr), shape)
+        # With one more than wanted there are k left, whether the item itself is among them or not.
+        block = keep_top(block, k + 1)
         rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
-        block.data[targets[block.indices] == rows] = 0.0
+        block.data[block.indices == rows] = 0.0
         blocks.append(keep_top(block, k))
     if not blocks:
         return sp.csr_matrix((n, n), dtype=np.float32)
-    near = sp.coo_matrix(sp.vstack(blocks))
-    return sp.csr_matrix((near.data, (targets[near.col], near.row)), (n, n), dtype=np.float32)
+    return sp.csr_matrix(sp.vstack(blocks).T, dtype=np.float32)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .ties import mix, order_bits
+from .ties import mix
 
 # Entries of one block of a product: about 200 MB while it is worked on.
 BLOCK_ENTRIES = 8_000_000
@@ -34,36 +34,57 @@ def product_blocks(
         start = stop
 
 
-def top_k_product(
-    left: sp.csr_matrix,
-    right: sp.csr_matrix,
-    k: int,
-    *,
-    weigh: Weigh | None = None,
-    entries: int = BLOCK_ENTRIES,
-) -> sp.csr_matrix:
-    """The k largest positive entries off the diagonal of each row of left @ right.
+class Product:
+    """left @ right, of which the largest entries per row are asked for, perhaps more than once.
 
     Args:
         left, right: (n, m) and (m, n), float32.
-        k: neighbours kept per row; ties at the end of the list are broken by a hash of the column.
-        weigh: maps (rows, columns, values) of the product's entries to new values.
-
-    Returns:
-        (n, n) CSR, float32. Memory: one block and the result of at most n * k entries.
+        entries: of one block. A product of at most twice as many is kept, so that it is computed once
+            however often it is asked.
     """
-    blocks = []
-    for start, block in product_blocks(left, right, entries):
-        rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
-        columns = block.indices.astype(np.int64)
-        values = block.data.astype(np.float32)
-        if weigh is not None:
-            values = weigh(rows, columns, values).astype(np.float32)
-        block.data = np.where(rows == columns, np.float32(0.0), values)
-        blocks.append(keep_top(block, k))
-    if not blocks:
-        return sp.csr_matrix((left.shape[0], right.shape[1]), dtype=np.float32)
-    return sp.csr_matrix(sp.vstack(blocks, format="csr"), dtype=np.float32)
+
+    def __init__(
+        self, left: sp.csr_matrix, right: sp.csr_matrix, entries: int = BLOCK_ENTRIES
+    ) -> None:
+        self._left, self._right, self._entries = left, right, entries
+        self._kept: list[tuple[int, sp.csr_matrix]] = []
+
+    def top(self, k: int, weigh: Weigh | None = None) -> sp.csr_matrix:
+        """The k largest positive entries off the diagonal of each row.
+
+        Args:
+            k: neighbours kept per row; ties at the end of the list are broken by a hash of the column.
+            weigh: maps (rows, columns, values) of the product's entries to new values.
+
+        Returns:
+            (n, n) CSR, float32. Memory: what is kept, one block, and the result of at most n * k entries.
+        """
+        blocks = []
+        for start, block in self._blocks():
+            rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
+            columns = block.indices.astype(np.int64)
+            values = block.data.astype(np.float32)
+            if weigh is not None:
+                values = weigh(rows, columns, values).astype(np.float32)
+            values = np.where(rows == columns, np.float32(0.0), values)
+            weighed = sp.csr_matrix((values, block.indices, block.indptr), block.shape)
+            blocks.append(keep_top(weighed, k))
+        if not blocks:
+            return sp.csr_matrix((self._left.shape[0], self._right.shape[1]), dtype=np.float32)
+        return sp.csr_matrix(sp.vstack(blocks, format="csr"), dtype=np.float32)
+
+    def _blocks(self) -> Iterator[tuple[int, sp.csr_matrix]]:
+        if self._kept:
+            yield from self._kept
+            return
+        kept: list[tuple[int, sp.csr_matrix]] | None = []
+        for start, block in product_blocks(self._left, self._right, self._entries):
+            if kept is not None:
+                kept.append((start, block))
+                if sum(one.nnz for _, one in kept) > 2 * self._entries:
+                    kept = None
+            yield start, block
+        self._kept = kept or []
 
 
 def keep_top(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
@@ -71,9 +92,14 @@ def keep_top(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
     kept = matrix.data > 0
     for row in np.flatnonzero(np.diff(matrix.indptr) > k):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        keys = order_bits(matrix.data[part]).astype(np.uint64) << np.uint64(32)
-        keys |= mix(matrix.indices[part].astype(np.uint32))
-        kept[part] &= keys <= np.partition(keys, k - 1)[k - 1]
+        values = matrix.data[part]
+        edge = np.partition(values, -k)[-k]  # the k-th largest
+        kept[part] &= values >= edge
+        tied = np.flatnonzero(values == edge)
+        room = k - np.count_nonzero(values > edge)
+        if len(tied) > room:
+            order = np.argsort(mix(matrix.indices[part][tied].astype(np.uint32)))
+            kept[part.start + tied[order[room:]]] = False
     lengths = np.add.reduceat(np.append(kept, False), matrix.indptr[:-1]) if len(kept) else 0
     lengths = np.where(np.diff(matrix.indptr) > 0, lengths, 0)
     pointers = np.concatenate([[0], np.cumsum(lengths)])

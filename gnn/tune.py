@@ -53,12 +53,15 @@ class Kind:
     Attributes:
         climb: a fit is dear; a field's values are tried from the best one outwards, while each is
             better by a hundredth at least.
+        trials: training data -> a function that fits one configuration after the other to them,
+            sharing what they have in common; None = each is made and fitted by itself.
     """
 
     make: Callable[..., Scorer]
     default: Any = None
     grid: Mapping[str, tuple[Any, ...]] | None = None
     climb: bool = False
+    trials: Callable[[TrainingData], Callable[[Any], Scorer]] | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -69,11 +72,13 @@ KINDS: dict[str, Kind] = {
         ItemKNN,
         ItemKNNConfig(),
         {"shrink": (0.0, 5.0, 10.0, 30.0, 100.0), "k": (30, 100, 300, 1000), "power": (0.5, 1.0, 2.0)},
+        trials=ItemKNN.trials,
     ),
     "rp3beta": Kind(
         RP3Beta,
         RP3BetaConfig(),
         {"beta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "alpha": (0.4, 0.6, 0.8, 1.0), "k": (50, 200, 1000)},
+        trials=RP3Beta.trials,
     ),
     "ease": Kind(EASE, EASEConfig(), {"penalty": (50.0, 100.0, 200.0, 400.0, 800.0)}),
     "rated-ease": Kind(
@@ -94,10 +99,16 @@ KINDS: dict[str, Kind] = {
     ),
     "kg-prior": Kind(KGPrior),
     "kg-knn": Kind(
-        KGKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
+        KGKNN,
+        ProfileConfig(),
+        {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)},
+        trials=KGKNN.trials,
     ),
     "text-knn": Kind(
-        TextKNN, ProfileConfig(), {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)}
+        TextKNN,
+        ProfileConfig(),
+        {"k": (0, 10, 30, 100, 300), "discount": (0.0, 0.25, 0.5)},
+        trials=TextKNN.trials,
     ),
 }  # fmt: skip
 
@@ -166,8 +177,10 @@ def tune(
         return Tuned(plan.make().fit(data), ())
     test = _Validation.build(data, valid, metric, target, max_users, seed)
 
+    fitted_by = plan.trials(test.data) if plan.trials else None
+
     def score(config: Any) -> float:
-        return test.value(plan.make(config).fit(test.data))
+        return test.value(fitted_by(config) if fitted_by else plan.make(config).fit(test.data))
 
     best, tried = _descend(plan.default, values, score, climb=plan.climb)
     rows = [{**asdict(config), metric: value} for config, value in tried.items()]

@@ -7,7 +7,9 @@ without training interactions and users without history are unknown to them: NaN
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -20,7 +22,7 @@ from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, require
-from .topk import top_k_product
+from .topk import Product
 
 __all__ = [
     "EASE", "EASEConfig", "ItemKNN", "ItemKNNConfig", "ItemModel", "RP3Beta", "RP3BetaConfig",
@@ -108,17 +110,28 @@ class ItemKNN(ItemModel):
         super().__init__()
         self.config = config or ItemKNNConfig()
 
+    @classmethod
+    def trials(cls, data: TrainingData) -> Callable[[ItemKNNConfig], ItemKNN]:
+        """`fit` on `data` as a function of the configuration; users in common are counted once."""
+        common = _common(data)
+
+        def fit(config: ItemKNNConfig) -> ItemKNN:
+            model = cls(config)
+            return model.restore(model._nearest(common, data), data)
+
+        return fit
+
     def _weights(self, data: TrainingData) -> sp.csr_matrix:
-        history = data.positives
-        by_item = sp.csr_matrix(history.T)
-        norm = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
+        return self._nearest(_common(data), data)
+
+    def _nearest(self, common: Product, data: TrainingData) -> sp.csr_matrix:
+        norm = np.sqrt(data.item_degree).astype(np.float32)
 
         def cosine(rows: IntArray, columns: IntArray, values: FloatArray) -> FloatArray:
             out = values / (norm[rows] * norm[columns] + np.float32(self.config.shrink))
             return np.asarray(out ** np.float32(self.config.power))
 
-        similar = top_k_product(by_item, history, self.config.k, weigh=cosine)
-        return sp.csr_matrix(similar.T)
+        return sp.csr_matrix(common.top(self.config.k, cosine).T)
 
 
 @dataclass(frozen=True)
@@ -155,20 +168,36 @@ class RP3Beta(ItemModel):
         super().__init__()
         self.config = config or RP3BetaConfig()
 
+    @classmethod
+    def trials(cls, data: TrainingData) -> Callable[[RP3BetaConfig], RP3Beta]:
+        """`fit` on `data` as a function of the configuration; walks are counted once per alpha."""
+        walks = lru_cache(maxsize=1)(lambda alpha: _common(data, alpha))
+
+        def fit(config: RP3BetaConfig) -> RP3Beta:
+            model = cls(config)
+            return model.restore(model._likeliest(walks(config.alpha), data), data)
+
+        return fit
+
     def _weights(self, data: TrainingData) -> sp.csr_matrix:
-        history = data.positives
-        by_item = sp.csr_matrix(history.T)
-        degree = np.maximum(np.diff(by_item.indptr), 1).astype(np.float32)
-        activity = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
-        from_user = sp.csr_matrix(
-            sp.diags(activity**-self.config.alpha) @ history, dtype=np.float32
-        )
+        return self._likeliest(_common(data, self.config.alpha), data)
+
+    def _likeliest(self, walks: Product, data: TrainingData) -> sp.csr_matrix:
+        degree = np.maximum(data.item_degree, 1).astype(np.float32)
         leaving, damping = degree**-self.config.alpha, degree**-self.config.beta
 
         def transition(rows: IntArray, columns: IntArray, values: FloatArray) -> FloatArray:
             return np.asarray(values * leaving[rows] * damping[columns])
 
-        return top_k_product(by_item, from_user, self.config.k, weigh=transition)
+        return walks.top(self.config.k, transition)
+
+
+def _common(data: TrainingData, alpha: float = 0.0) -> Product:
+    """Sum of |I_v| ** -alpha over the users v that two items have in common, (n_items, n_items)."""
+    history = data.positives
+    activity = np.maximum(data.user_degree, 1).astype(np.float32)
+    weighed = sp.csr_matrix(sp.diags(activity**-alpha) @ history, dtype=np.float32)
+    return Product(sp.csr_matrix(history.T), weighed)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from coldframe.gnn.knn import KGKNN, ProfileConfig, TextKNN
 from coldframe.gnn.popularity import KGPopularity, Popularity, RandomScorer
 from coldframe.gnn.scorer_base import Scorer
 from coldframe.gnn.training import TrainingConfig
+from coldframe.gnn.tune import KINDS
 from coldframe.gnn.walk import (
     EASE,
     EASEConfig,
@@ -308,3 +309,16 @@ def test_a_catalog_without_any_content_is_all_unknown(make) -> None:
     bare = TrainingData(replace(data.graph, edges={}), data.train)
     assert np.isnan(make().fit(bare).score(np.arange(3))).all()
     assert not np.isnan(KGPopularity().fit(bare).score(np.arange(3))).any()
+
+
+@pytest.mark.parametrize("kind", [name for name, plan in KINDS.items() if plan.trials])
+def test_settings_tried_together_score_as_those_fitted_alone(kind: str) -> None:
+    plan, data, everybody = KINDS[kind], planted(), np.arange(N_USERS)
+    fitted_by = plan.trials(data)
+    fields = plan.grid.items()
+    for config in [replace(plan.default, **{name: x}) for name, values in fields for x in values]:
+        for k in (config.k, 2):
+            one = replace(config, k=k)
+            got, expected = fitted_by(one), plan.make(one).fit(data)
+            assert got.config == one
+            np.testing.assert_array_equal(got.score(everybody), expected.score(everybody))

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from coldframe.gnn.data import TrainingData
-from coldframe.gnn.topk import keep_top, product_blocks, top_k_product
+from coldframe.gnn.topk import Product, keep_top, product_blocks
 from coldframe.gnn.walk import (
     EASE,
     EASEConfig,
@@ -138,9 +138,9 @@ def test_blocks_do_not_change_the_product(entries: int) -> None:
         sp.vstack([b for _, b in blocks]).todense(), (left @ right).todense()
     )
     assert all(b.nnz <= max(entries, 30) for _, b in blocks)
-    whole = top_k_product(left, right, 5)
-    parts = top_k_product(left, right, 5, entries=entries)
-    np.testing.assert_array_equal(whole.todense(), parts.todense())
+    whole, parts = Product(left, right), Product(left, right, entries)
+    for k in (5, 3):  # whether or not it is kept after the first time
+        np.testing.assert_array_equal(whole.top(k).todense(), parts.top(k).todense())
 
 
 def test_keep_top_takes_the_largest_positive_entries() -> None:
