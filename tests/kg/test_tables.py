@@ -171,6 +171,63 @@ def test_dictionaries_lists_and_large_integers() -> None:
     assert graph.edges["a", "r", "a"].index.tolist() == [[0], [0]]
 
 
+CAST = """
+users = "fan"
+items = "film"
+[nodes.film]
+iri = "urn:film:{}"
+[nodes.person]
+iri = "urn:person:{}"
+[nodes.fan]
+iri = "urn:fan:{}"
+[relations.cast]
+property = "urn:cast"
+from = "film"
+to = "person"
+[events.seen]
+class = "urn:Seen"
+user = "urn:by"
+item = "urn:of"
+[tables.cast]
+relations = "cast"
+columns = { from = { column = "films", separator = "|" }, to = { column = "people", separator = "|" } }
+[tables.seen]
+events = "seen"
+columns = { user = "fan", item = { column = "films", separator = "|" } }
+"""
+
+
+def test_both_ends_of_an_edge_may_hold_several_values() -> None:
+    tables = {
+        "cast": pa.table({"films": ["a|b", "c", ""], "people": ["x", "x|y", "y"]}),
+        "seen": pa.table({"fan": ["1"], "films": ["a"]}),
+    }
+    graph, _ = graph_from_tables(tables, Schema.loads(CAST))
+    assert graph.edges["film", "cast", "person"].index.tolist() == [[0, 1, 2, 2], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("films", [["a", "b|c"], [["a"], ["b", "c"]]])
+def test_an_event_of_several_items_is_an_error(films: list[object]) -> None:
+    tables = {
+        "cast": pa.table({"films": ["a"], "people": ["x"]}),
+        "seen": pa.table({"fan": ["1", "2"], "films": films}),
+    }
+    with pytest.raises(DataError, match="expected one item per row") as caught:
+        graph_from_tables(tables, Schema.loads(CAST))
+    assert caught.value.where == "seen:row 2"
+
+
+def test_rows_of_triples_are_counted_in_their_file() -> None:
+    tables = shop_tables()
+    near = {"h": [EX + "item/7", EX + "item/7", ""], "r": ["near", "near", "near"]}
+    other = {"h": [EX + "item/7"], "r": ["no such"], "t": [EX + "item/10"]}
+    facts = pa.table({**near, "t": [EX + "item/10", EX + "tag/a", EX + "tag/a"]})
+    tables["facts"] = pa.concat_tables([pa.table(other), facts])
+    _, report = graph_from_tables(tables, Schema.loads(SHOP))
+    lost = [p.where for p in report.problems if p.kind == "missing-end" and "facts" in p.where]
+    assert lost == ["facts:row 4"]
+
+
 BAD: list[tuple[str, dict[str, str], type[ColdframeError], str, str]] = [
     ("a missing column", {"items.csv": "id,nam\n1,x\n"}, SchemaError, "items.csv", "nam"),
     ("an empty file", {"items.csv": ""}, ParseError, "items.csv", ""),
