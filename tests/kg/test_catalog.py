@@ -135,6 +135,17 @@ def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
     assert read(arrow, schema).content_hash == tables.content_hash
 
 
+def test_exports_of_several_catalogs_can_be_read_together(garden: Path, tmp_path: Path) -> None:
+    schema, paths = garden / "schema.toml", []
+    for number in ("1", "2"):
+        folder = tables_in(tmp_path / number)
+        (folder / "ratings.csv").write_text(f"u,i,r\n{number},{number},5\n", "utf-8")
+        paths.append(tmp_path / f"{number}.nq")
+        read([folder], schema).write_nquads(paths[-1])
+    rows = read([paths[0], paths[1], paths[0]], schema).graph.interactions
+    assert (rows.user.tolist(), rows.item.tolist()) == ([0, 1], [0, 1])
+
+
 def test_a_damaged_cache_is_rebuilt_whatever_is_damaged(garden: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     made, _ = Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
