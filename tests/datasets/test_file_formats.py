@@ -101,6 +101,20 @@ class TestKgat:
             assert {name for _, name, _ in graph.edges} == {"relation-0"}
             assert "copies the interactions" in caplog.text
 
+    def test_a_relation_that_copies_the_tests_is_left_out(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        likes = [rng.choice(30, 6, replace=False).tolist() for _ in range(12)]
+        files = {
+            f"{name}__txt": "".join(
+                f"{u} {' '.join(map(str, row[part]))}\n" for u, row in enumerate(likes)
+            )
+            for name, part in (("train", slice(4)), ("test", slice(4, 6)))
+        }
+        copies = [f"{100 + u} 1 {i}" for u, row in enumerate(likes) for i in row[4:]]
+        genres = [f"{i} 0 {50 + i % 5}" for i in range(30)]
+        folder = write(tmp_path, **files, kg_final__txt="\n".join([*genres, *copies]) + "\n")
+        assert {name for _, name, _ in graph_of("kgat", folder).edges} == {"relation-0"}
+
     def test_blanks_in_ids_and_at_the_ends_of_lines(self, tmp_path: Path) -> None:
         files = KGAT | {
             "kg_final__txt": "0\t0 4 \n1 0 4\r\n\n2 1 5\n",
