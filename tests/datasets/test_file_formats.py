@@ -361,6 +361,14 @@ class TestFacts:
         half += [(f"d{k}", "wrote", f"p{k + 5}") for k in range(10)]
         assert merge_inverses(facts_of(half), {})[1] == {}
 
+    def test_nothing_goes_into_a_relation_that_was_turned_round(self) -> None:
+        made = [(f"p{k}", "made", f"p{(k + 1) % 9}") for k in range(9)]
+        makes = [(tail, "makes", head) for head, _, tail in made]
+        again = [(head, "again", tail) for head, _, tail in made[:6]]
+        merged, names = merge_inverses(facts_of(made + makes + again), {})
+        assert names == {"makes": "made"}
+        assert np.bincount(merged.relation, minlength=3).tolist() == [9, 0, 6]
+
     def test_repeats_are_dropped(self) -> None:
         assert len(facts_of([("a", "r", "b"), ("a", "r", "b"), ("b", "r", "a")])) == 2
 
