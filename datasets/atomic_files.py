@@ -75,9 +75,9 @@ def load(
     return tables, Schema.loads(text, source=f"{name} (atomic files)")
 
 
-def _read(path: Path) -> tuple[pa.Table, dict[str, str]]:
-    """A file with plain column names, and column -> type."""
-    table = read_columns(path)
+def _read(path: Path, least: int = 1) -> tuple[pa.Table, dict[str, str]]:
+    """A file of at least so many columns with their plain names, and column -> type."""
+    table = read_columns(path, least=least)
     types = {}
     for head in table.column_names:
         column, colon, kind = head.partition(":")
@@ -215,14 +215,14 @@ def _graph(folder: Path, item_base: str, base: str) -> dict[str, pa.Table]:
         return {}
     if not link:
         raise DataError("the folder has a *.kg file but no *.link file", where=str(folder))
-    links, _ = _read(link[0])
+    links, _ = _read(link[0], 2)
     items = {
         entity: item_base + encoded(item)
         for item, entity in zip(
             links.column(0).to_pylist(), links.column(1).to_pylist(), strict=True
         )
     }
-    facts, _ = merge_inverses(Facts.from_table(_read(kg[0])[0]), items)
+    facts, _ = merge_inverses(Facts.from_table(_read(kg[0], 3)[0]), items)
     return fact_tables(facts, items, lambda entity: _entity_iri(entity, base))
 
 

@@ -307,11 +307,23 @@ class TestRawFiles:
         with pytest.raises(ParseError, match="one file in the archive"):
             read_bytes(locate(tmp_path, "e"))
 
+    @pytest.mark.parametrize("short", ["train.inter", "link", "kg"])
+    def test_a_column_that_is_missing_is_a_named_error(self, tmp_path: Path, short: str) -> None:
+        files = {f"{part}.inter": "a\tb\tc\n1\t2\t3\n" for part in ("train", "valid", "test")}
+        files |= {"link": "a\tb\n1\t2\n", "kg": "a\tb\tc\n1\t2\t3\n"}
+        for name, text in (files | {short: "a\n1\n"}).items():
+            (tmp_path / name).write_text(text, "utf-8")
+        with pytest.raises(ParseError, match=rf"{short}:1: expected at least"):
+            load_dataset("lastfm-lightkg", tmp_path)
+
     def test_rows_and_encodings(self, tmp_path: Path) -> None:
         write(tmp_path, a__tsv='x\ty\n1\t"2\n', b__dat="1::2\n1::2::3\n")
         assert read_columns(tmp_path / "a.tsv").to_pydict() == {"x": ["1"], "y": ['"2']}
         with pytest.raises(ParseError, match=r"b\.dat:2"):
             read_records(tmp_path / "b.dat", 2)
+        write(tmp_path, d__tsv="x\ty\n1\t2\n1\n")
+        with pytest.raises(ParseError, match=r"d\.tsv:3"):
+            read_columns(tmp_path / "d.tsv")
         (tmp_path / "c.dat").write_bytes("1::é\n".encode("latin-1"))
         with pytest.raises(ParseError, match=r"c\.dat:1: not utf-8"):
             read_records(tmp_path / "c.dat", 2)
