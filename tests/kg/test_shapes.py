@@ -187,8 +187,10 @@ def test_flags_and_what_is_switched_off(tmp_path: Path, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["core", "pyshacl"])
 def test_a_value_that_nodes_themselves_must_be(tmp_path: Path, engine: str) -> None:
-    text = 'ex:Titles sh:targetObjectsOf ex:title ; sh:hasValue "x" .'
-    data = quads(tmp_path, 'ex:a ex:title "x" . ex:b ex:title "z" . ex:c ex:title ex:zz .')
+    text = 'ex:Titles sh:targetObjectsOf ex:title ; sh:hasValue "x\\t\\u0001" .'
+    data = quads(
+        tmp_path, 'ex:a ex:title "x\\t\\u0001" . ex:b ex:title "z" . ex:c ex:title ex:zz .'
+    )
     found = check_shapes(data, shapes(tmp_path, PREFIXES + text), engine=engine)
     assert [problem.iri for problem in found] == ["https://example.org/zz", "z"]
 
