@@ -111,6 +111,13 @@ def test_a_direct_link_between_items_is_a_reason(tiny_graph: Graph) -> None:
     assert back.liked == graph.items.vocabulary[6]
 
 
+def test_a_reason_that_is_told_in_both_directions_stands_once(tiny_graph: Graph) -> None:
+    edges = {("item", "near", "item"): EdgeSet(np.array([[0, 0, 1, 6], [1, 6, 0, 0]]))}
+    graph = replace(tiny_graph, edges=edges)
+    paths = explain_paths(graph, 0, 0, Interactions.build([0, 0], [1, 6]))
+    assert [path.liked for path in paths] == graph.items.vocabulary.take(np.array([1, 6]))
+
+
 def test_names_and_indices_and_unknown_ones(tiny_graph: Graph) -> None:
     events = tiny_graph.interactions
     by_name = explain_paths(tiny_graph, "https://example.org/user/0", "6", events)
