@@ -96,14 +96,15 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
     return Cells(row, code, distinct)
 
 
-def together(left: Cells, right: Cells) -> tuple[IntArray, IntArray]:
-    """Every pair of entries that two columns have in the same table row: codes, each of shape (m,)."""
+def together(left: Cells, right: Cells) -> tuple[IntArray, IntArray, IntArray]:
+    """Every pair of entries that two columns have in one table row: the row, and both codes, (m,)."""
     if left.whole:
-        return left.code[right.row], right.code
+        return right.row, left.code[right.row], right.code
     first = np.searchsorted(left.row, right.row, "left")
     count = np.searchsorted(left.row, right.row, "right") - first
     offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    return left.code[np.repeat(first, count) + offset], np.repeat(right.code, count)
+    place = np.repeat(first, count) + offset
+    return left.row[place], left.code[place], np.repeat(right.code, count)
 
 
 def reference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,9 +65,14 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
 
 @dataclass
 class _Edges:
-    """Edges of one table before ids are known."""
+    """Edges of one table before ids are known.
 
-    relation: str
+    Attributes:
+        relations: names; `kind` says which of them each table row is of, (n_rows,), None = the first.
+    """
+
+    relations: Sequence[str]
+    kind: IntArray | None
     source: Reference
     target: Reference
 
@@ -145,40 +150,46 @@ class _Reading:
             elif part != "id":
                 relation = self.schema.relations[part]
                 target = self.refer(data, table, part, relation.targets, where)
-                self.edges.append(_Edges(part, ids, target))
+                self.edges.append(_Edges([part], None, ids, target))
 
-    def read_edges(
-        self,
-        relation: Relation,
-        data: pa.Table,
-        table: TableMap,
-        where: str,
-        numbers: IntArray | None = None,
-    ) -> None:
-        """Edges of one relation; `numbers` are the rows of the file that `data` holds, None = all."""
+    def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
         for end in (source, target):
-            empty_rows(self.findings, "missing-end", end, len(data), where, numbers)
-        self.edges.append(_Edges(relation.name, source, target))
+            empty_rows(self.findings, "missing-end", end, len(data), where)
+        self.edges.append(_Edges([relation.name], None, source, target))
 
     def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
-        """A table with relation names in a column: each relation's rows are edges of their own."""
+        """A table with relation names in a column.
+
+        Rows of relations between the same types are taken together: there may be thousands of relations,
+        and each column costs a look at all nodes of its types.
+        """
         named = cells(data[table.columns["relation"].name])
         minted = mint(named.distinct, self.schema.open_relations or "{}").to_pylist()
-        order = np.argsort(named.code, kind="stable")
-        ends = np.cumsum(np.bincount(named.code, minlength=len(minted)))
+        count = np.bincount(named.code, minlength=len(minted))
+        names: list[str] = []
+        groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
         for code, name in enumerate(named.distinct.to_pylist()):
             relation = self.schema.relations.get(name)
             if relation is None and minted[code] is not None:
                 relation = self.schema.open_relation(minted[code])
-            rows = named.row[order[ends[code - 1] if code else 0 : ends[code]]]
+            names.append(name if relation is None else relation.name)
             if relation is None:
                 message = "the schema has no relation of this name: its rows are left out"
                 problem = Problem("unknown-relation", "", name, where, message)
-                self.findings.add("unknown-relation", name, len(rows), [problem])
+                self.findings.add("unknown-relation", name, int(count[code]), [problem])
             else:
-                self.read_edges(relation, data.take(pa.array(rows)), table, where, rows)
+                groups.setdefault((relation.sources, relation.targets), []).append(code)
+        for (sources, targets), codes in groups.items():
+            chosen = np.isin(named.code, codes)
+            rows, kind = named.row[chosen], named.code[chosen]
+            part = data.take(pa.array(rows))
+            source = self.refer(part, table, "from", sources, where)
+            target = self.refer(part, table, "to", targets, where)
+            for end in (source, target):
+                empty_rows(self.findings, "missing-end", end, len(part), where, rows)
+            self.edges.append(_Edges(names, kind, source, target))
 
     def refer_one(
         self, data: pa.Table, table: TableMap, part: str, node_type: str, where: str
@@ -278,15 +289,16 @@ class _Reading:
                         builder.add_values(name, node_type.features[0], values, lambda _: "")
 
     def build_edges(self, builder: GraphBuilder, edges: _Edges) -> None:
-        source_code, target_code = together(edges.source.cells, edges.target.cells)
+        row, source_code, target_code = together(edges.source.cells, edges.target.cells)
+        kind = np.zeros(len(row), np.int64) if edges.kind is None else edges.kind[row]
         for source_type, source_index in self.located(builder, edges.source):
             source = source_index[source_code]
             for target_type, target_index in self.located(builder, edges.target):
                 target = target_index[target_code]
-                keep = (source >= 0) & (target >= 0)
-                if keep.any():
-                    key = (source_type, edges.relation, target_type)
-                    builder.add_edges(key, source[keep], target[keep])
+                keep = np.flatnonzero((source >= 0) & (target >= 0))
+                for number, some in _by_kind(kind[keep]):
+                    key = (source_type, edges.relations[number], target_type)
+                    builder.add_edges(key, source[keep[some]], target[keep[some]])
 
     def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
         n = rows.n_rows
@@ -355,6 +367,17 @@ class _Reading:
         if key not in self.places:
             self.places[key] = locate(ref, builder.members)
         return self.places[key]
+
+
+def _by_kind(kind: IntArray) -> Iterator[tuple[int, IntArray | slice]]:
+    """Each kind that there is, and the places that have it."""
+    if len(kind) and (kind == kind[0]).all():
+        yield int(kind[0]), slice(None)
+        return
+    order = np.argsort(kind, kind="stable")
+    starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
+    for places in np.split(order, starts[1:]) if len(order) else ():
+        yield int(kind[places[0]]), places
 
 
 def flat(column: pa.ChunkedArray) -> pa.Array:

@@ -43,6 +43,7 @@ def test_an_id_that_is_not_a_number_is_missing() -> None:
 def test_values_of_two_columns_are_paired_within_their_row() -> None:
     left = cells(pa.array(["a|b", None, "c", "a"]), "|")
     right = cells(pa.array(["x", "x", "x|y", ""]), "|")
-    one, two = together(left, right)
+    row, one, two = together(left, right)
+    assert row.tolist() == [0, 0, 2, 2]
     names = left.distinct.take(one).to_pylist(), right.distinct.take(two).to_pylist()
     assert list(zip(*names, strict=True)) == [("a", "x"), ("b", "x"), ("c", "x"), ("c", "y")]

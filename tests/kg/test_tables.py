@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, SchemaError
+from coldframe.kg.references import Reference, locate
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_inputs import find_tables
 from coldframe.kg.tables import graph_from_tables
+from coldframe.kg.vocabulary import IntArray
 
 SHOP = """
 name = "shop"
@@ -215,6 +218,23 @@ def test_an_event_of_several_items_is_an_error(films: list[object]) -> None:
     with pytest.raises(DataError, match="expected one item per row") as caught:
         graph_from_tables(tables, Schema.loads(CAST))
     assert caught.value.where == "seen:row 2"
+
+
+def test_many_relations_are_looked_up_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+
+    def counted(ref: Reference, members: Mapping[str, pa.Array]) -> list[tuple[str, IntArray]]:
+        looked_up.append(ref)
+        return locate(ref, members)
+
+    monkeypatch.setattr("coldframe.kg.tables.locate", counted)
+    names = [f"r{k}" for k in range(30)]
+    facts = {"h": [EX + "item/7"] * 30, "r": names, "t": [EX + f"tag/{k % 4}" for k in range(30)]}
+    graph, _ = graph_from_tables({**shop_tables(), "facts": pa.table(facts)}, Schema.loads(SHOP))
+    assert {relation for _, relation, _ in graph.edges} == {"tag", *names}
+    end = graph.edges["item", "r5", "tag"].index[1]
+    assert graph.nodes["tag"].vocabulary.take(end) == [EX + "tag/1"]
+    assert len(looked_up) < 10
 
 
 def test_rows_of_triples_are_counted_in_their_file() -> None:
