@@ -107,7 +107,8 @@ class Quads:
         code = self.find(predicate) if isinstance(predicate, str) else predicate
         if code < 0:
             return slice(0, 0)
-        low, high = np.searchsorted(self.p, [code, code + 1])
+        # Needles of the column's own type: for any other all of it would be copied.
+        low, high = np.searchsorted(self.p, np.array([code, code + 1], np.int32))
         return slice(int(low), int(high))
 
     def source_of(self, row: int) -> str:
