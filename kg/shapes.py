@@ -108,10 +108,12 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings, so
             name: next(report.objects(result, URIRef(SH + name)), "")
             for name in ("focusNode", "resultPath", "resultMessage")
         }
-        iri, property = str(value["focusNode"]), str(value["resultPath"])
-        message = " ".join(str(value["resultMessage"]).split())
-        where = source_of_node(quads, iri)
-        found.add("shape", property, 1, [Problem("shape", iri, property, where, message)])
+        iri, property, listed = str(value["focusNode"]), str(value["resultPath"]), []
+        if found.room("shape", property):
+            message = " ".join(str(value["resultMessage"]).split())
+            where = source_of_node(quads, iri)
+            listed.append(Problem("shape", iri, property, where, message))
+        found.add("shape", property, 1, listed)
 
 
 def _report(validate: Callable[..., Any], data: Any, shapes: Any, source: str) -> Any:

@@ -86,7 +86,7 @@ def test_same_things_are_merged_before_they_get_ids() -> None:
 
 
 def test_a_component_beyond_belief_is_left_alone() -> None:
-    schema = 'same_as = ["owl:sameAs"]\n' + ITEM
+    schema = 'same_as = ["ex:other", "owl:sameAs"]\n' + ITEM
     chain = " ".join(f":i{k} a :Item ; owl:sameAs :i{k + 1} ." for k in range(1001))
     graph, report = build(schema, chain)
     assert graph.n_items == 1001
