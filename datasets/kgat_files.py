@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from ..kg.errors import DataError, ParseError
 from ..kg.ids import sorted_distinct
+from ..kg.infer import quoted
 from ..kg.schema import Schema
 from ..kg.vocabulary import IntArray, local_name
-from .base import Loaded, encoded, toml_string
+from .base import Loaded, encoded
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import find, locate, read_bytes, read_text
 
@@ -212,14 +213,14 @@ def _schema(name: str, base: str, folder: Path) -> Schema:
     start = starts.pop() if len(starts) == 1 else ""
     relation = (start if "://" in start else f"{base}relation/") + "{}"
     text = f"""\
-name = {toml_string(name)}
+name = {quoted(name)}
 users = "user"
 items = "item"
 splits = ["train", "valid", "test"]
-open_relations = {toml_string(relation)}
+open_relations = {quoted(relation)}
 
 [prefixes]
-this = {toml_string(base)}
+this = {quoted(base)}
 
 [nodes.user]
 class = "this:User"

@@ -229,7 +229,7 @@ def looks_like_users(name: str) -> bool:
 def quoted(text: str) -> str:
     """A TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    safe = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped)
+    safe = "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped)
     return f'"{safe}"'
 
 

@@ -1,4 +1,4 @@
-"""What people look at: the schema graph (`drawing`), and why an item fits a user."""
+"""Why an item fits a user: what it shares with what she liked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .drawing import draw_schema, schema_graph
 from .errors import UnknownIdError
 from .graph import Graph, Interactions
 from .vocabulary import IntArray, Vocabulary
-
-__all__ = ["Path", "draw_schema", "explain_paths", "schema_graph"]
 
 MAX_FAN_OUT = 10_000  # an entity that more items share is passed over: it says next to nothing
 

@@ -25,9 +25,9 @@ from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, Quads
 from .reading import Reading
 from .report import Findings
+from .shape_values import SH
 from .store import rdf_format
 
-SH = "http://www.w3.org/ns/shacl#"
 PYSHACL_LIMIT = 1_000_000  # triples
 _RUNNABLE = ("sparql", "select", "ask", "construct", "js", "jsFunctionName", "SPARQLTarget", "rule")
 _ACTIVE = frozenset(SH + name for name in _RUNNABLE) | {"http://www.w3.org/2002/07/owl#imports"}

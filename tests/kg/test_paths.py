@@ -9,9 +9,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from coldframe.kg.drawing import draw_schema, schema_graph
 from coldframe.kg.errors import UnknownIdError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
-from coldframe.kg.paths import draw_schema, explain_paths, schema_graph
+from coldframe.kg.paths import explain_paths
 from coldframe.kg.vocabulary import Vocabulary
 
 SVG = "{http://www.w3.org/2000/svg}"
