@@ -194,8 +194,8 @@ def _without_copies(facts: Facts, user: IntArray, item: IntArray, part: IntArray
             sets, sizes = _set_codes(ends[rows], code_of_term[others[rows]])
             sets = sets[sizes > 1]
             copies[relation] |= len(sets) >= 5 and max(np.isin(sets, k).mean() for k in known) > 0.5
-    for relation in np.flatnonzero(copies):
-        _LOG.warning("relation %r copies the interactions; left out", facts.relations[relation])
+    for copy in np.flatnonzero(copies):
+        _LOG.warning("relation %r copies the interactions; left out", facts.relations[copy])
     return facts.select(~copies[facts.relation])
 
 
