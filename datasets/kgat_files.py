@@ -179,14 +179,12 @@ def _without_copies(facts: Facts, user: IntArray, item: IntArray, part: IntArray
     distinct = np.unique(np.concatenate([item, number]))
     code = rng.integers(1, 1 << 62, len(distinct), dtype=np.int64)
     code_of_term = code[np.searchsorted(distinct, number)]
-    pairs = user * len(distinct) + np.searchsorted(distinct, item)
-    some = [sorted_distinct(pairs[part == one]) for one in np.unique(part)]
-    known = [
-        _set_codes(owner, code[place])[0]
-        for owner, place in (
-            np.divmod(each, len(distinct)) for each in (sorted_distinct(pairs), *some)
-        )
-    ]
+    owner = np.unique(user, return_inverse=True)[1].reshape(-1)
+    pairs = owner * len(distinct) + np.searchsorted(distinct, item)
+    known = []
+    for rows in (np.ones(len(part), bool), *(part == one for one in np.unique(part))):
+        owners, places = np.divmod(sorted_distinct(pairs[rows]), len(distinct))
+        known.append(_set_codes(owners, code[places])[0])
     copies = np.zeros(len(facts.relations), bool)
     for relation in range(len(copies)):
         rows = facts.relation == relation
