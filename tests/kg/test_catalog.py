@@ -22,6 +22,7 @@ from coldframe.kg.errors import (
     UsageError,
 )
 from coldframe.kg.graph import Graph
+from coldframe.kg.infer import infer_schema
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_files import write_table
 
@@ -112,6 +113,16 @@ def test_a_folder_with_a_schema_needs_no_other(garden: Path) -> None:
     assert catalog.path is None
     with pytest.raises(StateError, match="memory"):
         catalog.store()
+
+
+def test_hidden_copies_in_a_folder_are_left_out(garden: Path, tmp_path: Path) -> None:
+    folder = tables_in(tmp_path / "tables")
+    for hidden in (".ipynb_checkpoints", ".git"):
+        shutil.copytree(folder, folder / hidden)
+        (folder / hidden / "schema.toml").write_text("damaged")
+    (folder / "schema.toml").write_text((garden / "schema.toml").read_text())
+    assert read(folder).graph.n_items == 2
+    assert "ipynb" not in infer_schema(folder)
 
 
 def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
