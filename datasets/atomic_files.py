@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..kg.errors import DataError, ParseError, UsageError
+from ..kg.infer import quoted
 from ..kg.literals import parse_numbers
 from ..kg.schema import Schema
-from .base import Loaded, encoded, toml_string
+from .base import Loaded, encoded
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import matching, plain_name, read_columns
 
@@ -75,9 +76,9 @@ def load(
     return tables, Schema.loads(text, source=f"{name} (atomic files)")
 
 
-def _read(path: Path) -> tuple[pa.Table, dict[str, str]]:
-    """A file with plain column names, and column -> type."""
-    table = read_columns(path)
+def _read(path: Path, least: int = 1) -> tuple[pa.Table, dict[str, str]]:
+    """A file of at least so many columns with their plain names, and column -> type."""
+    table = read_columns(path, least=least)
     types = {}
     for head in table.column_names:
         column, colon, kind = head.partition(":")
@@ -161,15 +162,15 @@ def _nodes(folder: Path, kind: str, seen: pa.ChunkedArray) -> tuple[pa.Table, _S
         kind_of = _kind(values, types[column], kind)
         if kind_of is None:
             continue
-        key = toml_string(column)
+        key = quoted(column)
         if kind_of in ("relation", "relations"):
-            relation = toml_string(_relation_name(kind, column))
+            relation = quoted(_relation_name(kind, column))
             separator = ', separator = " "' if kind_of == "relations" else ""
             section.columns.append(f"{relation} = {{ column = {key}{separator} }}")
             section.relations.append(column)
         else:
             section.columns.append(f"{key} = {key}")
-            section.features.append(f"{kind_of}.{key} = {toml_string(f'this:{encoded(column)}')}")
+            section.features.append(f"{kind_of}.{key} = {quoted(f'this:{encoded(column)}')}")
     known = set(table[names[0]].to_pylist())
     others = [value for value in pc.unique(seen).to_pylist() if value not in known]
     rest = pa.table({names[0]: pa.array(others, pa.string())})
@@ -215,14 +216,14 @@ def _graph(folder: Path, item_base: str, base: str) -> dict[str, pa.Table]:
         return {}
     if not link:
         raise DataError("the folder has a *.kg file but no *.link file", where=str(folder))
-    links, _ = _read(link[0])
+    links, _ = _read(link[0], 2)
     items = {
         entity: item_base + encoded(item)
         for item, entity in zip(
             links.column(0).to_pylist(), links.column(1).to_pylist(), strict=True
         )
     }
-    facts, _ = merge_inverses(Facts.from_table(_read(kg[0])[0]), items)
+    facts, _ = merge_inverses(Facts.from_table(_read(kg[0], 3)[0]), items)
     return fact_tables(facts, items, lambda entity: _entity_iri(entity, base))
 
 
@@ -241,10 +242,10 @@ def _toml(
     threshold: float | None,
 ) -> str:
     lines = [
-        f"name = {toml_string(name)}", 'users = "user"', 'items = "item"',
+        f"name = {quoted(name)}", 'users = "user"', 'items = "item"',
         *(['splits = ["train", "valid", "test"]'] if "split" in roles else []),
-        *([f"open_relations = {toml_string(base + 'relation/{}')}"] if "facts" in tables else []),
-        "", "[prefixes]", f"this = {toml_string(base)}",
+        *([f"open_relations = {quoted(base + 'relation/{}')}"] if "facts" in tables else []),
+        "", "[prefixes]", f"this = {quoted(base)}",
     ]  # fmt: skip
     for kind, section in sections.items():
         lines += [
@@ -255,11 +256,11 @@ def _toml(
         ]
         lines += section.features
         for column in section.relations:
-            key = toml_string(_relation_name(kind, column))
+            key = quoted(_relation_name(kind, column))
             lines += [
-                "", f"[nodes.{key}]", f"iri = {toml_string(f'this:{encoded(column)}/{{}}')}",
+                "", f"[nodes.{key}]", f"iri = {quoted(f'this:{encoded(column)}/{{}}')}",
                 'label = "rdfs:label"', "", f"[relations.{key}]",
-                f"property = {toml_string(f'this:has-{encoded(column)}')}", f'from = "{kind}"', f"to = {key}",
+                f"property = {quoted(f'this:has-{encoded(column)}')}", f'from = "{kind}"', f"to = {key}",
             ]  # fmt: skip
     if "facts" in tables:
         lines += ["", "[nodes.entity]", 'class = "this:Entity"', 'iri = "{}"']
@@ -283,5 +284,5 @@ def _toml(
         "",
         "[tables.interactions.columns]",
     ]
-    lines += [f"{role} = {toml_string(column)}" for role, column in roles.items()]
+    lines += [f"{role} = {quoted(column)}" for role, column in roles.items()]
     return "\n".join(lines) + "\n"

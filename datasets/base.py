@@ -49,11 +49,3 @@ def string_table(**columns: list[str] | list[str | None]) -> pa.Table:
 def encoded(text: str) -> str:
     """An id as it stands in an IRI: trimmed and percent-encoded, as the schema's templates do."""
     return quote(text.strip(), safe="")
-
-
-def toml_string(text: str) -> str:
-    """A TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
-    )

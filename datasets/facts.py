@@ -121,9 +121,9 @@ def _inverse_of(facts: Facts, items: Mapping[str, str]) -> dict[int, int]:
     from_items = np.bincount(facts.relation, is_item[facts.head], count) / np.maximum(size, 1)
     rank = sorted(range(count), key=lambda r: (-from_items[r], -size[r], facts.relations[r]))
     out: dict[int, int] = {}
-    for place, copy in reversed(list(enumerate(rank))):
-        better = [r for r in rank[:place] if r not in out]
-        hits = [(overlap.get((copy, r), 0), r) for r in better]
+    for place, copy in enumerate(rank):
+        # None that was turned round itself: its facts go elsewhere, in the other direction.
+        hits = [(overlap.get((copy, r), 0), r) for r in rank[:place] if r not in out]
         most, kept = max(hits, default=(0, -1), key=lambda hit: hit[0])
         if most >= max(_FEWEST, _SHARE * size[copy]):
             out[copy] = kept

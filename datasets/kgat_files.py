@@ -16,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from ..kg.errors import DataError, ParseError
+from ..kg.ids import sorted_distinct
+from ..kg.infer import quoted
 from ..kg.schema import Schema
 from ..kg.vocabulary import IntArray, local_name
-from .base import Loaded, encoded, toml_string
+from .base import Loaded, encoded
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import find, locate, read_bytes, read_text
 
@@ -44,7 +46,7 @@ def load(folder: Path, *, name: str = "", base: str = "") -> Loaded:
         _originals(folder, "user_list.txt"),
         _originals(folder, "item_list.txt"),
     )
-    facts = _without_copies(_facts(folder), user, item)
+    facts = _without_copies(_facts(folder), user, item, np.asarray(split.indices))
     codes = _item_codes(facts, item, item_names)
     items = {
         name: f"{base}item/{encoded(item_names.get(name, name))}"
@@ -163,30 +165,36 @@ def _entity_iri(name: str, base: str) -> str:
     return _FREEBASE + name if re.fullmatch(r"[mg]\.\w+", name) else f"{base}entity/{encoded(name)}"
 
 
-def _without_copies(facts: Facts, user: IntArray, item: IntArray) -> Facts:
+def _without_copies(facts: Facts, user: IntArray, item: IntArray, part: IntArray) -> Facts:
     """The facts without the relations that are the interactions under another name.
 
     A relation is a copy if most of its heads (or tails) with two or more neighbours have exactly
     the items of one user: all of them, or those of one file.
+
+    Args:
+        part: the file of each interaction, (n,).
     """
     rng = np.random.default_rng(0)
-    is_item = np.array([term.isdecimal() for term in facts.terms])
-    number = np.array([int(t) if ok else -1 for t, ok in zip(facts.terms, is_item, strict=True)])
+    number = np.array([int(t) if t.isdecimal() else -1 for t in facts.terms], np.int64)
     distinct = np.unique(np.concatenate([item, number]))
     code = rng.integers(1, 1 << 62, len(distinct), dtype=np.int64)
     code_of_term = code[np.searchsorted(distinct, number)]
-    pairs = np.unique(np.stack([user, item]), axis=1)
-    known = _set_codes(pairs[0], code[np.searchsorted(distinct, pairs[1])])[0]
-    keep = np.ones(len(facts), bool)
-    for relation, name in enumerate(facts.relations):
+    owner = np.unique(user, return_inverse=True)[1].reshape(-1)
+    pairs = owner * len(distinct) + np.searchsorted(distinct, item)
+    known = []
+    for rows in (np.ones(len(part), bool), *(part == one for one in np.unique(part))):
+        owners, places = np.divmod(sorted_distinct(pairs[rows]), len(distinct))
+        known.append(_set_codes(owners, code[places])[0])
+    copies = np.zeros(len(facts.relations), bool)
+    for relation in range(len(copies)):
         rows = facts.relation == relation
         for ends, others in ((facts.head, facts.tail), (facts.tail, facts.head)):
             sets, sizes = _set_codes(ends[rows], code_of_term[others[rows]])
             sets = sets[sizes > 1]
-            if len(sets) >= 5 and np.isin(sets, known).mean() > 0.5:
-                _LOG.warning("relation %r copies the interactions; left out", name)
-                keep &= ~rows
-    return facts.select(keep)
+            copies[relation] |= len(sets) >= 5 and max(np.isin(sets, k).mean() for k in known) > 0.5
+    for copy in np.flatnonzero(copies):
+        _LOG.warning("relation %r copies the interactions; left out", facts.relations[copy])
+    return facts.select(~copies[facts.relation])
 
 
 def _set_codes(owner: IntArray, code: IntArray) -> tuple[IntArray, IntArray]:
@@ -203,14 +211,14 @@ def _schema(name: str, base: str, folder: Path) -> Schema:
     start = starts.pop() if len(starts) == 1 else ""
     relation = (start if "://" in start else f"{base}relation/") + "{}"
     text = f"""\
-name = {toml_string(name)}
+name = {quoted(name)}
 users = "user"
 items = "item"
 splits = ["train", "valid", "test"]
-open_relations = {toml_string(relation)}
+open_relations = {quoted(relation)}
 
 [prefixes]
-this = {toml_string(base)}
+this = {quoted(base)}
 
 [nodes.user]
 class = "this:User"

@@ -26,13 +26,11 @@ def load_lightkg(folder: Path, *, names: str = "") -> Loaded:
     """
     parts = []
     for split in ("train", "valid", "test"):
-        rows = read_columns(locate(folder, f"{split}.inter")).rename_columns(
-            ["user", "artist", "plays"]
-        )
+        rows = _plays(locate(folder, f"{split}.inter"))
         parts.append(rows.append_column("split", pa.array([split] * len(rows), pa.string())))
-    links = read_columns(locate(folder, "link"))
+    links = read_columns(locate(folder, "link"), least=2)
     artists = dict(zip(links.column(1).to_pylist(), links.column(0).to_pylist(), strict=True))
-    facts = Facts.from_table(read_columns(locate(folder, "kg")))
+    facts = Facts.from_table(read_columns(locate(folder, "kg"), least=3))
     known = _names(locate(Path(names), _NAMES)) if names else {}
     plays = pa.concat_tables(parts)
     everyone = list(dict.fromkeys([*artists.values(), *plays["artist"].to_pylist()]))
@@ -48,9 +46,7 @@ def load_hetrec(folder: Path, *, artists: str = "linked") -> Loaded:
     """
     if artists not in ("linked", "all"):
         raise UsageError(f"artists is {artists!r}", hint="valid: linked, all")
-    plays = read_columns(locate(folder, "user_artists.dat")).rename_columns(
-        ["user", "artist", "plays"]
-    )
+    plays = _plays(locate(folder, "user_artists.dat"))
     links = read_records(locate(folder, "item_index2entity_id.txt"), 2, separator="\t")
     linked = {entity: artist for artist, entity in links}
     facts = Facts.from_table(read_columns(locate(folder, "kg.txt"), ("head", "relation", "tail")))
@@ -63,6 +59,12 @@ def load_hetrec(folder: Path, *, artists: str = "linked") -> Loaded:
     else:
         everyone = list(dict.fromkeys([*everyone, *plays["artist"].to_pylist()]))
     return _tables(plays, everyone, known, linked, facts), bundled_schema("lastfm-hetrec")
+
+
+def _plays(path: Path) -> pa.Table:
+    """The columns user, artist and plays, whatever their names."""
+    columns = ["user", "artist", "plays"]
+    return read_columns(path, least=3).select([0, 1, 2]).rename_columns(columns)
 
 
 def _names(path: Path) -> dict[str, str]:

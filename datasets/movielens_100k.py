@@ -31,15 +31,15 @@ def load(folder: Path, *, cast: int = 10) -> Loaded:
         cast: how many actors of each movie, in order of billing, become nodes.
     """
     info = _info(folder)
-    items = read_columns(locate(folder, "ml-100k.item"))
-    links = read_columns(locate(folder, "ml-100k.link"))
+    items = read_columns(locate(folder, "ml-100k.item"), least=4)
+    links = read_columns(locate(folder, "ml-100k.link"), least=2)
     movie_of = {
         entity: _MOVIE + movie
         for movie, entity in zip(
             links.column(0).to_pylist(), links.column(1).to_pylist(), strict=True
         )
     }
-    facts = Facts.from_table(read_columns(locate(folder, "ml-100k.kg")))
+    facts = Facts.from_table(read_columns(locate(folder, "ml-100k.kg"), least=3))
     facts, _ = merge_inverses(facts, movie_of)
     tables = {
         "users": _plain(read_columns(locate(folder, "ml-100k.user"))),
@@ -70,26 +70,32 @@ def _info(folder: Path) -> dict[str, dict[str, Any]]:
         ) from error
 
 
+def _said(info: dict[str, dict[str, Any]], movie: str, name: str) -> str:
+    """The text that a movie has under a name; "" if it has none."""
+    value = info.get(movie, {}).get(name)
+    return value if isinstance(value, str) else ""
+
+
 def _movies(items: pa.Table, info: dict[str, dict[str, Any]]) -> pa.Table:
     rows = list(zip(*(items.column(i).to_pylist() for i in range(4)), strict=True))
     years = [year if re.fullmatch(r"[12]\d{3}", year) else None for _, _, year, _ in rows]
     return string_table(
         movie=[movie for movie, *_ in rows],
         title=["" if title == _PLACEHOLDER else title for _, title, *_ in rows],
-        plot=[info.get(movie, {}).get("plot", "") for movie, *_ in rows],
+        plot=[_said(info, movie, "plot") for movie, *_ in rows],
         year=years,
         decade=[decade_of(year) for year in years],
         genres=[" ".join(g for g in genres.split() if g != "unknown") for *_, genres in rows],
-        imdb_genres=["|".join(people(info.get(movie, {}).get("genres", ""))) for movie, *_ in rows],
+        imdb_genres=["|".join(people(_said(info, movie, "genres"))) for movie, *_ in rows],
     )
 
 
 def _credits(info: dict[str, dict[str, Any]], cast: int) -> pa.Table:
     rows = [
         (movie, relation, person)
-        for movie, row in info.items()
+        for movie in info
         for relation, names, most in (("director", "directors", None), ("actor", "cast", cast))
-        for person in people(row.get(names, ""))[:most]
+        for person in people(_said(info, movie, names))[:most]
     ]
     return string_table(
         movie=[row[0] for row in rows],

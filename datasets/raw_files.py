@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -122,15 +123,16 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 def read_columns(
-    path: Path, names: Sequence[str] | None = None, *, delimiter: str = "\t"
+    path: Path, names: Sequence[str] | None = None, *, delimiter: str = "\t", least: int = 1
 ) -> pa.Table:
     """A delimited file without quoting, every column as text.
 
     Args:
         names: column names of a file without a header line; None = its first line names them.
+        least: how many columns there must be.
 
     Raises:
-        ParseError: a row has another number of fields; names file and row.
+        ParseError: there are fewer columns, or a row has another number of fields; names file and row.
     """
     data = read_bytes(path)
     if not data.strip():
@@ -140,11 +142,15 @@ def read_columns(
     header = list(names) if names is not None else _header(data, delimiter)
     if len(set(header)) < len(header):
         raise ParseError(f"two columns have one name: {header}", where=f"{path}:1")
+    if len(header) < least:
+        raise ParseError(f"expected at least {least} columns, got {header}", where=f"{path}:1")
     try:
         return pacsv.read_csv(
             io.BytesIO(data),
             read_options=pacsv.ReadOptions(
-                column_names=header, skip_rows=0 if names is not None else 1
+                use_threads=False,  # threads do not count the rows
+                column_names=header,
+                skip_rows=0 if names is not None else 1,
             ),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=pacsv.ConvertOptions(
@@ -152,7 +158,9 @@ def read_columns(
             ),
         )
     except pa.ArrowException as error:
-        raise ParseError(str(error).splitlines()[0], where=str(path)) from error
+        first = str(error).splitlines()[0]
+        row = re.search(r"Row #(\d+)", first)
+        raise ParseError(first, where=f"{path}:{row[1]}" if row else str(path)) from error
 
 
 def _header(data: bytes, delimiter: str) -> list[str]:

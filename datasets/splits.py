@@ -144,7 +144,8 @@ def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
         )
     if left := len(events) - int((train | valid | test).sum()):
         _LOG.warning("fixed split: %d rows are of no part; left out", left)
-    if not valid.any():
+    drawn = not valid.any()
+    if drawn:
         valid = _per_user(events, train, valid_share, seed, "valid")
         train &= ~valid
     codes = pair_codes(events, graph.n_items)
@@ -154,7 +155,8 @@ def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
         _LOG.warning(
             "fixed split: %d rows repeat a pair of an earlier part; dropped", repeated.sum()
         )
-    return _assemble(graph, "fixed", 0, events, train, valid & ~repeated, test & ~repeated)
+    own = seed if drawn else 0
+    return _assemble(graph, "fixed", own, events, train, valid & ~repeated, test & ~repeated)
 
 
 def time_cut(

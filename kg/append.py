@@ -20,8 +20,9 @@ def append(graph: Graph, more: Graph) -> Graph:
     """The graph with another one's nodes, edges and events added.
 
     Nodes of `more` that are unknown get the next indices, in its order. Where both know a node,
-    features of `graph` stay and only missing ones are filled. The result is what building from all
-    of the data would give, but for the order of the nodes.
+    features of `graph` stay and only missing ones are filled. Edges of both stand once, events of both
+    twice. But for that and the order of the nodes, the result is what building from all of the data
+    would give; an ancestor that only both together reach (`closure`) is left out.
 
     Raises:
         DataError: the two name different node types as users or items.

@@ -126,7 +126,7 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
     """Files behind one name, and whether it names that very file."""
     path = Path(name)
     if path.is_dir():
-        inside = [item for item in sorted(path.rglob("*")) if is_rdf_in(path, item)]
+        inside = [item for item in files_in(path) if is_rdf(item)]
         if not inside:
             raise DataError(
                 "no RDF files in this folder", where=str(path), hint=f"looked for {_known()}"
@@ -144,10 +144,13 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
         raise DataError("no such file or folder", where=str(name))
 
 
-def is_rdf_in(folder: Path, path: Path) -> bool:
-    """Whether a file below a folder is one that reading the folder reads."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and path.is_file() and is_rdf(path)
+def files_in(folder: Path) -> list[Path]:
+    """Files below a folder, sorted; hidden ones, and those in hidden folders, are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
 
 
 def is_rdf(path: Path) -> bool:

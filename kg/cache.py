@@ -14,12 +14,10 @@ import pyarrow.compute as pc
 
 from .arrow_folder import FORMAT, read_arrow_folder, write_arrow_folder
 from .errors import ColdframeError, IntegrityError
-from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
+from .graph import COLUMNS, Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
 from .nquads import joined_bytes
 from .quads import Literals, Quads, Source
 from .vocabulary import TEXT, Vocabulary
-
-_COLUMNS = ("user", "item", "label", "rating", "time", "round", "split")
 
 
 def cache_key(content_hash: str, schema_hash: str) -> str:
@@ -74,7 +72,7 @@ def _node_bytes(kind: str, nodes: NodeSet) -> Iterator[bytes]:
 
 
 def _interaction_bytes(rows: Interactions) -> Iterator[bytes]:
-    for name in _COLUMNS:
+    for name in COLUMNS:
         yield np.ascontiguousarray(getattr(rows, name)).tobytes()
     yield repr(rows.split_names).encode()
     if rows.iri is not None:
@@ -108,7 +106,7 @@ def write_graph(graph: Graph, folder: Path) -> None:
     for number, (key, edges) in enumerate(graph.edges.items()):
         tables[f"edges {number}"] = pa.table({"index": edges.index.reshape(-1)})
         about["edges"].append(list(key))
-    columns = {name: getattr(graph.interactions, name) for name in _COLUMNS}
+    columns = {name: getattr(graph.interactions, name) for name in COLUMNS}
     if graph.interactions.iri is not None:
         columns["iri"] = graph.interactions.iri
     tables["interactions"] = pa.table(columns)
@@ -136,7 +134,7 @@ def read_graph(folder: Path) -> Graph:
         rows = tables["interactions"]
         iri = rows["iri"].combine_chunks() if "iri" in rows.column_names else None
         interactions = Interactions(
-            **{name: _numpy(rows, name) for name in _COLUMNS},
+            **{name: _numpy(rows, name) for name in COLUMNS},
             split_names=tuple(about["splits"]),
             iri=iri if isinstance(iri, pa.Array) or iri is None else pa.nulls(0, TEXT),
         )

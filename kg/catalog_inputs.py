@@ -22,7 +22,7 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
         DataError: a folder without RDF and tables, or a file that is neither by its suffix.
     """
     from .archives import SUFFIXES as RDF_SUFFIXES
-    from .archives import is_rdf, is_rdf_in
+    from .archives import files_in, is_rdf
 
     known = " ".join([*RDF_SUFFIXES, ".zip", *TABLE_SUFFIXES])
     rdf: list[str | Path] = []
@@ -42,11 +42,11 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
             else:
                 rdf.append(path)
             continue
-        inside = sorted(child for child in here.rglob("*") if child.is_file())
+        inside = files_in(here)
         here_tables = [child for child in inside if is_table(child)]
         tables += here_tables
         schemas += [child for child in inside if child.name == "schema.toml"]
-        if any(is_rdf_in(here, child) for child in inside):
+        if any(is_rdf(child) for child in inside):
             rdf.append(path)
         elif not here_tables:
             raise DataError(

@@ -16,9 +16,9 @@ from .literals import parse_numbers
 from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads
 from .report import Findings
-from .schema import RDF, RDF_TYPE
+from .schema import RDF
 from .shape_values import SH, pattern
-from .subclasses import SUBCLASS, with_subclasses
+from .subclasses import instances
 
 LANG_STRING = RDF + "langString"
 
@@ -53,11 +53,12 @@ def check_core(quads: Quads, shapes: Iterable[CoreShape], found: Findings) -> No
                 if each.name == "minCount" and int(each.value) > 0:
                     _report(quads, shape, literals, "a literal has no properties", found)
             elif each.name == "hasValue":
-                has = np.zeros(len(focus), bool)
-                has[owner[_one_of(quads, value, each.terms)]] = True
-                lacking = np.flatnonzero(focus & ~has)
+                fits = _one_of(quads, value, each.terms)
+                lacking = owner[~fits]
                 if shape.property:  # a literal has no properties
-                    lacking = np.concatenate([lacking, literals])
+                    has = np.zeros(len(focus), bool)
+                    has[owner[fits]] = True
+                    lacking = np.concatenate([np.flatnonzero(focus & ~has), literals])
                 _report(quads, shape, lacking, f"{each} is missing", found)
             else:
                 wrong = ~_holds(quads, value, each)
@@ -71,7 +72,7 @@ def _focus(quads: Quads, targets: Iterable[tuple[str, str]]) -> Mask:
     for kind, iri in targets:
         code = quads.find(iri)
         if kind == "targetClass":
-            mask |= _instances(quads, iri)
+            mask |= instances(quads, [iri])
         elif code >= 0 and kind == "targetNode":
             mask[code] = True
         elif code >= 0:
@@ -86,15 +87,6 @@ def _literal_focus(quads: Quads, targets: Iterable[tuple[str, str]]) -> Codes:
     ends = [quads.o[quads.rows_of(iri)] for kind, iri in targets if kind == "targetObjectsOf"]
     codes = np.unique(np.concatenate([np.zeros(0, np.int32), *ends]))
     return codes[codes < 0].astype(np.int64)
-
-
-def _instances(quads: Quads, iri: str) -> Mask:
-    rows = quads.rows_of(SUBCLASS)
-    classes = with_subclasses(quads.s[rows], quads.o[rows], {quads.find(iri)} - {-1})
-    types = quads.rows_of(RDF_TYPE)
-    mask = np.zeros(len(quads.terms), bool)
-    mask[quads.s[types][np.isin(quads.o[types], classes)]] = True
-    return mask
 
 
 def _count(
@@ -122,7 +114,7 @@ def _holds(quads: Quads, value: Codes, constraint: Constraint) -> Mask:
     literal = value < 0
     if name == "class":
         good = np.zeros(len(value), bool)
-        good[~literal] = _instances(quads, wanted)[value[~literal]]
+        good[~literal] = instances(quads, [wanted])[value[~literal]]
         return good
     if name == "nodeKind":
         return _of_kind(quads, value, wanted.removeprefix(SH))

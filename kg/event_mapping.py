@@ -19,7 +19,7 @@ from .problems import Problem
 from .quads import CodeArray
 from .schema import Event, Hop
 from .statements import Pairs
-from .vocabulary import TEXT, IntArray
+from .vocabulary import TEXT, IntArray, local_name
 
 if TYPE_CHECKING:
     from .mapping import Mapping
@@ -141,7 +141,10 @@ def _first(
 def _role_text(
     mapping: Mapping, event: Event, role: str, node: CodeArray
 ) -> tuple[pa.Array, IntArray]:
-    """The literal of a role per event node, null where there is none, and its statement."""
+    """The literal of a role per event node, null where there is none, and its statement.
+
+    A split may be a term too, and is called by its local name.
+    """
     mask = np.zeros(len(mapping.statements), bool)
     mask[node] = True
     pairs = mapping.statements.follow(event.roles[role], mask)
@@ -155,14 +158,13 @@ def _role_text(
     literal = np.where(end < 0, -(end.astype(np.int64) + 1), 0)
     text = mapping.statements.quads.literals.value
     out = text.take(pa.array(literal, mask=~(there & (end < 0))))
-    if terms.any() and role == "split":
-        names = [
-            mapping.iri(code).rsplit("/", 1)[-1].rsplit("#", 1)[-1]
-            for code in np.unique(end[there & (end >= 0)])
-        ]
-        at = np.searchsorted(np.unique(end[there & (end >= 0)]), np.maximum(end, 0))
-        named = pa.array(names, TEXT).take(pa.array(at, mask=~(there & (end >= 0))))
-        out = pc.coalesce(out, named)
+    named = np.flatnonzero(there & (end >= 0))
+    if len(named):
+        codes, place = np.unique(end[named], return_inverse=True)
+        names = pa.array([local_name(mapping.iri(code)) for code in codes], TEXT)
+        at = np.full(len(end), -1, np.int64)
+        at[named] = place
+        out = pc.coalesce(out, names.take(pa.array(at, mask=at < 0)))
     return out, row
 
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .cache import part_hashes
 from .errors import DataError
-from .files import atomic_write
+from .files import atomic_write, sha256_bytes
 from .graph import Graph, Interactions, NodeSet, Texts
 from .literals import TIME_UNITS
 from .minting import is_iri, mint
@@ -36,8 +37,9 @@ def write_nquads(
 ) -> int:
     """Write the graph as N-Quads, atomically; read through the same schema it gives the same graph.
 
-    Event nodes that were none in RDF, and the inner nodes of paths, get IRIs under `urn:coldframe:`; languages, and which of
-    several literals was taken, are not known any more. Closures are written out.
+    Event nodes that were none in RDF, and the inner nodes of paths, get IRIs under `urn:coldframe:`, which
+    hold a hash of the graph, so that several exports can be read together. Languages, and which of several
+    literals was taken, are not known any more. Closures are written out.
 
     Args:
         path: a file, or one that is open for writing bytes.
@@ -62,6 +64,11 @@ class _Writer:
         self.graph = graph
         self.schema = schema
         self.end = f" <{graph_iri}> .\n" if graph_iri else " .\n"
+        parts = part_hashes(graph)
+        rows = parts.pop("interactions")
+        # IRIs are minted by row: a row of another graph must not get the same one.
+        self.fact_hash = sha256_bytes(repr(parts).encode())[:16]
+        self.event_hash = sha256_bytes(f"{self.fact_hash} {rows}".encode())[:16]
         self.statements = 0
 
     def write(self, out: BinaryIO) -> None:
@@ -82,7 +89,8 @@ class _Writer:
         for (source, relation, target), edges in self.graph.edges.items():
             subject = self.tokens[source].take(pa.array(edges.index[0]))
             obj = self.tokens[target].take(pa.array(edges.index[1]))
-            inner = f"{quote(relation, safe='')}:{quote(source, safe='')}-{quote(target, safe='')}"
+            ends = f"{quote(source, safe='')}-{quote(target, safe='')}"
+            inner = f"{self.fact_hash}:{quote(relation, safe='')}:{ends}"
             yield from _along(self.path_of(relation), subject, obj, inner)
         yield from self.event_blocks()
 
@@ -98,7 +106,7 @@ class _Writer:
             yield loose, RDF_TYPE, repeat(f"<{implied_class(name)}>", len(loose))
         for feature in node_type.features:
             rows, literals = _literals(nodes, feature)
-            inner = f"{quote(name, safe='')}-{quote(feature.name, safe='')}"
+            inner = f"{self.fact_hash}:{quote(name, safe='')}-{quote(feature.name, safe='')}"
             subject = tokens.take(pa.array(rows))
             yield from _along(feature.path, subject, literals, inner)
 
@@ -156,7 +164,7 @@ class _Writer:
             yield user, event.property, item
             return
         name = quote(event.name, safe="")
-        node = concat(f"<{EVENT_NODE}{name}:", pa.array(numbers).cast(TEXT), ">")
+        node = concat(f"<{EVENT_NODE}{self.event_hash}:{name}:", pa.array(numbers).cast(TEXT), ">")
         if rows.iri is not None:
             node = pc.coalesce(_iris(rows.iri), node)
         yield node, RDF_TYPE, repeat(f"<{event.classes[0]}>", len(node))
@@ -172,7 +180,7 @@ class _Writer:
         for role, path in event.roles.items():
             there = np.asarray(objects[role].is_valid(), bool)
             mask = pa.array(there)
-            inner = f"event-{name}-{role}"
+            inner = f"{self.event_hash}:event-{name}-{role}"
             yield from _along(path, node.filter(mask), objects[role].filter(mask), inner)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 import pyoxigraph as ox
 
 from .catalog import Catalog
@@ -17,15 +18,19 @@ from .catalog_store import ROUNDS, CatalogStore
 from .claims import claim, claims
 from .errors import DataError
 from .files import atomic_folder, write_sealed
+from .guarded import Limits
 from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
 from .person import Person
 from .quads import BLANK_NODE_PREFIX, Quads
 from .reader import read_quads
-from .schema import RDF_TYPE, Schema
+from .schema import Schema
+from .statements import Statements
+from .subclasses import instances
 
 Mask = npt.NDArray[np.bool_]
+_OWN = Limits(statement_bytes=1 << 40)  # what a catalog holds was let in once
 
 
 def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, Person]:
@@ -49,14 +54,14 @@ def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, Person]:
         path = Path(scratch) / "statements.nq"
         if quads is None:
             catalog.write_nquads(path)
-            quads = read_quads(path)
+            quads = read_quads(path, limits=_OWN)
         gone, persons = _gone(quads, catalog, iri)
         keep = ~(gone[quads.s] | ((quads.o >= 0) & gone[np.maximum(quads.o, 0)]))
         rows = {name: getattr(quads, name)[keep] for name in ("s", "p", "o", "g")}
         if not keep.any():
             raise DataError("without this user the catalog is empty")
         write_statements(replace(quads, **rows, sources=(), origin=None), path)
-        left = replace(read_quads(path), sources=(), origin=None)
+        left = replace(read_quads(path, limits=_OWN), sources=(), origin=None)
     graph, report = graph_from_quads(left, catalog.schema)
     new = Catalog(graph, catalog.schema, left.content_hash, report, statements=left)
     others = catalog.graph.users.vocabulary
@@ -106,13 +111,8 @@ def _gone(quads: Quads, catalog: Catalog, iri: str) -> tuple[Mask, list[str]]:
     _follow_same(quads, catalog, gone)
     persons = [iri, *(quads.term(int(one)) for one in np.flatnonzero(gone))]
     is_term = quads.o >= 0
-    ends = np.maximum(quads.o, 0)
-    events = _events(quads, catalog)
-    pointing = events[quads.s] & is_term & gone[ends]
-    pointed = gone[quads.s] & is_term & events[ends]
-    gone[quads.s[pointing]] = True
-    gone[quads.o[pointed]] = True
-    blank = np.array([term.startswith(BLANK_NODE_PREFIX) for term in quads.terms.to_pylist()], bool)
+    gone |= _events_of(quads, catalog.schema, gone)
+    blank = np.asarray(pc.starts_with(quads.terms, BLANK_NODE_PREFIX), bool)
     while True:
         reached = np.zeros(len(gone), bool)
         reached[quads.o[gone[quads.s] & is_term]] = True
@@ -122,6 +122,20 @@ def _gone(quads: Quads, catalog: Catalog, iri: str) -> tuple[Mask, list[str]]:
         if not more.any():
             return gone, list(dict.fromkeys(persons))
         gone |= more
+
+
+def _events_of(quads: Quads, schema: Schema, gone: Mask) -> Mask:
+    """Mask of the events, of any kind of the schema, that a term that goes is part of, (n_terms,)."""
+    is_term, ends = quads.o >= 0, np.maximum(quads.o, 0)
+    out = np.zeros(len(gone), bool)
+    for event in schema.events.values():
+        events = instances(quads, event.classes, schema.classes)
+        out[quads.s[events[quads.s] & is_term & gone[ends]]] = True
+        out[quads.o[gone[quads.s] & is_term & events[ends]]] = True
+        for path in event.roles.values():
+            pairs = Statements(quads).follow(path, events)
+            out[pairs.start[(pairs.end >= 0) & gone[np.maximum(pairs.end, 0)]]] = True
+    return out
 
 
 def _follow_same(quads: Quads, catalog: Catalog, gone: Mask) -> None:
@@ -136,18 +150,6 @@ def _follow_same(quads: Quads, catalog: Catalog, gone: Mask) -> None:
         gone[s[gone[o]]] = True
         if int(gone.sum()) == before:
             return
-
-
-def _events(quads: Quads, catalog: Catalog) -> Mask:
-    """Mask of the terms that are events of the schema."""
-    out = np.zeros(len(quads.terms), bool)
-    types = quads.rows_of(RDF_TYPE)
-    for event in catalog.schema.events.values():
-        for iri in event.classes:
-            code = quads.find(iri)
-            if code >= 0:
-                out[quads.s[types][quads.o[types] == code]] = True
-    return out
 
 
 def _anonymous(quads: list[ox.Quad], person: Person) -> Iterator[ox.Quad]:

@@ -134,7 +134,7 @@ class Interactions:
     iri: pa.Array | None = None
 
     def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in _COLUMNS}
+        lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if self.iri is not None:
             lengths["iri"] = len(self.iri)
         if len(set(lengths.values())) > 1:
@@ -187,7 +187,7 @@ class Interactions:
         if iri is not None:
             mask = np.asarray(rows)
             iri = iri.filter(pa.array(mask)) if mask.dtype == bool else iri.take(pa.array(mask))
-        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         return replace(self, **columns, iri=iri)
 
     def concat(self, other: Interactions) -> Interactions:
@@ -195,7 +195,7 @@ class Interactions:
         if other.split_names and self.split_names and other.split_names != self.split_names:
             raise DataError(f"splits differ: {self.split_names} and {other.split_names}")
         joined = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS
         }
         iri = None
         if self.iri is not None or other.iri is not None:
@@ -220,7 +220,8 @@ class Interactions:
         return out
 
 
-_COLUMNS = ("user", "item", "label", "rating", "time", "round", "split")
+# Of `Interactions`, those that every row has.
+COLUMNS = ("user", "item", "label", "rating", "time", "round", "split")
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,14 @@ def to_hetero(
             attributes).
         strings: False leaves every iri and text_<name> out, for PyG's NeighborLoader and its like, which cut
             nothing but tensors; `n_id` of their batches indexes `graph.nodes[type].vocabulary`.
+
+    Raises:
+        DataError: a relation has the name of the interactions or of another one's reverse.
     """
     from torch_geometric.data import HeteroData
 
+    events = (graph.user_type, INTERACTS, graph.item_type)
+    _check_names(graph, events)
     data = HeteroData()
     data.catalog = _about(graph)
     for name, nodes in graph.nodes.items():
@@ -70,9 +75,6 @@ def to_hetero(
         _put_edges(data, (source, relation, target), index, {}, inverses)
     rows = graph.interactions if interactions is None else interactions
     data.catalog["splits"] = list(rows.split_names)
-    key = (graph.user_type, INTERACTS, graph.item_type)
-    if key in graph.edges:
-        raise DataError(f"the schema has a relation {INTERACTS!r} from users to items; rename it")
     attributes: dict[str, npt.NDArray[Any]] = {
         "edge_attr": rows.rating.astype(np.float32).reshape(-1, 1),
         "label": rows.label.astype(np.int64),
@@ -81,11 +83,11 @@ def to_hetero(
         "split": rows.split.astype(np.int64),
     }
     index = np.stack([rows.user, rows.item]).astype(np.int64, copy=False)
-    _put_edges(data, key, index, attributes, inverses)
+    _put_edges(data, events, index, attributes, inverses)
     if strings and rows.iri is not None:
         named = np.full(len(rows), "", object)
         named[np.asarray(rows.iri.is_valid(), bool)] = rows.iri.drop_null().to_pylist()
-        data[key].iri = named.view(Strings)
+        data[events].iri = named.view(Strings)
     return data
 
 
@@ -119,6 +121,19 @@ def from_hetero(data: HeteroData) -> Graph:
         about["items"],
         about["name"],
     )
+
+
+def _check_names(graph: Graph, events: EdgeType) -> None:
+    """Refuse a relation that would fall together with the interactions or with a reverse."""
+    known = [*graph.edges, events]
+    for key in graph.edges:
+        if key == events or _is_reverse(key, known):
+            source, relation, target = key
+            raise DataError(
+                f"the relation {relation!r} from {source!r} to {target!r} has a name that HeteroData needs",
+                hint=f"rename it in the schema: {INTERACTS!r} are the interactions, and {REVERSE!r} before "
+                "a relation's name means its reverse",
+            )
 
 
 def _about(graph: Graph) -> dict[str, Any]:

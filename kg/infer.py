@@ -82,23 +82,18 @@ def infer_schema(data: Any) -> str:
 
 def _from_paths(paths: Sequence[Path]) -> str:
     """From the RDF among the paths; from the tables where there is none."""
-    from .archives import is_rdf_in
+    from .archives import files_in, is_rdf
     from .infer_rdf import draft_from_quads
     from .infer_tables import draft_from_tables
     from .reader import read_quads
     from .table_inputs import is_table
 
-    inside = {
-        path: sorted(child for child in path.rglob("*") if child.is_file())
-        for path in paths
-        if path.is_dir()
-    }
+    inside = {path: files_in(path) for path in paths if path.is_dir()}
     tables = [file for path in paths for file in inside.get(path, [path]) if is_table(file)]
     rdf = [
         path
         for path in paths
-        if not is_table(path)
-        and (path not in inside or any(is_rdf_in(path, file) for file in inside[path]))
+        if not is_table(path) and (path not in inside or any(is_rdf(file) for file in inside[path]))
     ]
     if tables and not rdf:
         return draft_from_tables({path.name.split(".")[0]: path for path in tables})
@@ -229,7 +224,7 @@ def looks_like_users(name: str) -> bool:
 def quoted(text: str) -> str:
     """A TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    safe = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped)
+    safe = "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped)
     return f'"{safe}"'
 
 

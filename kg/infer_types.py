@@ -71,11 +71,12 @@ class Types:
         for iri in self.classes:
             self.names.append(unique_name(plain_name(local_name(iri)), self.names))
         self.joined: dict[int, int] = {}
+        self._pointed = np.bincount(quads.o[quads.o >= 0], minlength=len(quads.terms))
         self._look()
 
     def _look(self) -> None:
         self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
-        self.uses = [self._uses(k) for k in range(len(self.classes))]
+        self.uses = self._all_uses()
         self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
 
     def join(self, groups: Iterable[Collection[int]]) -> None:
@@ -95,16 +96,21 @@ class Types:
         others = [other for other, main in self.joined.items() if main == kind]
         return tuple(self.classes[each] for each in (kind, *others))
 
-    def _uses(self, kind: int) -> list[Use]:
-        quads, out = self.quads, []
+    def _all_uses(self) -> list[list[Use]]:
+        """Of each type, the properties that enough of its nodes have."""
+        quads = self.quads
+        out: list[list[Use]] = [[] for _ in self.classes]
         for code in sorted_distinct(quads.p):
-            iri = quads.term(int(code))
-            rows = np.arange(*quads.rows_of(int(code)).indices(len(quads))[:2])
-            rows = rows[self.of[quads.s[rows]] == kind]
-            subjects = len(sorted_distinct(quads.s[rows]))
-            if iri == RDF_TYPE or subjects < SMALL * self.count[kind]:
+            iri, span = quads.term(int(code)), quads.rows_of(int(code))
+            if iri == RDF_TYPE:
                 continue
-            out.append(self._use(iri, rows))
+            kinds = self.of[quads.s[span]]
+            order = np.argsort(kinds, kind="stable")
+            starts = np.searchsorted(kinds[order], np.arange(len(out) + 1, dtype=np.int32))
+            for kind in sorted_distinct(kinds[kinds >= 0]):
+                use = self._use(iri, span.start + order[starts[kind] : starts[kind + 1]])
+                if use.subjects >= SMALL * self.count[kind]:
+                    out[kind].append(use)
         return out
 
     def _use(self, property: str, rows: npt.NDArray[np.int64]) -> Use:
@@ -131,9 +137,7 @@ class Types:
 
     def pointing(self, kind: int) -> npt.NDArray[np.int64]:
         """Statements that point at each node of a type, (count[kind],)."""
-        ends = self.quads.o[self.quads.o >= 0]
-        ends = ends[self.of[ends] == kind]
-        return np.asarray(np.bincount(ends, minlength=len(self.of))[self.of == kind], np.int64)
+        return np.asarray(self._pointed[self.of == kind], np.int64)
 
 
 def literal_sample(quads: Quads, use: Use) -> pa.Array:

@@ -63,10 +63,12 @@ def _relation_copies(graph: Graph, where: Places, found: Findings) -> None:
 
 
 def _shared(one: IntArray, two: IntArray) -> tuple[int, int]:
-    """How many edges two relations share by their codes, and the size of the smaller."""
+    """How many edges two relations share by their sorted codes (0 where a sample shows that they are
+    too few to matter), and the size of the smaller."""
     small, large = (one, two) if len(one) <= len(two) else (two, one)
-    sample = small[:: max(1, len(small) // 1000)]
-    if np.isin(sample, large, assume_unique=True).mean() < SAME_SHARE / 2:
+    sample = small[:: max(1, len(small) // 100)]
+    place = np.minimum(np.searchsorted(large, sample), len(large) - 1)
+    if (large[place] == sample).mean() < SAME_SHARE / 2:
         return 0, len(small)
     return len(np.intersect1d(small, large, assume_unique=True)), len(small)
 

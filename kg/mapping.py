@@ -159,11 +159,20 @@ class Mapping:
         self._report_mixed(typed, merged.canon)
         self.statements.canon = merged.canon
         self.same_as = merged.sizes
-        kind, name = "same-as-too-large", self.schema.same_as[0]
+        kind = "same-as-too-large"
         message = "more terms are said to be the same than is believable: left as they were"
-        where = self.statements.where(self.statements.quads.rows_of(name).start)
-        listed = [Problem(kind, self.iri(code), name, where, message) for code in merged.refused]
-        self.findings.add(kind, name, len(listed), listed)
+        for code in merged.refused:
+            place, name = self._first_link(links, code)
+            problem = Problem(kind, self.iri(code), name, place, message)
+            self.findings.add(kind, name, 1, [problem])
+
+    def _first_link(self, links: Sequence[Pairs], code: int) -> tuple[str, str]:
+        """File and property of a statement that says something to be the same as a term."""
+        for name, link in zip(self.schema.same_as, links, strict=True):
+            rows = link.row[(link.start == code) | (link.end == code)]
+            if len(rows):
+                return self.statements.where(int(rows[0])), name
+        return "", ""
 
     def _report_mixed(self, typed: dict[str, BoolArray], canon: CodeArray) -> None:
         """Merged terms that were of different node types."""

@@ -1,4 +1,4 @@
-"""What people look at: the schema graph (`drawing`), and why an item fits a user."""
+"""Why an item fits a user: what it shares with what she liked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .drawing import draw_schema, schema_graph
 from .errors import UnknownIdError
 from .graph import Graph, Interactions
 from .vocabulary import IntArray, Vocabulary
-
-__all__ = ["Path", "draw_schema", "explain_paths", "schema_graph"]
 
 MAX_FAN_OUT = 10_000  # an entity that more items share is passed over: it says next to nothing
 
@@ -70,7 +67,11 @@ def explain_paths(
             found += reasons.through(edges.index, relation, target)
         if target == graph.item_type:
             found += reasons.through(edges.index[::-1], relation, source)
-    return sorted(found, key=lambda path: (-path.score, path.relation, path.entity))[:k]
+    found.sort(key=lambda path: (-path.score, path.relation, path.entity))
+    best: dict[tuple[str, str], Path] = {}
+    for path in found:  # a relation between items is gone through in both directions
+        best.setdefault((path.relation, path.entity), path)
+    return list(best.values())[:k]
 
 
 def _index(vocabulary: Vocabulary, name: str | int, kind: str) -> int:
@@ -95,7 +96,7 @@ class _Reasons:
         out = []
         if entity_type == self.graph.item_type:
             out = [self._direct(relation, int(i)) for i in np.intersect1d(entities, self.liked)]
-        pairs = np.unique(index[:, np.isin(index[1], entities)], axis=1)
+        pairs = index[:, np.isin(index[1], entities)]
         fan_out = np.bincount(pairs[1], minlength=1)
         mine = pairs[:, np.isin(pairs[0], self.liked)]
         for entity, first, support in zip(

@@ -22,7 +22,10 @@ XSD_STRING = "http://www.w3.org/2001/XMLSchema#string"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 BLANK_NODE_PREFIX = "urn:coldframe:bnode:"
 
-_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r"})
+# Of canonical N-Triples (RDF 1.2), as the parser writes a literal.
+_CONTROLS = {chr(code): f"\\u{code:04X}" for code in (*range(32), 127)}
+_SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_ESCAPES = str.maketrans(_CONTROLS | _SHORT | {'"': '\\"', "\\": "\\\\"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Quads:
         code = self.find(predicate) if isinstance(predicate, str) else predicate
         if code < 0:
             return slice(0, 0)
-        low, high = np.searchsorted(self.p, [code, code + 1])
+        # Needles of the column's own type: for any other all of it would be copied.
+        low, high = np.searchsorted(self.p, np.array([code, code + 1], np.int32))
         return slice(int(low), int(high))
 
     def source_of(self, row: int) -> str:
@@ -134,7 +138,7 @@ class Quads:
         return digest.hexdigest()
 
     def literal_text(self, index: int) -> str:
-        """A literal in N-Triples form."""
+        """A literal in canonical N-Triples form."""
         value = str(self.literals.value[index].as_py()).translate(_ESCAPES)
         if self.literals.language[index] >= 0:
             return f'"{value}"@{self.literals.languages[self.literals.language[index]]}'

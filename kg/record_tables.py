@@ -84,7 +84,7 @@ def yaml_records(data: bytes, path: Path) -> Iterator[tuple[str, Record]]:
 
 
 def cell(value: object, where: str) -> str | None:
-    """A scalar as text with single spaces; None = missing.
+    """A scalar as text with single spaces, true and false as in JSON; None = missing.
 
     Raises:
         ParseError: it is a list or a mapping.
@@ -93,6 +93,8 @@ def cell(value: object, where: str) -> str | None:
         return None
     if isinstance(value, list | dict):
         raise ParseError(f"expected text or a number, got {type(value).__name__}", where=where)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return " ".join(str(value).split())
 
 

@@ -96,6 +96,17 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
     return Cells(row, code, distinct)
 
 
+def together(left: Cells, right: Cells) -> tuple[IntArray, IntArray, IntArray]:
+    """Every pair of entries that two columns have in one table row: the row, and both codes, (m,)."""
+    if left.whole:
+        return right.row, left.code[right.row], right.code
+    first = np.searchsorted(left.row, right.row, "left")
+    count = np.searchsorted(left.row, right.row, "right") - first
+    offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    place = np.repeat(first, count) + offset
+    return left.row[place], left.code[place], np.repeat(right.code, count)
+
+
 def reference(
     schema: Schema, types: Sequence[str], column: Column, found: Cells, key: str
 ) -> Reference:
@@ -172,6 +183,7 @@ def _encode(array: pa.Array) -> tuple[IntArray, pa.Array]:
         codes = np.asarray(pc.fill_null(array.indices.cast(pa.int64()), -1))
         return codes, array.dictionary.cast(TEXT)
     if pa.types.is_floating(kind):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
         try:
             array = array.cast(pa.int64())
         except pa.ArrowInvalid:

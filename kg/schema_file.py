@@ -23,6 +23,7 @@ from .schema import (
 from .schema_values import Values
 
 MAX_SCHEMA_BYTES = 4_000_000
+_LARGEST = 1e300  # of a threshold; whole numbers in TOML have no bound
 _TOP = {"name", "users", "items", "languages", "same_as", "splits", "open_relations", "prefixes"}
 _TOP |= {"nodes", "relations", "events", "tables"}
 _NODE = {"class", "iri", "label", *FEATURE_KINDS}
@@ -70,9 +71,6 @@ def parse_schema(text: str, source: str) -> Schema:
             f"not TOML: {error}", where=source, hint="see the TOML 1.0 rules"
         ) from error
     return _Parser(source, top).schema(text)
-
-
-_LARGEST = 1e300  # of a threshold; whole numbers in TOML have no bound
 
 
 class _Parser(Values):
@@ -216,6 +214,9 @@ class _Parser(Values):
         else:
             for role in ("class", "user", "item"):
                 self.needed(table, role, key)
+            if "inverse" in table:
+                hint = "a path turns a property round: item = '^ex:ratedIn'"
+                raise self.fail(f"{key}.inverse", "event nodes have no inverse", hint)
         return Event(
             name=name,
             classes=tuple(
@@ -237,6 +238,8 @@ class _Parser(Values):
         number = self.number(value, f"{key}.positive")
         if "rating" not in table:
             raise self.fail(f"{key}.positive", "a threshold needs the role `rating`")
+        if self.flag(table, "negative", key):
+            raise self.fail(f"{key}.positive", "an event that is always negative has no threshold")
         return number
 
     def number(self, value: Any, key: str) -> float:

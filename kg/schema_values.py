@@ -113,7 +113,7 @@ class Values:
         before, after = text.split("{}")
         if ":" not in before:
             raise self.fail(where, f"expected an IRI with one {{}}, got {text!r}")
-        return self.iri(before, where) + "{}" + self.iri("urn:" + after, where)[4:]
+        return self.iri(before, where) + "{}" + self.iri(f"<urn:{after}>", where)[4:]
 
     def path(self, value: Any, key: str) -> PropertyPath:
         text = self.string(value, key).strip()

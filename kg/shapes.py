@@ -25,9 +25,9 @@ from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, Quads
 from .reading import Reading
 from .report import Findings
+from .shape_values import SH
 from .store import rdf_format
 
-SH = "http://www.w3.org/ns/shacl#"
 PYSHACL_LIMIT = 1_000_000  # triples
 _RUNNABLE = ("sparql", "select", "ask", "construct", "js", "jsFunctionName", "SPARQLTarget", "rule")
 _ACTIVE = frozenset(SH + name for name in _RUNNABLE) | {"http://www.w3.org/2002/07/owl#imports"}
@@ -108,10 +108,12 @@ def _check_with_pyshacl(quads: Quads, shapes: list[ox.Quad], found: Findings, so
             name: next(report.objects(result, URIRef(SH + name)), "")
             for name in ("focusNode", "resultPath", "resultMessage")
         }
-        iri, property = str(value["focusNode"]), str(value["resultPath"])
-        message = " ".join(str(value["resultMessage"]).split())
-        where = source_of_node(quads, iri)
-        found.add("shape", property, 1, [Problem("shape", iri, property, where, message)])
+        iri, property, listed = str(value["focusNode"]), str(value["resultPath"]), []
+        if found.room("shape", property):
+            message = " ".join(str(value["resultMessage"]).split())
+            where = source_of_node(quads, iri)
+            listed.append(Problem("shape", iri, property, where, message))
+        found.add("shape", property, 1, listed)
 
 
 def _report(validate: Callable[..., Any], data: Any, shapes: Any, source: str) -> Any:

@@ -32,7 +32,7 @@ class Split:
         cold_items: item indices hidden from `train` and `valid` (planted cold items), sorted.
         cold_users: user indices hidden from `train` and `valid`, sorted.
         name: the protocol that made it.
-        seed: its seed; 0 for a fixed split.
+        seed: its seed; 0 for a split of which nothing was drawn.
     """
 
     train: Interactions

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import numpy.typing as npt
+
+from .quads import Quads
+from .schema import RDF_TYPE
 
 Codes = npt.NDArray[np.integer]
 
@@ -26,3 +29,20 @@ def with_subclasses(
         edge = set(below[np.isin(above, list(edge))].tolist()) - found - set(apart)
         found |= edge
     return sorted(found)
+
+
+def instances(
+    quads: Quads, classes: Iterable[str], apart: Iterable[str] = ()
+) -> npt.NDArray[np.bool_]:
+    """Mask of the terms that have one of some classes (IRIs) or one below them, (n_terms,).
+
+    Args:
+        apart: as `with_subclasses` takes them, but IRIs; those among `classes` are no bar.
+    """
+    named = {code for iri in classes if (code := quads.find(iri)) >= 0}
+    others = {quads.find(iri) for iri in apart} - named
+    rows, types = quads.rows_of(SUBCLASS), quads.rows_of(RDF_TYPE)
+    codes = with_subclasses(quads.s[rows], quads.o[rows], named, others)
+    mask = np.zeros(len(quads.terms), bool)
+    mask[quads.s[types][np.isin(quads.o[types], codes)]] = True
+    return mask

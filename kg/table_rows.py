@@ -10,6 +10,7 @@ from .problems import Problem
 from .references import Reference
 from .report import Findings
 from .schema import TableMap
+from .vocabulary import IntArray
 
 _LEFT_OUT = {
     "missing-id": "the row has no id: left out",
@@ -17,18 +18,27 @@ _LEFT_OUT = {
 }
 
 
-def empty_rows(findings: Findings, kind: str, ref: Reference, n_rows: int, where: str) -> None:
+def empty_rows(
+    findings: Findings,
+    kind: str,
+    ref: Reference,
+    n_rows: int,
+    where: str,
+    numbers: IntArray | None = None,
+) -> None:
     """Rows whose cell in a column that must name a node is empty.
 
     Args:
         kind: a key of `_LEFT_OUT`.
         where: the table's name or file.
+        numbers: row of that file for each of the `n_rows`; None = they are all of its rows.
     """
     empty = np.asarray(pc.equal(pc.utf8_trim_whitespace(ref.cells.distinct), ""), bool)
     if ref.cells.whole and not empty.any():
         return
     code = ref.by_row(n_rows)
     lost = np.flatnonzero((code < 0) | np.r_[empty, True][code])
+    lost = lost if numbers is None else numbers[lost]
     name = ref.types[0]
     listed = [
         Problem(kind, "", name, f"{where}:row {row + 1}", _LEFT_OUT[kind])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from .ids import sorted_distinct
 from .literals import parse_moments, parse_numbers, wrong_time
 from .minting import mint
 from .problems import Problem
-from .references import Reference, cells, claim, locate, reference
+from .references import Reference, cells, claim, locate, reference, together
 from .report import Findings, Report
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
 from .table_inputs import Sources, is_text_table, place, read_columns
@@ -65,12 +65,16 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
 
 @dataclass
 class _Edges:
-    """Edges of one table before ids are known."""
+    """Edges of one table before ids are known.
 
-    relation: str
+    Attributes:
+        relations: names; `kind` says which of them each table row is of, (n_rows,), None = the first.
+    """
+
+    relations: Sequence[str]
+    kind: IntArray | None
     source: Reference
     target: Reference
-    n_rows: int
 
 
 @dataclass
@@ -120,8 +124,8 @@ class _Reading:
             self.read_nodes(table, data, where)
         elif table.kind == "events":
             event = self.schema.events[table.target]
-            user = self.refer(data, table, "user", (self.schema.user_type,), where)
-            item = self.refer(data, table, "item", (self.schema.item_type,), where)
+            user = self.refer_one(data, table, "user", self.schema.user_type, where)
+            item = self.refer_one(data, table, "item", self.schema.item_type, where)
             kept = [table.columns[role].name for role in table.columns if role in VALUE_ROLES]
             values = data.select(dict.fromkeys(kept))
             n = len(data)
@@ -133,7 +137,7 @@ class _Reading:
 
     def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
         node_type = self.schema.nodes[table.target]
-        ids = self.refer(data, table, "id", (node_type.name,), where)
+        ids = self.refer_one(data, table, "id", node_type.name, where)
         self.described.setdefault(node_type.name, []).append((where, ids.iris))
         features = {feature.name: feature for feature in node_type.features}
         empty_rows(self.findings, "missing-id", ids, len(data), where)
@@ -146,30 +150,64 @@ class _Reading:
             elif part != "id":
                 relation = self.schema.relations[part]
                 target = self.refer(data, table, part, relation.targets, where)
-                self.edges.append(_Edges(part, ids, target, len(data)))
+                self.edges.append(_Edges([part], None, ids, target))
 
     def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
         for end in (source, target):
             empty_rows(self.findings, "missing-end", end, len(data), where)
-        self.edges.append(_Edges(relation.name, source, target, len(data)))
+        self.edges.append(_Edges([relation.name], None, source, target))
 
     def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
-        """A table with relation names in a column: each relation's rows are edges of their own."""
+        """A table with relation names in a column.
+
+        Rows of relations between the same types are taken together: there may be thousands of relations,
+        and each column costs a look at all nodes of its types.
+        """
         named = cells(data[table.columns["relation"].name])
         minted = mint(named.distinct, self.schema.open_relations or "{}").to_pylist()
+        count = np.bincount(named.code, minlength=len(minted))
+        names: list[str] = []
+        groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
         for code, name in enumerate(named.distinct.to_pylist()):
             relation = self.schema.relations.get(name)
             if relation is None and minted[code] is not None:
                 relation = self.schema.open_relation(minted[code])
-            rows = named.row[named.code == code]
+            names.append(name if relation is None else relation.name)
             if relation is None:
                 message = "the schema has no relation of this name: its rows are left out"
                 problem = Problem("unknown-relation", "", name, where, message)
-                self.findings.add("unknown-relation", name, len(rows), [problem])
+                self.findings.add("unknown-relation", name, int(count[code]), [problem])
             else:
-                self.read_edges(relation, data.take(pa.array(rows)), table, where)
+                groups.setdefault((relation.sources, relation.targets), []).append(code)
+        for (sources, targets), codes in groups.items():
+            chosen = np.isin(named.code, codes)
+            rows, kind = named.row[chosen], named.code[chosen]
+            part = data.take(pa.array(rows))
+            source = self.refer(part, table, "from", sources, where)
+            target = self.refer(part, table, "to", targets, where)
+            for end in (source, target):
+                empty_rows(self.findings, "missing-end", end, len(part), where, rows)
+            self.edges.append(_Edges(names, kind, source, target))
+
+    def refer_one(
+        self, data: pa.Table, table: TableMap, part: str, node_type: str, where: str
+    ) -> Reference:
+        """As `refer`, of a part that each row has one of.
+
+        Raises:
+            DataError: a row has several; names the first.
+        """
+        ref = self.refer(data, table, part, (node_type,), where)
+        if not ref.cells.whole and (again := np.diff(ref.cells.row) == 0).any():
+            row = int(ref.cells.row[1:][again][0])
+            raise DataError(
+                f"column {table.columns[part].name!r} holds several values, expected one {part} per row",
+                where=f"{where}:row {row + 1}",
+                hint="give each a row of its own",
+            )
+        return ref
 
     def refer(
         self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: str
@@ -178,14 +216,14 @@ class _Reading:
         key = f"tables.{table.name}.columns.{part}"
         ref = reference(self.schema, types, column, cells(data[column.name], column.separator), key)
         self.references.append(ref)
-        bad = ref.cells.distinct.filter(ref.iris.is_null()).to_pylist()
+        text = pc.utf8_trim_whitespace(ref.cells.distinct)
+        bad = text.filter(pc.and_(ref.iris.is_null(), pc.not_equal(text, "")))
         message = "makes no IRI: left out"
         problems = [
-            Problem("bad-id", str(value), column.name, where, message)
-            for value in bad
-            if value and value.strip()
+            Problem("bad-id", value, column.name, where, message)
+            for value in bad[: self.findings.room("bad-id", column.name)].to_pylist()
         ]
-        self.findings.add("bad-id", column.name, len(problems), problems)
+        self.findings.add("bad-id", column.name, len(bad), problems)
         return ref
 
     def build(self) -> tuple[Graph, Report]:
@@ -251,18 +289,16 @@ class _Reading:
                         builder.add_values(name, node_type.features[0], values, lambda _: "")
 
     def build_edges(self, builder: GraphBuilder, edges: _Edges) -> None:
-        source_code = edges.source.by_row(edges.n_rows)[edges.target.cells.row]
-        target_code = edges.target.cells.code
-        both = source_code >= 0
-        source_code, target_code = source_code[both], target_code[both]
+        row, source_code, target_code = together(edges.source.cells, edges.target.cells)
+        kind = np.zeros(len(row), np.int64) if edges.kind is None else edges.kind[row]
         for source_type, source_index in self.located(builder, edges.source):
             source = source_index[source_code]
             for target_type, target_index in self.located(builder, edges.target):
                 target = target_index[target_code]
-                keep = (source >= 0) & (target >= 0)
-                if keep.any():
-                    key = (source_type, edges.relation, target_type)
-                    builder.add_edges(key, source[keep], target[keep])
+                keep = np.flatnonzero((source >= 0) & (target >= 0))
+                for number, some in _by_kind(kind[keep]):
+                    key = (source_type, edges.relations[number], target_type)
+                    builder.add_edges(key, source[keep[some]], target[keep[some]])
 
     def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
         n = rows.n_rows
@@ -331,6 +367,17 @@ class _Reading:
         if key not in self.places:
             self.places[key] = locate(ref, builder.members)
         return self.places[key]
+
+
+def _by_kind(kind: IntArray) -> Iterator[tuple[int, IntArray | slice]]:
+    """Each kind that there is, and the places that have it."""
+    if len(kind) and (kind == kind[0]).all():
+        yield int(kind[0]), slice(None)
+        return
+    order = np.argsort(kind, kind="stable")
+    starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
+    for places in np.split(order, starts[1:]) if len(order) else ():
+        yield int(kind[places[0]]), places
 
 
 def flat(column: pa.ChunkedArray) -> pa.Array:

@@ -13,6 +13,7 @@ from .problems import Problem
 from .quads import Quads
 from .report import Findings
 from .schema import RDF_TYPE, PropertyPath, Schema
+from .subclasses import instances
 
 KIND = "unmatched"
 COMPARED = 1000  # terms of the data, the most frequent first, among which the nearest is looked for
@@ -21,7 +22,7 @@ COMPARED = 1000  # terms of the data, the most frequent first, among which the n
 def find_unmatched(quads: Quads, schema: Schema, found: Findings) -> None:
     """A finding for every class and property of the schema that no statement has.
 
-    An inverse counts for its property: either may state the edges.
+    A subclass counts for its classes. An inverse counts for its property: either may state the edges.
     """
     data = _Terms(quads)
     for key, iri in _named_classes(schema):
@@ -45,7 +46,7 @@ class _Terms:
         self._classes: Counter[int] = Counter(types[types >= 0].tolist())
 
     def has_class(self, iri: str) -> bool:
-        return self._classes[self.quads.find(iri)] > 0
+        return self._classes[self.quads.find(iri)] > 0 or bool(instances(self.quads, [iri]).any())
 
     def has_property(self, iri: str) -> bool:
         rows = self.quads.rows_of(iri)

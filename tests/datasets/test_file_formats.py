@@ -101,6 +101,20 @@ class TestKgat:
             assert {name for _, name, _ in graph.edges} == {"relation-0"}
             assert "copies the interactions" in caplog.text
 
+    def test_a_relation_that_copies_the_tests_is_left_out(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        likes = [rng.choice(30, 6, replace=False).tolist() for _ in range(12)]
+        files = {
+            f"{name}__txt": "".join(
+                f"{u} {' '.join(map(str, row[part]))}\n" for u, row in enumerate(likes)
+            )
+            for name, part in (("train", slice(4)), ("test", slice(4, 6)))
+        }
+        copies = [f"{100 + u} 1 {i}" for u, row in enumerate(likes) for i in row[4:]]
+        genres = [f"{i} 0 {50 + i % 5}" for i in range(30)]
+        folder = write(tmp_path, **files, kg_final__txt="\n".join([*genres, *copies]) + "\n")
+        assert {name for _, name, _ in graph_of("kgat", folder).edges} == {"relation-0"}
+
     def test_blanks_in_ids_and_at_the_ends_of_lines(self, tmp_path: Path) -> None:
         files = KGAT | {
             "kg_final__txt": "0\t0 4 \n1 0 4\r\n\n2 1 5\n",
@@ -293,11 +307,23 @@ class TestRawFiles:
         with pytest.raises(ParseError, match="one file in the archive"):
             read_bytes(locate(tmp_path, "e"))
 
+    @pytest.mark.parametrize("short", ["train.inter", "link", "kg"])
+    def test_a_column_that_is_missing_is_a_named_error(self, tmp_path: Path, short: str) -> None:
+        files = {f"{part}.inter": "a\tb\tc\n1\t2\t3\n" for part in ("train", "valid", "test")}
+        files |= {"link": "a\tb\n1\t2\n", "kg": "a\tb\tc\n1\t2\t3\n"}
+        for name, text in (files | {short: "a\n1\n"}).items():
+            (tmp_path / name).write_text(text, "utf-8")
+        with pytest.raises(ParseError, match=rf"{short}:1: expected at least"):
+            load_dataset("lastfm-lightkg", tmp_path)
+
     def test_rows_and_encodings(self, tmp_path: Path) -> None:
         write(tmp_path, a__tsv='x\ty\n1\t"2\n', b__dat="1::2\n1::2::3\n")
         assert read_columns(tmp_path / "a.tsv").to_pydict() == {"x": ["1"], "y": ['"2']}
         with pytest.raises(ParseError, match=r"b\.dat:2"):
             read_records(tmp_path / "b.dat", 2)
+        write(tmp_path, d__tsv="x\ty\n1\t2\n1\n")
+        with pytest.raises(ParseError, match=r"d\.tsv:3"):
+            read_columns(tmp_path / "d.tsv")
         (tmp_path / "c.dat").write_bytes("1::é\n".encode("latin-1"))
         with pytest.raises(ParseError, match=r"c\.dat:1: not utf-8"):
             read_records(tmp_path / "c.dat", 2)
@@ -346,6 +372,14 @@ class TestFacts:
         half = [(f"p{k}", "directed", f"d{k}") for k in range(10)]
         half += [(f"d{k}", "wrote", f"p{k + 5}") for k in range(10)]
         assert merge_inverses(facts_of(half), {})[1] == {}
+
+    def test_nothing_goes_into_a_relation_that_was_turned_round(self) -> None:
+        made = [(f"p{k}", "made", f"p{(k + 1) % 9}") for k in range(9)]
+        makes = [(tail, "makes", head) for head, _, tail in made]
+        again = [(head, "again", tail) for head, _, tail in made[:6]]
+        merged, names = merge_inverses(facts_of(made + makes + again), {})
+        assert names == {"makes": "made"}
+        assert np.bincount(merged.relation, minlength=3).tolist() == [9, 0, 6]
 
     def test_repeats_are_dropped(self) -> None:
         assert len(facts_of([("a", "r", "b"), ("a", "r", "b"), ("b", "r", "a")])) == 2

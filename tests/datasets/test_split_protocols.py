@@ -106,8 +106,11 @@ def test_fixed_takes_the_names_and_drops_repeats() -> None:
 def test_fixed_without_a_valid_part_takes_one_from_train() -> None:
     graph = make_graph()
     parts = np.arange(len(graph.interactions)) % 2
-    split = make_split(named(graph, parts, ("train", "test")), "fixed")
+    split = make_split(named(graph, parts, ("train", "test")), "fixed", seed=3)
     assert 0 < len(split.valid) < len(split.train)
+    assert split.seed == 3
+    whole = named(graph, np.arange(len(graph.interactions)) % 3, ("train", "valid", "test"))
+    assert make_split(whole, "fixed", seed=3).seed == 0, "nothing was drawn"
 
 
 def test_cold_split_column_hides_what_the_columns_hide() -> None:

@@ -22,6 +22,7 @@ from coldframe.kg.errors import (
     UsageError,
 )
 from coldframe.kg.graph import Graph
+from coldframe.kg.infer import infer_schema
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_files import write_table
 
@@ -114,6 +115,16 @@ def test_a_folder_with_a_schema_needs_no_other(garden: Path) -> None:
         catalog.store()
 
 
+def test_hidden_copies_in_a_folder_are_left_out(garden: Path, tmp_path: Path) -> None:
+    folder = tables_in(tmp_path / "tables")
+    for hidden in (".ipynb_checkpoints", ".git"):
+        shutil.copytree(folder, folder / hidden)
+        (folder / hidden / "schema.toml").write_text("damaged")
+    (folder / "schema.toml").write_text((garden / "schema.toml").read_text())
+    assert read(folder).graph.n_items == 2
+    assert "ipynb" not in infer_schema(folder)
+
+
 def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
     folder = tables_in(tmp_path / "tables")
     schema = garden / "schema.toml"
@@ -133,6 +144,17 @@ def test_tables_rdf_and_both_agree(garden: Path, tmp_path: Path) -> None:
         "ratings": pa.table({"u": [1], "i": [1], "r": [5]}),
     }
     assert read(arrow, schema).content_hash == tables.content_hash
+
+
+def test_exports_of_several_catalogs_can_be_read_together(garden: Path, tmp_path: Path) -> None:
+    schema, paths = garden / "schema.toml", []
+    for number in ("1", "2"):
+        folder = tables_in(tmp_path / number)
+        (folder / "ratings.csv").write_text(f"u,i,r\n{number},{number},5\n", "utf-8")
+        paths.append(tmp_path / f"{number}.nq")
+        read([folder], schema).write_nquads(paths[-1])
+    rows = read([paths[0], paths[1], paths[0]], schema).graph.interactions
+    assert (rows.user.tolist(), rows.item.tolist()) == ([0, 1], [0, 1])
 
 
 def test_a_damaged_cache_is_rebuilt_whatever_is_damaged(garden: Path, tmp_path: Path) -> None:

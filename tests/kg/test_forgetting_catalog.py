@@ -8,11 +8,14 @@ from urllib.parse import quote
 import pyarrow as pa
 import pytest
 
-from coldframe.kg.catalog import Catalog
+from coldframe.kg.catalog import Catalog, read
 from coldframe.kg.forgetting import replace_catalog, without_person
+from coldframe.kg.guarded import Limits
 from coldframe.kg.person import Person
 from coldframe.kg.provenance import record_round
+from coldframe.kg.reading import Reading
 from coldframe.kg.scan import scan
+from coldframe.kg.schema import Schema
 
 SCHEMA = """
 name = "shop"
@@ -103,6 +106,35 @@ def test_a_catalog_of_tables(tmp_path: Path) -> None:
     replace_catalog(catalog, new, person)
     assert scan([catalog.path], person).hits == ()
     assert len(Catalog.open(catalog.path).graph.interactions) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ex:e a ex:Gift ; ex:buyer <{eve}> . ex:Gift rdfs:subClassOf ex:Purchase .",
+        "ex:e a ex:Purchase ; ex:bill ex:b . ex:b ex:buyer <{eve}> .",
+    ],
+    ids=["of a subclass", "along a path"],
+)
+def test_events_go_as_the_schema_finds_them(tmp_path: Path, said: str) -> None:
+    path = "ex:bill/ex:buyer" if "ex:bill" in said else "ex:buyer"
+    schema = Schema.loads(SCHEMA.replace('user = "ex:buyer"', f'user = "{path}"'))
+    (tmp_path / "facts.ttl").write_text(
+        FACTS
+        + "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+        + said.format(eve=EVE)
+        + '\nex:e ex:plant <https://e.org/plant/1> ; ex:note "private" .'
+    )
+    new, _ = without_person(read(tmp_path / "facts.ttl", schema), EVE)
+    assert not [line for line in new.quads().lines() if "e.org/e>" in line or "private" in line]
+
+
+def test_a_text_that_a_raised_limit_let_in_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "facts.ttl").write_text(FACTS.replace("Rose", "Rose" * 200_000))
+    reading = Reading(Limits(statement_bytes=1 << 20))
+    catalog = read(tmp_path / "facts.ttl", Schema.loads(SCHEMA), reading=reading)
+    new, _ = without_person(catalog, EVE)
+    assert len(new.graph.items.documents[0]) == 800_000
 
 
 @pytest.mark.R(26)

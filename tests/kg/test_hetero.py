@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,21 @@ def test_a_foreign_heterodata_is_an_error(tiny_graph: Graph) -> None:
     clash["user", "interacts", "item"] = EdgeSet(np.zeros((2, 0), np.int64))
     with pytest.raises(DataError, match="interacts"):
         to_hetero(Graph(tiny_graph.nodes, clash, tiny_graph.interactions))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [("user", "interacts", "item"), ("item", "rev_interacts", "user"), ("tag", "rev_r", "item")],
+)
+def test_a_relation_must_not_be_called_as_a_reverse_is(
+    tiny_graph: Graph, key: tuple[str, str, str]
+) -> None:
+    one = EdgeSet(np.zeros((2, 1), np.int64))
+    tag = NodeSet(Vocabulary(["urn:t"]))
+    edges = {("item", "r", "tag"): one, key: one}
+    graph = replace(tiny_graph, nodes={**tiny_graph.nodes, "tag": tag}, edges=edges)
+    with pytest.raises(DataError, match=key[1]):
+        to_hetero(graph)
 
 
 def test_appending_renumbers_nothing_and_fills_only_what_was_missing(tiny_graph: Graph) -> None:

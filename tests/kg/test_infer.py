@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from coldframe.kg.catalog import read
 from coldframe.kg.errors import DataError
 from coldframe.kg.infer import infer_schema, plain_name, telling_name
+from coldframe.kg.infer_types import Types
 from coldframe.kg.mapping import graph_from_quads
 from coldframe.kg.quads import Quads
 from coldframe.kg.reader import read_quads
@@ -226,3 +228,19 @@ def test_items_of_several_classes_are_one_type_of_an_event() -> None:
     graph, report = graph_from_quads(quads, schema)
     assert (graph.n_items, len(graph.interactions)) == (30, 90)
     assert not report.problems
+
+
+def test_each_property_is_looked_through_once_for_all_types(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quads, asked = shop(), []
+
+    def counted(one: Quads, predicate: int | str) -> slice:
+        asked.append(predicate)
+        return rows_of(one, predicate)
+
+    rows_of = Quads.rows_of
+    monkeypatch.setattr(Quads, "rows_of", counted)
+    types = Types(quads)
+    assert len(types.classes) > 4
+    assert len(asked) <= len(np.unique(quads.p)) + 1

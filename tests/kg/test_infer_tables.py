@@ -200,3 +200,10 @@ def test_singular_words() -> None:
     assert [singular(w) for w in ("categories", "movies", "class", "series", "items")] == [
         "category", "movie", "class", "series", "item",
     ]  # fmt: skip
+
+
+def test_any_name_of_a_column_is_written_as_toml() -> None:
+    odd = 'si"ze\\\n\x7f\U000e0001'
+    tables = {"items": pa.table({"id": ["1", "2", "3"], odd: ["1", "2", "3"]})}
+    _, _, graph, _ = drafted(tables)
+    assert [values.tolist() for values in graph.items.numbers.values()] == [[1, 2, 3]]

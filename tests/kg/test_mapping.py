@@ -86,7 +86,7 @@ def test_same_things_are_merged_before_they_get_ids() -> None:
 
 
 def test_a_component_beyond_belief_is_left_alone() -> None:
-    schema = 'same_as = ["owl:sameAs"]\n' + ITEM
+    schema = 'same_as = ["ex:other", "owl:sameAs"]\n' + ITEM
     chain = " ".join(f":i{k} a :Item ; owl:sameAs :i{k + 1} ." for k in range(1001))
     graph, report = build(schema, chain)
     assert graph.n_items == 1001
@@ -121,11 +121,11 @@ def test_events_with_their_attributes_and_what_is_left_out() -> None:
         ":e2 a :Rating ; :by :u ; :of :b ; :stars 1.5 ; :part :train ."
         ':e3 a :Rating ; :by :u ; :of :b ; :stars "many" .'
         ":e4 a :Rating ; :of :b ; :stars 1 . :e5 a :Rating ; :by :b ; :of :b ; :stars 2 ."
-        ":e6 a :Rating ; :by :u ; :of :a , :b ; :stars 4 .",
+        ":e6 a :Rating ; :by :u ; :of :a , :b ; :stars 4 ; :part <urn:part:test> .",
     )
     rows = graph.interactions
     got = list(zip(rows.item.tolist(), rows.label.tolist(), rows.split.tolist(), strict=True))
-    assert got == [(0, 1, 1), (0, 1, -1), (0, 0, -1), (1, 0, 0), (1, 1, -1)]
+    assert got == [(0, 1, 1), (0, 1, 1), (0, 0, -1), (1, 0, 0), (1, 1, -1)]
     assert rows.split_names == ("train", "test")
     assert np.nanmax(rows.time) == 60
     found = {(p.kind, p.iri.removeprefix(EX)) for p in report.problems}

@@ -9,9 +9,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from coldframe.kg.drawing import draw_schema, schema_graph
 from coldframe.kg.errors import UnknownIdError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
-from coldframe.kg.paths import draw_schema, explain_paths, schema_graph
+from coldframe.kg.paths import explain_paths
 from coldframe.kg.vocabulary import Vocabulary
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -109,6 +110,13 @@ def test_a_direct_link_between_items_is_a_reason(tiny_graph: Graph) -> None:
     assert path.text == "Red Peony is linked by sequel to Red Rose, liked before."
     (back,) = explain_paths(graph, 0, 0, Interactions.build([0], [6]))
     assert back.liked == graph.items.vocabulary[6]
+
+
+def test_a_reason_that_is_told_in_both_directions_stands_once(tiny_graph: Graph) -> None:
+    edges = {("item", "near", "item"): EdgeSet(np.array([[0, 0, 1, 6], [1, 6, 0, 0]]))}
+    graph = replace(tiny_graph, edges=edges)
+    paths = explain_paths(graph, 0, 0, Interactions.build([0, 0], [1, 6]))
+    assert [path.liked for path in paths] == graph.items.vocabulary.take(np.array([1, 6]))
 
 
 def test_names_and_indices_and_unknown_ones(tiny_graph: Graph) -> None:

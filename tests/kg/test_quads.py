@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from coldframe.kg.assemble import Block, Rows, assemble
-from coldframe.kg.quads import Quads, Source
+from coldframe.kg.quads import Literals, Quads, Source
 from coldframe.kg.reader import read_quads
 
 TEXT = b"""
@@ -132,3 +134,15 @@ def test_nothing_at_all() -> None:
     quads = read_quads(b"", syntax="ntriples")
     assert len(quads) == len(quads.terms) == len(quads.literals) == 0
     assert list(quads.lines()) == []
+
+
+def test_rows_of_a_property_are_found_without_a_copy_of_the_column() -> None:
+    n = 1 << 20
+    one, none = np.zeros(n, np.int32), pa.array([], pa.large_string())
+    terms = pa.array(["http://a.org/a", "http://a.org/b"], pa.large_string())
+    literals = Literals(none, one[:0], one[:0])
+    quads = Quads(terms, one, np.repeat(np.int32([0, 1]), n // 2), one, one - 1, literals)
+    tracemalloc.start()
+    assert quads.rows_of("http://a.org/b") == slice(n // 2, n)
+    assert tracemalloc.get_traced_memory()[1] < n
+    tracemalloc.stop()

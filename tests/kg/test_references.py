@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from coldframe.kg.references import cells
+from coldframe.kg.references import cells, together
 
 
 def test_a_full_column_has_its_rows_in_order() -> None:
@@ -32,3 +32,18 @@ def test_parts_of_a_cell_share_its_row() -> None:
     found = cells(pa.array(["a|b", "", "b"]), "|")
     assert found.row.tolist() == [0, 0, 2]
     assert found.values.to_pylist() == ["a", "b", "b"]
+
+
+def test_an_id_that_is_not_a_number_is_missing() -> None:
+    found = cells(pa.array([7.0, float("nan"), 2.5]))
+    assert found.row.tolist() == [0, 2]
+    assert found.values.to_pylist() == ["7", "2.5"]
+
+
+def test_values_of_two_columns_are_paired_within_their_row() -> None:
+    left = cells(pa.array(["a|b", None, "c", "a"]), "|")
+    right = cells(pa.array(["x", "x", "x|y", ""]), "|")
+    row, one, two = together(left, right)
+    assert row.tolist() == [0, 0, 2, 2]
+    names = left.distinct.take(one).to_pylist(), right.distinct.take(two).to_pylist()
+    assert list(zip(*names, strict=True)) == [("a", "x"), ("b", "x"), ("c", "x"), ("c", "y")]

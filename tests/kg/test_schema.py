@@ -91,6 +91,13 @@ def test_a_schema_survives_pickling_and_names_its_text() -> None:
         ('rating = "ex:stars"', "positive = 4", "events.rating.positive", ""),
         (
             'rating = "ex:stars"',
+            'rating = "ex:stars"\npositive = 4\nnegative = true',
+            "events.rating.positive",
+            "",
+        ),
+        ('user = "ex:by"', 'user = "ex:by"\ninverse = "ex:x"', "events.rating.inverse", "^"),
+        (
+            'rating = "ex:stars"',
             f'rating = "ex:stars"\npositive = 1{"0" * 400}',
             "events.rating.positive",
             "",

@@ -185,6 +185,16 @@ def test_flags_and_what_is_switched_off(tmp_path: Path, engine: str) -> None:
     assert not check_shapes(data, shapes, engine=engine)
 
 
+@pytest.mark.parametrize("engine", ["core", "pyshacl"])
+def test_a_value_that_nodes_themselves_must_be(tmp_path: Path, engine: str) -> None:
+    text = 'ex:Titles sh:targetObjectsOf ex:title ; sh:hasValue "x\\t\\u0001" .'
+    data = quads(
+        tmp_path, 'ex:a ex:title "x\\t\\u0001" . ex:b ex:title "z" . ex:c ex:title ex:zz .'
+    )
+    found = check_shapes(data, shapes(tmp_path, PREFIXES + text), engine=engine)
+    assert [problem.iri for problem in found] == ["https://example.org/zz", "z"]
+
+
 def test_shapes_within_property_shapes_are_never_passed_over(tmp_path: Path) -> None:
     inner = "sh:property [ sh:path ex:p ; sh:property [ sh:path ex:q ; sh:minCount 1 ] ]"
     shapes = tmp_path / "shapes.ttl"

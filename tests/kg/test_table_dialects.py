@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,16 @@ def test_times_in_another_unit_come_back_from_rdf() -> None:
     again, report = graph_from_quads(read_quads(out.getvalue(), syntax="nquads"), schema)
     assert graph_hash(again) == graph_hash(graph)
     assert {problem.kind for problem in report.problems} <= {"unmatched"}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "yaml"])
+def test_truth_is_spelt_as_in_other_formats(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"items.{suffix}"
+    rows = [{"id": "1", "title": True, "price": 1}, {"id": "2", "title": False, "price": 2}]
+    text = "\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows)
+    path.write_text(text, "utf-8")
+    graph, _ = graph_from_tables({"items": path}, Schema.loads(NODES + ITEMS))
+    assert graph.items.texts["title"] == ("true", "false")
 
 
 def test_quotes_of_records_are_as_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, SchemaError
+from coldframe.kg.references import Reference, locate
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_inputs import find_tables
 from coldframe.kg.tables import graph_from_tables
+from coldframe.kg.vocabulary import IntArray
 
 SHOP = """
 name = "shop"
@@ -169,6 +172,80 @@ def test_dictionaries_lists_and_large_integers() -> None:
     coded = pa.table({"id": pa.array(["b", "b"]).dictionary_encode(), "r": ["b", None]})
     graph, _ = graph_from_tables({"x": coded}, schema)
     assert graph.edges["a", "r", "a"].index.tolist() == [[0], [0]]
+
+
+CAST = """
+users = "fan"
+items = "film"
+[nodes.film]
+iri = "urn:film:{}"
+[nodes.person]
+iri = "urn:person:{}"
+[nodes.fan]
+iri = "urn:fan:{}"
+[relations.cast]
+property = "urn:cast"
+from = "film"
+to = "person"
+[events.seen]
+class = "urn:Seen"
+user = "urn:by"
+item = "urn:of"
+[tables.cast]
+relations = "cast"
+columns = { from = { column = "films", separator = "|" }, to = { column = "people", separator = "|" } }
+[tables.seen]
+events = "seen"
+columns = { user = "fan", item = { column = "films", separator = "|" } }
+"""
+
+
+def test_both_ends_of_an_edge_may_hold_several_values() -> None:
+    tables = {
+        "cast": pa.table({"films": ["a|b", "c", ""], "people": ["x", "x|y", "y"]}),
+        "seen": pa.table({"fan": ["1"], "films": ["a"]}),
+    }
+    graph, _ = graph_from_tables(tables, Schema.loads(CAST))
+    assert graph.edges["film", "cast", "person"].index.tolist() == [[0, 1, 2, 2], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("films", [["a", "b|c"], [["a"], ["b", "c"]]])
+def test_an_event_of_several_items_is_an_error(films: list[object]) -> None:
+    tables = {
+        "cast": pa.table({"films": ["a"], "people": ["x"]}),
+        "seen": pa.table({"fan": ["1", "2"], "films": films}),
+    }
+    with pytest.raises(DataError, match="expected one item per row") as caught:
+        graph_from_tables(tables, Schema.loads(CAST))
+    assert caught.value.where == "seen:row 2"
+
+
+def test_many_relations_are_looked_up_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+
+    def counted(ref: Reference, members: Mapping[str, pa.Array]) -> list[tuple[str, IntArray]]:
+        looked_up.append(ref)
+        return locate(ref, members)
+
+    monkeypatch.setattr("coldframe.kg.tables.locate", counted)
+    names = [f"r{k}" for k in range(30)]
+    facts = {"h": [EX + "item/7"] * 30, "r": names, "t": [EX + f"tag/{k % 4}" for k in range(30)]}
+    graph, _ = graph_from_tables({**shop_tables(), "facts": pa.table(facts)}, Schema.loads(SHOP))
+    assert {relation for _, relation, _ in graph.edges} == {"tag", *names}
+    end = graph.edges["item", "r5", "tag"].index[1]
+    assert graph.nodes["tag"].vocabulary.take(end) == [EX + "tag/1"]
+    assert len(looked_up) < 10
+
+
+def test_rows_of_triples_are_counted_in_their_file() -> None:
+    tables = shop_tables()
+    near = {"h": [EX + "item/7", EX + "item/7", ""], "r": ["near", "near", "near"]}
+    other = {"h": [EX + "item/7"], "r": ["no such"], "t": [EX + "item/10"]}
+    facts = pa.table({**near, "t": [EX + "item/10", EX + "tag/a", EX + "tag/a"]})
+    tables["facts"] = pa.concat_tables([pa.table(other), facts])
+    _, report = graph_from_tables(tables, Schema.loads(SHOP))
+    lost = [p.where for p in report.problems if p.kind == "missing-end" and "facts" in p.where]
+    assert lost == ["facts:row 4"]
 
 
 BAD: list[tuple[str, dict[str, str], type[ColdframeError], str, str]] = [

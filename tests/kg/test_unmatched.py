@@ -32,9 +32,9 @@ to = "genre"
 """
 
 
-def unmatched(schema: str) -> list[Problem]:
+def unmatched(schema: str, data: bytes = DATA) -> list[Problem]:
     """The findings of this kind of the data read through a schema."""
-    _, report = graph_from_quads(read_quads(DATA, syntax="turtle"), Schema.loads(schema))
+    _, report = graph_from_quads(read_quads(data, syntax="turtle"), Schema.loads(schema))
     return [problem for problem in report.problems if problem.kind == "unmatched"]
 
 
@@ -71,6 +71,11 @@ def test_event_classes_roles_and_plain_properties_are_looked_for() -> None:
 def test_an_inverse_states_the_edges_as_well() -> None:
     schema = SCHEMA.replace('"ex:genre"', '"ex:genres"\ninverse = "ex:genre"')
     assert unmatched(schema) == []
+
+
+def test_a_class_whose_nodes_are_all_of_a_subclass_is_matched() -> None:
+    below = b"ex:Sub <http://www.w3.org/2000/01/rdf-schema#subClassOf> ex:Genre ."
+    assert unmatched(SCHEMA, DATA.replace(b"a ex:Genre", b"a ex:Sub") + below) == []
 
 
 def test_nothing_similar_is_no_nearest_iri() -> None:
