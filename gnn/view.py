@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .data import TrainingData
-from .inputs import BlockName, InputSpace
+from .inputs import InputSpace
+from .profiles import BlockName, is_relation
 from .propagation import Propagation
 
 
@@ -158,7 +159,7 @@ def relations_of(blocks: Mapping[BlockName, sp.csr_matrix], scored: bool) -> tup
     return tuple(
         Relation(name, _source(name), _weights(block, scored))
         for name, block in blocks.items()
-        if len(name) == 4  # values of a category are no nodes
+        if is_relation(name)
     )
 
 
