@@ -81,7 +81,7 @@ class GraphView:
         return cls(
             graph.user_type,
             graph.item_type,
-            {kind: len(nodes) for kind, nodes in graph.nodes.items()},
+            {kind: len(graph.nodes[kind]) for kind in inputs.features},
             {
                 kind: {name: torch.from_numpy(np.array(rows)) for name, rows in blocks.items()}
                 for kind, blocks in inputs.features.items()
