@@ -75,7 +75,8 @@ def formula(given: argparse.Namespace) -> dict[str, dict[str, int]]:
         "gate": (8 + 32 // len(PARTS)) * block,
         "blocks": BLOCKS["train"],
     }
-    return {"train": train, "recommend": {"blocks": BLOCKS["recommend"]}}
+    recommend = {"blocks": BLOCKS["recommend"], "posterior": 1_012 * given.items}
+    return {"train": train, "recommend": recommend}
 
 
 def measure(given: argparse.Namespace) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,11 +27,14 @@ class TrainingData:
         graph: nodes, attribute edges; its own `interactions` are NOT read by any scorer.
         train: the interactions a scorer may learn from.
         text: node type -> float32 (n, d) text embeddings, rows of unit length, zero = no text.
+        corpus: node type -> how many of its first nodes there were when the texts' space was fitted;
+            all of them where it is not named.
     """
 
     graph: Graph
     train: Interactions
     text: dict[str, FloatArray] = field(default_factory=dict)
+    corpus: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_users(self) -> int:
@@ -118,4 +122,4 @@ class TrainingData:
 
     def with_train(self, train: Interactions) -> TrainingData:
         """The same graph and text with other training interactions."""
-        return TrainingData(self.graph, train, self.text)
+        return replace(self, train=train)

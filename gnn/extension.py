@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ..kg.append import append
-from ..kg.coldstart import resolve
+from ..kg.coldstart import resolve as one_row_per_pair
 from ..kg.errors import IntegrityError
 from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.split import pair_codes
 from .data import TrainingData
-from .text import TextConfig, embed_nodes
+from .text import TextConfig, embed_texts, resolve
+
+_SAME = 0.99  # median cosine of vectors that should be equal; less where the space is another
 
 
 def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) -> TrainingData:
@@ -26,7 +29,8 @@ def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) ->
     """
     grown = append(data.graph, later)
     train = data.train.concat(_new_pairs(grown, len(data.graph.interactions), data.train))
-    return TrainingData(grown, train, _text_of(grown, data, text, device))
+    corpus = {kind: data.corpus.get(kind, len(rows)) for kind, rows in data.text.items()}
+    return TrainingData(grown, train, _text_of(grown, data, corpus, text, device), corpus)
 
 
 def _new_pairs(grown: Graph, start: int, train: Interactions) -> Interactions:
@@ -34,24 +38,48 @@ def _new_pairs(grown: Graph, start: int, train: Interactions) -> Interactions:
     events = grown.interactions
     codes = pair_codes(events, grown.n_items)
     new = ~np.isin(codes, codes[:start])
-    rows = resolve(events.select(new), grown.n_items)
+    rows = one_row_per_pair(events.select(new), grown.n_items)
     return replace(rows, split=np.full(len(rows), -1, np.int8), split_names=train.split_names)
 
 
 def _text_of(
-    grown: Graph, data: TrainingData, config: TextConfig, device: str
+    grown: Graph, data: TrainingData, corpus: Mapping[str, int], config: TextConfig, device: str
 ) -> dict[str, FloatArray]:
-    """Text vectors: those that there are, and of new nodes in the same space."""
-    if not data.text:
-        return {}
-    found = embed_nodes(grown, config, cache=None, device=device, corpus=data.graph)
-    for kind, before in data.text.items():
-        rows = found.get(kind, before[:0])
-        if rows.shape[1] != before.shape[1]:
-            raise IntegrityError(
-                f"texts now have {rows.shape[1]} dimensions, the model's {before.shape[1]}",
-                where=f"node type {kind}",
-                hint="install the text model that it was trained with, or train again",
-            )
-        rows[: len(before)] = before
-    return found
+    """Text vectors: those that there are, and of the nodes behind them, in the same space.
+
+    Nothing was learned about texts of a node type that had none; it goes on without.
+    """
+    new = {kind: grown.nodes[kind].documents[len(rows) :] for kind, rows in data.text.items()}
+    texts = [text for some in new.values() for text in some]
+    if not texts:
+        return data.text
+    known = []
+    if resolve(config.model) == "tfidf":  # the space is fitted again, on what it was fitted on
+        known = [
+            text for kind, n in corpus.items() for text in data.graph.nodes[kind].documents[:n]
+        ]
+    found = embed_texts([*known, *texts], config, corpus=known, device=device)
+    before = np.concatenate([rows[: corpus[kind]] for kind, rows in data.text.items()])
+    _check_space(found[: len(known)], before)
+    parts = np.split(found[len(known) :], np.cumsum([len(some) for some in new.values()])[:-1])
+    return {
+        kind: np.concatenate([rows, part])
+        for (kind, rows), part in zip(data.text.items(), parts, strict=True)
+    }
+
+
+def _check_space(again: FloatArray, before: FloatArray) -> None:
+    """IntegrityError unless the vectors `again`, those of the first texts of all or none, fit `before`."""
+    if again.shape[1] != before.shape[1]:
+        raise IntegrityError(
+            f"texts now have {again.shape[1]} dimensions, the model's {before.shape[1]}",
+            where="texts",
+            hint="install the text model that it was trained with, or train again",
+        )
+    cosines = (again * before[: len(again)]).sum(1)[again.any(1)]
+    if len(cosines) and np.median(cosines) < _SAME:
+        raise IntegrityError(
+            "the texts of the training have changed since, and with them the space of TF-IDF",
+            where="texts",
+            hint="extend the model as it was trained, or train again",
+        )

@@ -132,6 +132,7 @@ class Hybrid:
                 after an interruption; None = nothing is kept.
 
         Raises:
+            DataError: the catalog can feed none of the parts.
             StateError, IntegrityError: `work` holds another fit, or is damaged.
         """
         if valid is None or not (valid.label == 1).any():
@@ -140,6 +141,12 @@ class Hybrid:
         else:
             inner = data
         names = [name for name in self.config.parts if PARTS[name].feasible(data)]
+        if not names:
+            raise DataError(
+                f"the catalog has nothing that {', '.join(self.config.parts)} could learn from",
+                where="parts",
+                hint="add a part that needs no attributes and no ratings, such as rp3beta",
+            )
         self.settings = dict(self._given) | _kept_settings(work)
         wait_for_all()
         self._tune(names, inner, valid, work)

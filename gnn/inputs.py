@@ -19,9 +19,8 @@ from sklearn.utils.extmath import randomized_svd
 from ..kg.errors import IntegrityError
 from ..kg.graph import Category, FloatArray, Graph
 from ..kg.vocabulary import IntArray
-from .profiles import profile_blocks
+from .profiles import BlockName, is_relation, profile_blocks
 
-BlockName = tuple[str, ...]
 _CLIP = 5.0  # standard deviations; one absurd number must not drown the rest
 
 
@@ -78,7 +77,7 @@ class ProfileSpace:
             block = raw.get(name)
             if block is None:
                 block = sp.csr_matrix((len(graph.nodes[self.node_type]), len(idf)))
-            elif name[0] == "category":
+            elif not is_relation(name):
                 known = graph.nodes[self.node_type].categories[name[1]]
                 block = _recode(block, known, self.categories[name[1]])
             new = np.full(max(block.shape[1] - len(idf), 0), _idf(self.documents, np.ones(1))[0])

@@ -62,7 +62,7 @@ class MappedGraph:
         outline = GraphView(
             graph.user_type,
             graph.item_type,
-            {kind: len(nodes) for kind, nodes in graph.nodes.items()},
+            {kind: len(graph.nodes[kind]) for kind in features},
             features,
             relations,
             Propagation.from_scipy(data.positives),

@@ -7,6 +7,7 @@ asking, and instant feedback: answers move the posterior of their items at once,
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from ..kg.errors import DataError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .laplace import OFFSET_VARIANCE, CohortFit, fit_cohort, fit_pairs, inverse
+from .laplace import OFFSET_VARIANCE, CohortFit, fit_cohort, fit_pairs, inverse, packed_outer
 
 Array = npt.NDArray[np.float64]
 _SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
@@ -137,10 +138,15 @@ class Posterior:
 
     def variance(self, users: IntArray, items: IntArray) -> FloatArray:
         """x_u' covariance_i x_u for every user and item, float32 (len(users), len(items))."""
-        x = self.user_vectors[users]
-        out = np.empty((len(users), len(items)), np.float32)
-        for column, item in enumerate(items):
-            out[:, column] = ((x @ self.covariance[item].astype(np.float32)) * x).sum(axis=1)
+        return np.asarray(packed_outer(self.user_vectors[users]) @ self._quadratic[items].T)
+
+    @cached_property
+    def _quadratic(self) -> FloatArray:
+        """Coefficients of x' covariance_i x in the products x_j x_k, j <= k: float32 (I, D (D + 1) / 2)."""
+        products = list(zip(*np.triu_indices(self.dimension), strict=True))
+        out = np.empty((self.n_items, len(products)), np.float32)
+        for place, (j, k) in enumerate(products):  # one at a time: a copy of the whole is large
+            out[:, place] = self.covariance[:, j, k] * (2 if j < k else 1)
         return out
 
     def scores(self, users: IntArray, items: IntArray) -> FloatArray:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import normalize
 
 from ..kg.graph import Graph
+
+BlockName: TypeAlias = tuple[str, ...]
 
 
 def raw_profile(graph: Graph, node_type: str) -> sp.csr_matrix:
@@ -21,14 +25,14 @@ def raw_profile(graph: Graph, node_type: str) -> sp.csr_matrix:
     return sp.csr_matrix(sp.hstack(blocks, format="csr", dtype=np.float32))
 
 
-def profile_blocks(graph: Graph, node_type: str) -> dict[tuple[str, ...], sp.csr_matrix]:
+def profile_blocks(graph: Graph, node_type: str) -> dict[BlockName, sp.csr_matrix]:
     """The parts of `raw_profile` by name, binary CSR with n rows each.
 
     Names are (source, relation, target, "out" | "in") with one column per neighbour, and
     ("category", feature) with one column per value.
     """
     n = len(graph.nodes[node_type])
-    blocks: dict[tuple[str, ...], sp.csr_matrix] = {}
+    blocks: dict[BlockName, sp.csr_matrix] = {}
     for (source, relation, target), edges in graph.edges.items():
         ends, name = edges.index, (source, relation, target)
         if source == node_type:
@@ -40,6 +44,11 @@ def profile_blocks(graph: Graph, node_type: str) -> dict[tuple[str, ...], sp.csr
         codes = category.codes[known]
         blocks["category", feature] = _incidence(known, codes, n, len(category.names))
     return blocks
+
+
+def is_relation(name: BlockName) -> bool:
+    """Whether a block is of neighbours, and not of a category's values; node types go by any name."""
+    return len(name) == 4
 
 
 def item_profile(graph: Graph) -> sp.csr_matrix:

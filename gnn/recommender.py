@@ -305,7 +305,8 @@ class Recommender:
         New nodes, attributes and events are added; the model's own stay as they are, also where the
         later state lacks or contradicts them. Events of pairs that the model's catalog has, held-out
         ones too, are none that are new. The linear parts are fitted anew, the gate and the encoder's
-        weights stay; new nodes are encoded by what describes them and by their events.
+        weights stay; new nodes are encoded by what describes them and by their events. Node types,
+        relations and texts of a kind that the encoder was not trained with reach the linear parts alone.
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
 
@@ -344,7 +345,7 @@ class Recommender:
         save_members(scorer.members, Path(folder), step)
         groups = groups_of(scorer, self.data, self._valid)
         source = None if self._source is None else str(self._source.resolve())
-        meta = RecommenderState.of(scorer, self.config, source, self.graph).as_dict()
+        meta = RecommenderState.of(scorer, self.config, source, self.data).as_dict()
         if self.encoder is not None:
             return self.encoder.state.save(Path(folder), step, groups=groups, recommender=meta)
         return save_checkpoint(Path(folder), step, groups, {"recommender": meta})
@@ -378,7 +379,7 @@ class Recommender:
         graph = ablated(graph, state.config.ablation, model.seed)
         state.check(graph)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
-        model._data, model._valid = TrainingData(graph, train, text), valid
+        model._data, model._valid = TrainingData(graph, train, text, state.corpus), valid
         model.scorer = model._new_scorer(state.settings)
         if "gate" in checkpoint.groups:
             restore(model.scorer, state, checkpoint, model.data)

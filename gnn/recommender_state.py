@@ -42,6 +42,7 @@ class RecommenderState:
         parts: names, in the order of the gate's weights. members: encoders of the ensemble.
         settings: configurations of the parts.
         vocabularies: node type -> (count, content hash). graph: part of the graph -> its hash.
+        corpus: as `TrainingData` has it.
     """
 
     config: RecommenderConfig
@@ -52,12 +53,13 @@ class RecommenderState:
     settings: Mapping[str, Any]
     vocabularies: Mapping[str, Any]
     graph: Mapping[str, str]
+    corpus: Mapping[str, int]
 
     @classmethod
     def of(
-        cls, scorer: Hybrid, config: RecommenderConfig, catalog: str | None, graph: Graph
+        cls, scorer: Hybrid, config: RecommenderConfig, catalog: str | None, data: TrainingData
     ) -> Self:
-        """Of a scorer fitted on a graph."""
+        """Of a scorer of a catalog's data."""
         return cls(
             config,
             catalog,
@@ -65,8 +67,9 @@ class RecommenderState:
             tuple(scorer.parts),
             len(scorer.members),
             scorer.settings,
-            vocabularies_of(graph),
-            part_hashes(graph),
+            vocabularies_of(data.graph),
+            part_hashes(data.graph),
+            data.corpus,
         )
 
     @classmethod
@@ -83,6 +86,7 @@ class RecommenderState:
                 settings_in(meta["settings"]),
                 meta["vocabularies"],
                 dict(meta["graph"]),
+                {kind: int(n) for kind, n in meta.get("corpus", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             what = (
@@ -105,6 +109,7 @@ class RecommenderState:
             "settings": settings_out(self.settings),
             "vocabularies": self.vocabularies,
             "graph": self.graph,
+            "corpus": self.corpus,
         }
 
     def check(self, graph: Graph) -> None:

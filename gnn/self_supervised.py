@@ -22,7 +22,7 @@ from .data import TrainingData
 from .encoder import Encoded, EncoderConfig
 from .hybrid import Hybrid, HybridConfig
 from .neighbours import Similarity, by_cosine, by_kernel
-from .profiles import profile_blocks
+from .profiles import is_relation, profile_blocks
 from .trainer import EncoderScorer
 from .training import TrainingConfig
 
@@ -181,7 +181,7 @@ class HiddenEdges:
 def _attributes(graph: Graph) -> sp.csr_matrix:
     """Binary (n_items, attributes): one column per relation, direction and node."""
     blocks = profile_blocks(graph, graph.item_type)
-    edges = [block for name, block in blocks.items() if len(name) == 4]
+    edges = [block for name, block in blocks.items() if is_relation(name)]
     if not edges:
         return sp.csr_matrix((graph.n_items, 0), dtype=np.float32)
     return sp.csr_matrix(sp.hstack(edges, format="csr"))

@@ -66,29 +66,16 @@ def embed_nodes(
     *,
     cache: Path | None,
     device: str,
-    corpus: Graph | None = None,
     progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
-    """Text vectors (n, d) of every node type that has texts, all in one space; see `embed_texts`.
-
-    Args:
-        corpus: the graph that TF-IDF is fitted on, if not this one: that of the training.
-    """
-    kinds, documents = _documents(graph)
+    """Text vectors (n, d) of every node type that has texts, all in one space; see `embed_texts`."""
+    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
+    documents = [text for kind in kinds for text in graph.nodes[kind].documents]
     if config.model == "none" or not any(documents):
         return {}
-    known = None if corpus is None else _documents(corpus)[1]
-    rows = embed_texts(
-        documents, config, cache=cache, corpus=known, device=device, progress=progress
-    )
+    rows = embed_texts(documents, config, cache=cache, device=device, progress=progress)
     ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
     return dict(zip(kinds, np.split(rows, ends), strict=True))
-
-
-def _documents(graph: Graph) -> tuple[list[str], list[str]]:
-    """The node types that have texts, and the texts of their nodes, one type after the other."""
-    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
-    return kinds, [text for kind in kinds for text in graph.nodes[kind].documents]
 
 
 def embed_texts(

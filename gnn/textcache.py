@@ -11,7 +11,8 @@ import hashlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,39 +39,37 @@ class TextCache:
     def __init__(self, folder: Path, model: str, width: int) -> None:
         self.model, self.width = model, width
         self.rows_path = folder / f"{model[:32]}.f16"
-        try:
+        with self._reporting("opened"):
             folder.mkdir(parents=True, exist_ok=True)
             self._index = sqlite3.connect(
                 folder / "index.sqlite", timeout=_WAIT_SECONDS, isolation_level=None
             )
             self._index.execute(_TABLE)
-        except (OSError, sqlite3.Error) as error:
-            raise ResourceError(
-                f"text cache cannot be opened: {error}",
-                where=str(folder),
-                hint="delete the folder if it is damaged; its vectors are computed again",
-            ) from error
 
     def read(self, texts: Sequence[str]) -> dict[str, HalfArray]:
         """The vectors that are there; a row whose checksum is wrong counts as missing.
 
         Returns:
             text -> float16 (width,).
+
+        Raises:
+            ResourceError: the index is damaged or not readable.
         """
         keys = {text_hash(text): text for text in texts}
         found: dict[str, HalfArray] = {}
         if not keys or not self.rows_path.is_file() or self.rows_path.stat().st_size == 0:
             return found
-        rows = np.memmap(self.rows_path, np.uint8, "r")
-        size = 2 * self.width
-        # One scan of the model's part of the index: far faster than one look-up per text.
-        for key, row, crc in self._index.execute(
-            "SELECT text, row, crc FROM vectors WHERE model = ?", (self.model,)
-        ):
-            text = keys.get(bytes(key))
-            raw = bytes(rows[row * size : (row + 1) * size]) if text is not None else b""
-            if text is not None and len(raw) == size and zlib.crc32(raw) == crc:
-                found[text] = np.frombuffer(raw, np.float16)
+        with self._reporting("read"):
+            rows = np.memmap(self.rows_path, np.uint8, "r")
+            size = 2 * self.width
+            # One scan of the model's part of the index: far faster than one look-up per text.
+            for key, row, crc in self._index.execute(
+                "SELECT text, row, crc FROM vectors WHERE model = ?", (self.model,)
+            ):
+                text = keys.get(bytes(key))
+                raw = bytes(rows[row * size : (row + 1) * size]) if text is not None else b""
+                if text is not None and len(raw) == size and zlib.crc32(raw) == crc:
+                    found[text] = np.frombuffer(raw, np.float16)
         return found
 
     def append(self, texts: Sequence[str], vectors: HalfArray) -> None:
@@ -82,37 +81,45 @@ class TextCache:
         """
         data = np.ascontiguousarray(vectors, np.float16).tobytes()
         size = 2 * self.width
-        try:
+        with self._reporting("written"):
             self._index.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise LockedError(
-                "another process is writing the text cache", where=str(self.rows_path.parent)
-            ) from error
-        try:
-            used = self._index.execute(
-                "SELECT COALESCE(MAX(row) + 1, 0) FROM vectors WHERE model = ?", (self.model,)
-            ).fetchone()[0]
-            _write_at(self.rows_path, used * size, data)
-            entries = (
-                (
-                    self.model,
-                    text_hash(text),
-                    used + k,
-                    zlib.crc32(data[k * size : (k + 1) * size]),
+            try:
+                used = self._index.execute(
+                    "SELECT COALESCE(MAX(row) + 1, 0) FROM vectors WHERE model = ?", (self.model,)
+                ).fetchone()[0]
+                _write_at(self.rows_path, used * size, data)
+                checks = (zlib.crc32(data[at : at + size]) for at in range(0, len(data), size))
+                self._index.executemany(
+                    "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)",
+                    (
+                        (self.model, text_hash(text), row, check)
+                        for row, (text, check) in enumerate(zip(texts, checks, strict=True), used)
+                    ),
                 )
-                for k, text in enumerate(texts)
-            )
-            self._index.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", entries)
-            self._index.execute("COMMIT")
-        except (OSError, sqlite3.Error) as error:
-            self._index.execute("ROLLBACK")
-            raise ResourceError(
-                f"text cache cannot be written: {error}", where=str(self.rows_path)
-            ) from error
+                self._index.execute("COMMIT")
+            finally:
+                self._index.rollback()  # of what was not committed, unless SQLite has done so
 
     def close(self) -> None:
         """Let go of the index."""
         self._index.close()
+
+    @contextmanager
+    def _reporting(self, done: str) -> Iterator[None]:
+        """Errors of the files and of SQLite as ours."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            where = str(self.rows_path.parent)
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise LockedError(
+                    "another process is writing the text cache", where=where
+                ) from error
+            raise ResourceError(
+                f"text cache cannot be {done}: {error}",
+                where=where,
+                hint="delete the folder if it is damaged; its vectors are computed again",
+            ) from error
 
 
 def text_hash(text: str) -> bytes:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .data import TrainingData
-from .inputs import BlockName, InputSpace
+from .inputs import InputSpace
+from .profiles import BlockName, is_relation
 from .propagation import Propagation
 
 
@@ -80,7 +81,7 @@ class GraphView:
         return cls(
             graph.user_type,
             graph.item_type,
-            {kind: len(nodes) for kind, nodes in graph.nodes.items()},
+            {kind: len(graph.nodes[kind]) for kind in inputs.features},
             {
                 kind: {name: torch.from_numpy(np.array(rows)) for name, rows in blocks.items()}
                 for kind, blocks in inputs.features.items()
@@ -158,7 +159,7 @@ def relations_of(blocks: Mapping[BlockName, sp.csr_matrix], scored: bool) -> tup
     return tuple(
         Relation(name, _source(name), _weights(block, scored))
         for name, block in blocks.items()
-        if len(name) == 4  # values of a category are no nodes
+        if is_relation(name)
     )
 
 

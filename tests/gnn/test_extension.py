@@ -11,7 +11,10 @@ import pytest
 
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.data import TrainingData
+from coldframe.gnn.extension import extended
 from coldframe.gnn.recommender import Recommender
+from coldframe.gnn.text import TextConfig, embed_nodes
 from coldframe.kg.errors import DataError, IntegrityError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -123,9 +126,68 @@ def test_other_types_are_refused(model: Recommender) -> None:
 def test_texts_of_another_width_are_refused(
     model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def embed(graph: Graph, *_: object, **__: object) -> dict[str, np.ndarray]:
-        return {"item": np.zeros((graph.n_items, 5), np.float32)}
+    def embed(texts: Sequence[str], *_: object, **__: object) -> np.ndarray:
+        return np.zeros((len(texts), 5), np.float32)
 
-    monkeypatch.setattr("coldframe.gnn.extension.embed_nodes", embed)
+    monkeypatch.setattr("coldframe.gnn.extension.embed_texts", embed)
     with pytest.raises(IntegrityError, match="have 5 dimensions"):
         model.extend(LATER)
+
+
+def test_what_the_model_was_trained_without_is_left_out(model: Recommender) -> None:
+    before = model.extend(LATER).encoder.item_vectors
+    brands = NodeSet(Vocabulary(f"{BASE}b{k}" for k in range(2)))
+    tags = replace(LATER.nodes["tag"], texts={"label": ("red", "green", "blue", "black")})
+    more = replace(
+        LATER,
+        nodes={**LATER.nodes, "tag": tags, "brand": brands},
+        edges={**LATER.edges, ("item", "brand", "brand"): EdgeSet(np.array([[0, 1], [0, 1]]))},
+    )
+    np.testing.assert_allclose(model.extend(more).encoder.item_vectors, before, atol=1e-5)
+
+
+def _described(n: int) -> Graph:
+    """n items of twelve words each."""
+    rng = np.random.default_rng(0)
+    words = [" ".join(f"w{k}" for k in rng.integers(300, size=12)) for _ in range(n)]
+    items = NodeSet(Vocabulary(f"{BASE}i{k}" for k in range(n)), texts={"title": tuple(words)})
+    users = NodeSet(Vocabulary([f"{BASE}u"]))
+    return Graph({"user": users, "item": items}, {}, Interactions.empty())
+
+
+def test_texts_stay_in_the_space_of_the_training() -> None:
+    config = TextConfig("tfidf", dimensions=16)
+    first = _described(200)
+    text = embed_nodes(first, config, cache=None, device="cpu")
+    data = TrainingData(first, Interactions.empty(), text)
+    once = extended(data, _described(400), config, "cpu")
+    stepwise = extended(
+        extended(data, _described(300), config, "cpu"), _described(400), config, "cpu"
+    )
+    np.testing.assert_allclose(stepwise.text["item"], once.text["item"], atol=1e-6)
+    assert stepwise.with_train(data.train).corpus == {"item": 200}
+    forgetful = replace(once, corpus={})
+    with pytest.raises(IntegrityError, match="space of TF-IDF"):
+        extended(forgetful, _described(500), config, "cpu")
+
+
+def test_a_language_model_embeds_new_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def embed(texts: Sequence[str], *_: object, **__: object) -> np.ndarray:
+        seen.extend(texts)
+        return np.ones((len(texts), 3), np.float32)
+
+    monkeypatch.setattr("coldframe.gnn.extension.embed_texts", embed)
+    data = TrainingData(
+        _described(10), Interactions.empty(), {"item": np.zeros((10, 3), np.float32)}
+    )
+    later = extended(data, _described(12), TextConfig("minilm"), "cpu")
+    assert tuple(seen) == _described(12).items.documents[10:]
+    assert later.text["item"].sum(1).tolist() == [0] * 10 + [3] * 2
+
+
+def test_how_far_the_corpus_goes_is_saved(model: Recommender, tmp_path: Path) -> None:
+    model.extend(LATER)
+    again = Recommender.load(model.save(tmp_path / "later"), model.graph, device="cpu")
+    assert again.data.corpus == model.data.corpus == {"item": 40}

@@ -20,7 +20,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.rehearsal import Rehearsal
 from coldframe.gnn.training import TrainingConfig
 from coldframe.gnn.tune import tune
-from coldframe.kg.errors import StateError, UnknownIdError, UsageError
+from coldframe.kg.errors import DataError, StateError, UnknownIdError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.split import Split, pair_codes
 from coldframe.kg.vocabulary import Vocabulary
@@ -303,6 +303,14 @@ def test_parts_without_food_are_left_out() -> None:
     model = Hybrid(SMALL).fit(plain)
     assert set(model.parts) == set(PARTS) - {"kg-knn", "kg-kernel", "rated-ease"}
     assert not np.isnan(model.score(np.array([0, 1]))[:, plain.item_degree > 0]).any()
+
+
+def test_where_no_part_is_left_it_says_so() -> None:
+    data = catalog()
+    bare = TrainingData(replace(data.graph, edges={}), data.train)
+    config = replace(SMALL, parts=("kg-knn", "kg-kernel"))
+    with pytest.raises(DataError, match="nothing that kg-knn, kg-kernel could learn from"):
+        Hybrid(config).fit(bare)
 
 
 def test_low_ratings_bring_a_part_of_their_own() -> None:

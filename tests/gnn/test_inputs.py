@@ -45,6 +45,19 @@ def test_blocks_are_the_item_profile() -> None:
     np.testing.assert_allclose(together, item_profile(one).toarray(), atol=1e-6)
 
 
+def test_a_node_type_may_be_called_category() -> None:
+    one = graph()
+    nodes = {**one.nodes, "category": NodeSet(Vocabulary("abc"))}
+    broader = {("category", "broader", "category"): EdgeSet(np.array([[1, 2], [0, 0]]))}
+    named = replace(one, nodes=nodes, edges={**one.edges, **broader})
+    space = InputSpace.fit(named, {}, 3, 0)
+    blocks = space.transform(named, {}).blocks["category"]
+    assert {name: block.nnz for name, block in blocks.items()} == {
+        ("category", "broader", "category", "out"): 2,
+        ("category", "broader", "category", "in"): 2,
+    }
+
+
 def test_all_directions_keep_all_similarities() -> None:
     one = graph()
     space = InputSpace.fit(one, {}, 99, 0)

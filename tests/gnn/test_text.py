@@ -131,6 +131,26 @@ def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
     assert {name: tuple(row) for name, row in found.items()} == names
 
 
+def test_an_index_that_cannot_be_used_is_a_named_error(tmp_path: Path) -> None:
+    texts = [f"text {k}" for k in range(2000)]
+    cache = TextCache(tmp_path, "ab" * 32, 4)
+    cache._index.execute("PRAGMA max_page_count = 3")  # as on a full disk, SQLite rolls back itself
+    with pytest.raises(ResourceError, match="cannot be written: database or disk is full"):
+        cache.append(texts, np.ones((2000, 4), np.float16))
+    cache._index.execute("PRAGMA max_page_count = 1000")
+    cache.append(texts, np.ones((2000, 4), np.float16))
+    cache._index.execute("PRAGMA query_only = 1")
+    with pytest.raises(ResourceError, match="cannot be written: attempt to write a readonly"):
+        cache.append(["more"], np.ones((1, 4), np.float16))
+    cache.close()
+    index = tmp_path / "index.sqlite"
+    raw = bytearray(index.read_bytes())
+    raw[8192:] = b"\xff" * (len(raw) - 8192)
+    index.write_bytes(raw)
+    with pytest.raises(ResourceError, match="cannot be read"):
+        TextCache(tmp_path, "ab" * 32, 4).read(texts)
+
+
 def test_unwritable_cache_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="text cache"):
