@@ -76,7 +76,7 @@ class Commands(options.Group):
 
 def farewell(words: Sequence[str]) -> str:
     """The line after an interrupt: how to go on with this command."""
-    command = next((word for word in words if word in GO_ON), "")
+    command = next((word for word in words if not word.startswith("-")), "")
     return f"interrupted: {GO_ON.get(command, START_AGAIN)}"
 
 

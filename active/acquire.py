@@ -21,6 +21,7 @@ from .auto import Plan, find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
+from .contract import checked
 from .coverage import known_cover
 from .criteria import CRITERIA, evaluate_pairs
 from .pool import AnswerChance, Pool
@@ -98,7 +99,7 @@ def acquire(
             interaction yet is asked with by the graph's coverage.
         budget: number of questions where each costs 1, else the cost they may sum up to.
         strategy: a name that `find_strategy` knows, or a function of your own that keeps the
-            contract of `strategies`.
+            contract of `strategies`; its picks are held against it.
         seed, round: the picks depend on both, and on nothing else but the model and the pool.
         asked: pairs (user, item) by id that were asked before: they are not asked again, and count
             towards the caps, as those do that the model was told of.
@@ -148,13 +149,7 @@ def _play(
     if not state.pool.size:
         return Picks.none(), Plan(name, name)
     if not isinstance(strategy, str):
-        picks = strategy(state, budget, rng)
-        if not isinstance(picks, Picks):
-            raise UsageError(
-                f"strategy {name} gave {type(picks).__name__}, expected Picks",
-                hint="a strategy is a function of state, budget and generator",
-            )
-        return picks, Plan(name, name)
+        return checked(strategy(state, budget, rng), state.pool, budget, name), Plan(name, name)
     played = played_without_beliefs(strategy, state) if flat else strategy
     picks = find_strategy(played)(state, budget, rng)
     return picks, replace(plan(played, state, budget), strategy=name)

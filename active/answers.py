@@ -208,22 +208,20 @@ def _verdict(value: Any) -> tuple[str, float]:
 def moment_of(text: str) -> float | None:
     """Seconds since 1970 of a number or an ISO time (UTC where it names no zone); None if neither.
 
-    A number beyond the year 9999, as milliseconds are, is none.
+    What lies outside the years 1 to 9999 in UTC, as milliseconds do, is none.
     """
     try:
         seconds = float(text)
     except ValueError:
-        pass
-    else:
         try:
-            return datetime.fromtimestamp(seconds, UTC).timestamp()
-        except (ValueError, OverflowError, OSError):
+            moment = datetime.fromisoformat(text)
+        except ValueError:
             return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return datetime.fromtimestamp(seconds, UTC).timestamp()
+    except (ValueError, OverflowError, OSError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _integer(value: Any, default: int) -> int | None:

@@ -7,6 +7,7 @@ and saturated personalised PageRank spread. `diverse.coverage_only` picks by the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..kg.vocabulary import IntArray
 Array = npt.NDArray[np.float64]
 FORMS = ("max", "saturate")
 COVERS = ("similar", "attributes", "pagerank")
+_CELLS = 4_000_000  # pairs of items held at once
 _PATIENCE = 3.0  # questions after which an item informs its neighbours by 1 - 1/e
 
 
@@ -116,12 +118,16 @@ def pagerank_spread(
     binary = sp.csr_matrix(incidence, copy=True).astype(np.float64)
     binary.data[:] = 1.0
     forth, back = _stochastic(binary), _stochastic(sp.csr_matrix(binary.T))
-    mass = sp.identity(binary.shape[0], format="csr") * restart
-    spread, walk = mass, mass
-    for _ in range(steps):
-        walk = _largest(sp.csr_matrix((walk @ forth) @ back) * (1.0 - restart), keep)
-        spread = spread + walk
-    spread = _largest(sp.csr_matrix(spread), keep)
+
+    def walked(mass: sp.csr_matrix) -> sp.csr_matrix:
+        spread = walk = mass
+        for _ in range(steps):
+            walk = _largest(sp.csr_matrix((walk @ forth) @ back) * (1.0 - restart), keep)
+            spread = spread + walk
+        return _largest(sp.csr_matrix(spread), keep)
+
+    start = sp.identity(binary.shape[0], format="csr") * restart
+    spread = _by_blocks(start, walked)
     own = np.maximum(spread.diagonal(), 1e-12)
     spread = sp.csr_matrix(sp.diags(1.0 / own) @ spread)
     spread.data = np.minimum(spread.data, 1.0)
@@ -158,7 +164,7 @@ def _stochastic(matrix: sp.csr_matrix) -> sp.csr_matrix:
     return sp.csr_matrix(sp.diags(1.0 / total) @ matrix)
 
 
-def _nearest(profile: sp.csr_matrix, neighbours: int, block: int = 1024) -> sp.csr_matrix:
+def _nearest(profile: sp.csr_matrix, neighbours: int) -> sp.csr_matrix:
     """Each item's `neighbours` largest similarities, the diagonal 1, (I, I).
 
     In catalogs above 20,000 items, features of more than 1,000 items are left out here: they make
@@ -169,23 +175,33 @@ def _nearest(profile: sp.csr_matrix, neighbours: int, block: int = 1024) -> sp.c
     if n > 20_000:
         frequency = np.bincount(features.indices, minlength=features.shape[1])
         features = sp.csr_matrix(features[:, frequency <= 1000])
-    parts = [
-        _largest(sp.csr_matrix(features[low : low + block] @ features.T), neighbours)
-        for low in range(0, n, block)
-    ]
-    similar = sp.csr_matrix(sp.vstack(parts)) if parts else sp.csr_matrix((n, n))
+    columns = sp.csr_matrix(features.T)
+    similar = _by_blocks(features, lambda rows: _largest(rows @ columns, neighbours))
     similar = sp.csr_matrix(similar.maximum(sp.identity(n, format="csr")))
     similar.data = np.clip(similar.data, 0.0, 1.0)
     return similar
 
 
+def _by_blocks(
+    matrix: sp.csr_matrix, how: Callable[[sp.csr_matrix], sp.csr_matrix]
+) -> sp.csr_matrix:
+    """`how` of a few rows of items at a time: an attribute that all have makes its products dense."""
+    n = matrix.shape[0]
+    step = max(1, _CELLS // max(n, 1))
+    starts = range(0, max(n, 1), step)
+    return sp.csr_matrix(sp.vstack([how(matrix[low : low + step]) for low in starts]))
+
+
 def _largest(matrix: sp.csr_matrix, keep: int) -> sp.csr_matrix:
     """The `keep` largest entries of each row; equal ones by lower column."""
     matrix.sort_indices()
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, rows))
-    rank = np.arange(len(order)) - matrix.indptr[rows]
-    chosen = np.sort(order[rank < keep])
-    return sp.csr_matrix(
-        (matrix.data[chosen], (rows[chosen], matrix.indices[chosen])), matrix.shape
-    )
+    chosen = np.ones(matrix.nnz, bool)
+    for row in np.flatnonzero(np.diff(matrix.indptr) > keep):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        values = matrix.data[part]
+        least = np.partition(values, len(values) - keep)[len(values) - keep]
+        large = values > least
+        large[np.flatnonzero(values == least)[: keep - int(large.sum())]] = True
+        chosen[part] = large
+    ends = np.concatenate([[0], np.cumsum(chosen)])[matrix.indptr]
+    return sp.csr_matrix((matrix.data[chosen], matrix.indices[chosen], ends), matrix.shape)

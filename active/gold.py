@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..kg.errors import UsageError
 from ..kg.split import pair_codes
@@ -62,7 +62,8 @@ def draw_gold(
     def pairs(chosen: IntArray, label: int) -> list[GoldPair]:
         listed = (divmod(int(code), graph.n_items) for code in rng.permutation(chosen))
         named = ((names[0][user], names[1][item]) for user, item in listed)
-        return [GoldPair(*one, label) for one in named if one not in exclude]
+        fresh = (one for one in named if one not in exclude)
+        return [GoldPair(*one, label) for one in islice(fresh, n)]
 
     yes, no = pairs(codes[keep & (likes > 0)], 1), pairs(codes[keep & (likes == 0)], 0)
     dislikes = min(len(no), max(n // 2, n - len(yes)))
@@ -90,16 +91,13 @@ def mixed(
     share = rng.random(len(gold))
     order = np.lexsort((share, place))  # of several between the same two
     place, share = place[order], share[order]
-    one = table.take(pa.array(place - 1))
-    two = table.take(pa.array(np.minimum(place, len(table) - 1)))
     names = {
         "user": pa.array([pair.user for pair in gold], pa.string()),
         "item": pa.array([pair.item for pair in gold], pa.string()),
         "cost": pa.array(costs, pa.float64()),
     }
     columns = [
-        names.get(field.name, _between(one[field.name], two[field.name], share))
-        for field in table.schema
+        names.get(field.name, _between(table[field.name], place, share)) for field in table.schema
     ]
     added = pa.table(columns, schema=table.schema)
     order = np.argsort(np.concatenate([np.arange(len(table)) + 0.5, place]), kind="stable")
@@ -107,9 +105,15 @@ def mixed(
 
 
 def _between(
-    one: pa.ChunkedArray, two: pa.ChunkedArray, share: npt.NDArray[np.float64]
+    column: pa.ChunkedArray, place: IntArray, share: npt.NDArray[np.float64]
 ) -> pa.ChunkedArray:
-    """From the first values (share 0) to the second ones (share 1); the first where they are no floats."""
-    if not pa.types.is_floating(one.type):
-        return one
-    return pc.add(one, pc.multiply(pc.subtract(two, one), pa.array(share)))
+    """Values from that before each place (share 0) to that at it (share 1); the former if no floats."""
+    before = column.take(pa.array(place - 1))
+    if not pa.types.is_floating(column.type):
+        return before
+    values = column.to_numpy()
+    one, two = before.to_numpy(), values[np.minimum(place, len(values) - 1)]
+    drawn = one + (two - one) * share
+    if np.array_equal(values, values.astype(np.float32)):
+        drawn = drawn.astype(np.float32)  # longer digits than the others' would mark them
+    return pa.chunked_array([pa.array(drawn, column.type)])

@@ -100,7 +100,8 @@ class Pool:
     item_cost: Array
     item_weight: Array
     chance: AnswerChance
-    _codes: IntArray = field(repr=False)
+    _codes: IntArray = field(repr=False)  # of the pairs never asked, sorted
+    _only: IntArray | None = field(default=None, repr=False)  # of the only ones ever asked
 
     @classmethod
     def build(
@@ -119,6 +120,7 @@ class Pool:
         item_cost: npt.ArrayLike | None = None,
         item_weight: npt.ArrayLike | None = None,
         chance: AnswerChance | None = None,
+        only: tuple[IntArray, IntArray] | None = None,
     ) -> Pool:
         """Fill what is not given: all users, all items, no caps, cost 1, weight 1, sure answers.
 
@@ -126,6 +128,7 @@ class Pool:
             known: (n_users, n_items) sparse, any nonzero = known.
             users, items: catalog indices of the panel and of the items to ask about.
             user_keys, item_keys: names by which to order, of all users and items of the catalog.
+            only: users and items of the only pairs that may be asked.
 
         Raises:
             UsageError: an index out of range, a repeated one, a cap below 1, a cost not above 0.
@@ -140,7 +143,6 @@ class Pool:
             if cap is not None and cap < 1:
                 raise UsageError(f"{name} is {cap}, expected at least 1")
         pairs = known.tocoo()
-        codes = sorted_distinct(pairs.row.astype(np.int64) * n_items + pairs.col)
         unlimited = n_users * n_items + 1
         return cls(
             users=_ordered(chosen_users, user_keys),
@@ -154,7 +156,8 @@ class Pool:
             item_cost=_column(item_cost, n_items, "item_cost", lowest=1e-9),
             item_weight=weight,
             chance=chance or AnswerChance.certain(n_users, n_items),
-            _codes=codes,
+            _codes=sorted_distinct(pairs.row.astype(np.int64) * n_items + pairs.col),
+            _only=None if only is None else sorted_distinct(only[0] * n_items + only[1]),
         )
 
     @property
@@ -165,10 +168,8 @@ class Pool:
     def is_known(self, users: IntArray, items: IntArray) -> BoolArray:
         """Mask of the pairs that must not be asked, in the arrays' broadcast shape."""
         codes = users * self.known.shape[1] + items
-        if not len(self._codes):
-            return np.zeros(codes.shape, bool)
-        place = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        return np.asarray(self._codes[place] == codes)
+        closed = _contains(self._codes, codes)
+        return closed if self._only is None else closed | ~_contains(self._only, codes)
 
     def cost(self, users: IntArray, items: IntArray) -> Array:
         """Costs pair by pair."""
@@ -214,6 +215,14 @@ class Pool:
             asked_item=self.asked_item + np.bincount(items, minlength=n_items),
             _codes=np.insert(self._codes, np.searchsorted(self._codes, codes), codes),
         )
+
+
+def _contains(known: IntArray, codes: IntArray) -> BoolArray:
+    """Mask of the codes that are among the known, sorted ones."""
+    if not len(known):
+        return np.zeros(codes.shape, bool)
+    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    return np.asarray(known[place] == codes)
 
 
 def _column(values: npt.ArrayLike | None, n: int, name: str, *, lowest: float) -> Array:

@@ -100,10 +100,15 @@ class AskState:
         gain = self.cover.marginal(self.label_counts)
         return np.asarray(gain / max(float(gain.mean()), 1e-12))
 
+    @cached_property
+    def _order(self) -> IntArray:
+        """Places in `pool.items` by rising index, (C,)."""
+        return np.argsort(self.pool.items, kind="stable")
+
     def rows_of(self, items: IntArray) -> IntArray:
-        """Positions of catalog items in `pool.items`."""
-        order = np.argsort(self.pool.items, kind="stable")
-        return np.asarray(order[np.searchsorted(self.pool.items, items, sorter=order)])
+        """Positions of catalog items in `pool.items`, which must be among them."""
+        places = np.searchsorted(self.pool.items, items, sorter=self._order)
+        return np.asarray(self._order[places])
 
     def with_pool(self, pool: Pool) -> AskState:
         """The state with fewer open pairs of the same items; what was computed of the items stays."""

@@ -138,8 +138,9 @@ def greedy(criterion: Criterion) -> Strategy:
     """
 
     def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
-        width = TOURNAMENT * max(1, int(np.ceil(budget / max(len(state.pool.items), 1))))
-        candidates = state.pool.candidates(width * max(len(state.pool.items), 1), rng)
+        items = max(len(state.pool.items), 1)
+        width = TOURNAMENT * max(1, int(np.ceil(budget / _mean_cost(state) / items)))
+        candidates = state.pool.candidates(width * items, rng)
         basket = Basket(state.pool, budget)
         covariance = state.posterior.covariance[candidates.items].astype(np.float32)
         value = worth(evaluate(criterion, state, candidates, covariance), candidates, state.pool)

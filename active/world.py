@@ -35,7 +35,7 @@ PROTOCOLS = {
     "rated-only": {"cold_share": 0.2},
 }
 TARGETS = 512
-_CELLS = 32_000_000  # scores held at once
+_CELLS = 16_000_000  # scores held at once, a few arrays of them
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,21 @@ class WarmBest:
             hits[part, :width] = np.take_along_axis(held, best, axis=1)
         return cls(scores, hits, np.diff(tested[users].indptr))
 
-    def ndcg_with(self, cold: npt.NDArray[np.floating], truth: sp.csr_matrix) -> float:
-        """NDCG@10 over warm and cold items together; NaN without a held-out positive.
+    def ndcg_with(self, part: slice, cold: npt.NDArray[np.floating], truth: sp.csr_matrix) -> Array:
+        """NDCG@10 over warm and cold items together, (q,); NaN without a held-out positive.
 
         Args:
-            cold: scores of the cold items, (q, C). truth: the positives among them, (q, C).
+            part: which of the test users. cold: their scores of the cold items, (q, C). truth: the
+                positives among these, (q, C).
         """
-        scores = np.concatenate([self.scores, cold], axis=1)
-        hits = np.concatenate([self.hits, truth.toarray() > 0], axis=1)
+        scores = np.concatenate([self.scores[part], cold], axis=1)
+        hits = np.concatenate([self.hits[part], truth.toarray() > 0], axis=1)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :CUTOFF]
         discount = 1.0 / np.log2(np.arange(2, 2 + CUTOFF))
-        found = np.take_along_axis(hits, best, axis=1)
-        ideal = np.concatenate([[0.0], np.cumsum(discount)])
-        some = self.relevant > 0
-        reached = (found * discount[: found.shape[1]]).sum(axis=1)[some]
-        return mean(reached / ideal[np.minimum(self.relevant[some], CUTOFF)])
+        gain = (np.take_along_axis(hits, best, axis=1) * discount[: best.shape[1]]).sum(axis=1)
+        relevant = np.minimum(self.relevant[part], CUTOFF)
+        ideal = np.concatenate([[np.nan], np.cumsum(discount)])
+        return np.asarray(gain / ideal[relevant])
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,14 @@ class World:
 
         `ALL` ranks the warm items without a training positive of the user among them.
         """
-        scores = posterior.scores(self.case.test_users, self.case.cold_items)
-        return rank_metrics(scores, self.truth) | {ALL: self.warm.ndcg_with(scores, self.truth)}
+        users, cold = self.case.test_users, self.case.cold_items
+        step, found = max(1, _CELLS // len(cold)), []
+        for low in range(0, len(users), step):
+            part = slice(low, low + step)
+            scores, truth = posterior.scores(users[part], cold), self.truth[part]
+            together = {ALL: self.warm.ndcg_with(part, scores, truth)}
+            found.append(user_metrics(scores, truth) | together)
+        return {name: mean(np.concatenate([one[name] for one in found])) for name in found[0]}
 
     def ceiling(self) -> dict[str, float]:
         """The same, trained on the answers to every pair of the pool."""
@@ -137,16 +143,14 @@ class World:
     def pool(self, largest_budget: int) -> Pool:
         """All pairs of panel and cold items, under the protocol's cap of questions per user."""
         case, graph = self.case, self.graph
-        known = sp.csr_matrix((graph.n_users, graph.n_items), dtype=np.float32)
-        if self.rated_only:
-            known = _unrated(case, graph)
         return Pool.build(
-            known,
+            sp.csr_matrix((graph.n_users, graph.n_items), dtype=np.float32),
             users=case.panel_users,
             items=case.cold_items,
             user_keys=graph.users.vocabulary,
             item_keys=graph.items.vocabulary,
             user_cap=max(10, int(np.ceil(3 * largest_budget / len(case.panel_users)))),
+            only=(case.answers.user, case.answers.item) if self.rated_only else None,
         )
 
 
@@ -220,7 +224,15 @@ def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[
 
 
 def rank_metrics(scores: npt.NDArray[np.floating], truth: sp.csr_matrix) -> dict[str, float]:
-    """Metrics of dense scores (q, C) against relevant pairs (q, C); equal scores by position."""
+    """Means over the users of `user_metrics`."""
+    return {name: mean(values) for name, values in user_metrics(scores, truth).items()}
+
+
+def user_metrics(scores: npt.NDArray[np.floating], truth: sp.csr_matrix) -> dict[str, Array]:
+    """`METRICS` by user, (q,), of dense scores (q, C) against relevant pairs (q, C).
+
+    Equal scores stand by position; NaN for a user without a relevant item.
+    """
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.empty(order.shape, np.int64)
     np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1)[None], axis=1)
@@ -228,14 +240,4 @@ def rank_metrics(scores: npt.NDArray[np.floating], truth: sp.csr_matrix) -> dict
     rank = ranks[pairs.row, pairs.col]
     count: IntArray = np.full(len(scores), scores.shape[1], np.int64)
     ranking = Ranking(pairs.row.astype(np.int64), rank, rank.astype(np.float64), count)
-    return {name: mean(measure(ranking, _MEASURED[name])) for name in METRICS}
-
-
-def _unrated(case: ColdStartOpen, graph: Graph) -> sp.csr_matrix:
-    """Pairs of the pool without a hidden event: nobody could answer them."""
-    grid = np.ones((len(case.panel_users), len(case.cold_items)), bool)
-    rows = np.searchsorted(case.panel_users, case.answers.user)
-    grid[rows, np.searchsorted(case.cold_items, case.answers.item)] = False
-    users, items = np.nonzero(grid)
-    where = (case.panel_users[users], case.cold_items[items])
-    return sp.csr_matrix((np.ones(len(users), np.float32), where), (graph.n_users, graph.n_items))
+    return {name: measure(ranking, _MEASURED[name]) for name in METRICS}

@@ -122,7 +122,9 @@ def evaluate(
 ) -> None:
     """Rank all items for every test user: ours beside the linear models, hot, warm and cold."""
     output = Output(as_json)
-    names, ks = None if models is None else listed(models), tuple(numbers(top, "--at"))
+    names, ks = None if models is None else listed(models), numbers(top, "--at")
+    if min(ks) < 1:
+        raise UsageError(f"got {top!r}, expected cut-offs from 1 on", where="--at")
     with held_run(run, "evaluate", device=device) as opened:
         found = evaluation(output, opened, names, part, ks, groups)
     output.result(found, lambda shown: _show_evaluation(shown, found, f"ndcg@{ks[0]}"))

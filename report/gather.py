@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kg.errors import DataError
 from .sections import Example, Facts
 
 if TYPE_CHECKING:
@@ -22,14 +23,16 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
 
     Args:
         loop: a loop.json of `coldframe loop`; None = the run's own, if there is one.
+
+    Raises:
+        DataError: `loop` is none. ParseError, ResourceError: it cannot be read.
     """
     from ..active.cycle import curve
     from ..gnn.plain import to_plain
     from ..kg.drawing import draw_schema
-    from ..kg.files import read_json, read_sealed
+    from ..kg.files import read_sealed
 
     graph, model = run.catalog.graph, run.model
-    simulated = loop or run.path / "loop" / "loop.json"
     metrics = run.path / "metrics.json"
     measured = read_sealed(metrics) if metrics.exists() else {}
     return Facts(
@@ -40,12 +43,37 @@ def gather(run: Run, loop: Path | None = None) -> Facts:
         differences=measured.get("differences", ()),
         calibration=measured.get("calibration") or {},
         rounds=curve(run),
-        loop=read_json(simulated) if simulated.exists() else {},
+        loop=_simulated(run, loop),
         coverage=coverage(model),
         schema_svg=draw_schema(graph),
         examples=examples(model),
         card=card(run),
         config=_leaves(to_plain(model.config)),
+    )
+
+
+def _simulated(run: Run, loop: Path | None) -> dict[str, Any]:
+    """The result of a simulation in a file, or the run's own; empty where it has none."""
+    from ..kg.files import read_json
+
+    path = loop or run.path / "loop" / "loop.json"
+    if loop is None and not path.exists():
+        return {}
+    found = read_json(path)
+    try:
+        widths = {
+            np.shape(values)[1:]
+            for strategy in found["strategies"].values()
+            for values in strategy["curve"].values()
+        }
+        if widths == {(len(found["budgets"]),)}:
+            return dict(found)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass
+    raise DataError(
+        "this is no result of a simulation",
+        where=str(path),
+        hint="give a loop.json that `coldframe loop` wrote, or its folder",
     )
 
 

@@ -8,7 +8,7 @@ from coldframe.active.acquire import AskConfig, View, acquire, ask_state, plan_o
 from coldframe.active.auto import ADAPTIVE
 from coldframe.active.coverage import COVERS
 from coldframe.active.criteria import CRITERIA, evaluate_pairs
-from coldframe.active.strategies import STRATEGIES
+from coldframe.active.strategies import STRATEGIES, Picks
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
 from coldframe.kg.errors import UnknownIdError, UsageError
@@ -199,3 +199,35 @@ def test_a_function_of_ones_own_is_played_and_named(view):
     assert plan_of(table) == {"strategy": "last_items", "plays": "last_items", "arms": []}
     with pytest.raises(UsageError, match="expected Picks"):
         acquire(view, 5, strategy=lambda *_: [(0, 6)])
+
+
+def given(users, items, *, n=None):
+    """A strategy that gives these pairs, whatever the pool says."""
+    user, item = np.array(users, np.int64), np.array(items, np.int64)
+    figures = np.ones(len(user) if n is None else n)
+    return lambda *_: Picks(user, item, figures, figures, figures, figures)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fault"),
+    [
+        (given([0, 0], [6, 6]), "a pair twice"),
+        (given([0], [0]), "must not be asked"),
+        (given([0], [99]), "not in the pool"),
+        (given([0, 1], [7, 7]), "2 questions of one item"),
+        (given([0, 0, 1, 1], [6, 7, 6, 7]), "spent 4 of a budget of 3"),
+        (given([0, 1], [6, 7], n=1), "different lengths"),
+        (lambda *_: Picks([0], [6], [1.0], [1.0], [1.0], [1.0]), "arrays"),
+    ],
+)
+def test_a_function_of_ones_own_that_breaks_the_contract_is_named(view, strategy, fault):
+    config = AskConfig(item_cap=1) if "one item" in fault else None
+    known = [("0", "0")] if "asked" in fault else []
+    with pytest.raises(UsageError, match=fault):
+        acquire(view, 3, strategy=strategy, config=config, exclude=known)
+
+
+def test_a_function_of_ones_own_may_pick_nothing(view):
+    nothing = np.array([])
+    picks = Picks(nothing, nothing, nothing, nothing, nothing, nothing)
+    assert acquire(view, 3, strategy=lambda *_: picks).num_rows == 0

@@ -1,11 +1,13 @@
 """Coverage: monotone, submodular, and greedy within (1 - 1/e) of the best choice."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from coldframe.active import coverage as coverage_module
 from coldframe.active.coverage import (
     COVERS,
     Cover,
@@ -143,3 +145,25 @@ def test_neighbours_are_kept_to_a_number():
 def test_unknown_form_is_refused():
     with pytest.raises(UsageError, match="max"):
         Cover(sp.csr_matrix((2, 2)), np.ones(2), form="maxx")
+
+
+@pytest.mark.parametrize("coverage", ["similar", "pagerank"])
+def test_an_attribute_that_all_items_have_does_not_fill_memory(coverage, monkeypatch):
+    items = 1_500
+    incidence = np.hstack([np.ones((items, 1)), np.eye(items, 5)])
+    monkeypatch.setattr(coverage_module, "_CELLS", 50 * items)
+    tracemalloc.start()
+    try:
+        cover_of(coverage, sp.csr_matrix(incidence), np.ones(items))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < items * items * 8
+
+
+def test_cutting_the_items_into_blocks_changes_nothing(monkeypatch):
+    for kind in ("facility", "pagerank"):
+        whole = make(kind, seed=1).reach
+        monkeypatch.setattr(coverage_module, "_CELLS", 20)
+        assert (make(kind, seed=1).reach != whole).nnz == 0
+        monkeypatch.undo()

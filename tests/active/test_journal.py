@@ -242,7 +242,8 @@ def test_what_was_given_earlier_and_told_late_does_not_count(journal):
     journal.tell([row("0", "0", "like", time="2026-02-01")], round=1)
     journal.tell([row("0", "0", "dislike", time="2026-01-01")], round=1)
     assert verdicts(journal) == {(0, 0): 1}
-    for wrong in ("some day", "01/05/2024", "1717243200000"):
+    beyond = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")  # in UTC
+    for wrong in ("some day", "01/05/2024", "1717243200000", *beyond):
         report = journal.tell([row("0", "0", "dislike", time=wrong)], round=1)
         assert report.accepted == 0
         assert wrong in report.rejected[0][1]

@@ -51,6 +51,16 @@ def test_known_pairs_are_closed():
     assert pool.is_known(np.array([0, 0]), np.array([0, 1])).tolist() == [True, False]
 
 
+def test_only_some_pairs_may_be_asked():
+    known = sp.csr_matrix(np.eye(4, dtype=np.float32))
+    pool = Pool.build(known, only=(np.array([2, 0, 3]), np.array([1, 0, 2])))
+    candidates = pool.candidates(100, np.random.default_rng(0))
+    asked = {(u, i) for i, u in zip(*np.nonzero(candidates.open), strict=True)}
+    assert asked == {(2, 1), (3, 2)}
+    after = pool.after(np.array([2]), np.array([1]))
+    assert after.is_known(np.array([2, 3]), np.array([1, 2])).tolist() == [True, False]
+
+
 def test_asked_pairs_become_known_and_count_towards_the_caps():
     pool = Pool.build(empty(3, 3), user_cap=1)
     after = pool.after(np.array([0]), np.array([2]))

@@ -12,6 +12,7 @@ from coldframe.active.simulate import SimulationConfig, simulate
 from coldframe.active.summary import area, summarise
 from coldframe.active.world import PROTOCOLS, build_world, rank_metrics
 from coldframe.commands.simulating import loop_rows
+from coldframe.gnn.posterior import Posterior
 from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -95,6 +96,21 @@ def test_every_protocol_hides_what_it_promises(graph, protocol):
     if protocol == "rated-only":
         open_pairs = pool.candidates(10**6, np.random.default_rng(0)).open.sum()
         assert open_pairs == len(world.case.answers)
+        assert pool.known.nnz == 0  # the others are not written out
+
+
+def test_users_are_measured_in_blocks_that_change_nothing(graph, monkeypatch):
+    world = build_world(graph, "kg-coldstart-open", 0, at_least=5)
+    whole, scores, sizes = world.measure(world.posterior), Posterior.scores, []
+
+    def watched(posterior, users, items):
+        sizes.append(len(users) * len(items))
+        return scores(posterior, users, items)
+
+    monkeypatch.setattr(Posterior, "scores", watched)
+    monkeypatch.setattr("coldframe.active.world._CELLS", 200)
+    assert world.measure(world.posterior) == pytest.approx(whole)
+    assert max(sizes) <= 200
 
 
 def test_metrics_are_right_on_a_hand_made_ranking():

@@ -174,6 +174,11 @@ def test_a_signal_while_a_module_loads_is_not_thrown_into_it(tmp_path):
     assert words.startswith("interrupted: ")
 
 
+def test_how_to_go_on_is_told_of_the_command_and_not_of_a_folder_of_its_name():
+    assert cli.farewell(["--debug", "train", "label"]).endswith(cli.GO_ON["train"])
+    assert cli.farewell(["evaluate", "train"]).endswith(cli.START_AGAIN)
+
+
 def test_a_reader_that_leaves_is_no_error():
     shell = shlex.join(command("--help"))
     done = subprocess.run(["bash", "-c", f"{shell} | true"], capture_output=True, text=True)

@@ -139,6 +139,14 @@ def test_pairs_that_are_likely_answered_are_preferred(name):
     assert (picks.answer_chance == 1.0).mean() > 0.8
 
 
+@pytest.mark.parametrize("name", ["greedy", "d-optimal", "sharp-gain"])
+def test_the_currency_of_costs_changes_no_pick(name):
+    plain = picks_of(name, make_state())
+    dear = picks_of(name, make_state(item_cost=np.full(ITEMS, 1000.0)), 25_000)
+    assert np.array_equal(dear.user, plain.user)
+    assert np.array_equal(dear.item, plain.item)
+
+
 def test_unknown_strategy_names_the_nearest():
     with pytest.raises(UsageError, match="gain-proportional"):
         find_strategy("gain-proportionel")

@@ -1,0 +1,56 @@
+"""Whether the picks of a strategy of one's own keep the contract of `strategies`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from ..kg.errors import UsageError
+from .pool import Pool
+from .strategies import Picks
+
+
+def checked(picks: Any, pool: Pool, budget: float, name: str) -> Picks:
+    """The picks themselves; UsageError that says how they break the contract, where they do."""
+    fault = _fault(picks, pool, budget)
+    if fault:
+        raise UsageError(
+            f"strategy {name} {fault}",
+            hint="a strategy is a function of state, budget and generator that keeps the limits of "
+            "state.pool",
+        )
+    return picks  # type: ignore[no-any-return]  # `_fault` looked
+
+
+def _fault(picks: Any, pool: Pool, budget: float) -> str:
+    """What is wrong, in words; "" where nothing is."""
+    if not isinstance(picks, Picks):
+        return f"gave {type(picks).__name__}, expected Picks"
+    columns = [getattr(picks, field.name) for field in fields(Picks)]
+    if not all(isinstance(each, np.ndarray) and each.ndim == 1 for each in columns):
+        return "gave Picks with something else than arrays of one dimension"
+    if len({len(each) for each in columns}) > 1:
+        return f"gave Picks of different lengths, {', '.join(str(len(each)) for each in columns)}"
+    user, item = picks.user, picks.item
+    if not len(picks):
+        return ""
+    if not all(np.issubdtype(each.dtype, np.integer) for each in (user, item)):
+        return "gave users or items that are no catalog indices"
+    if not (np.isin(user, pool.users).all() and np.isin(item, pool.items).all()):
+        return "picked a user or an item that is not in the pool"
+    if pool.is_known(user, item).any():
+        return "picked a pair that must not be asked"
+    if len(np.unique(user * pool.known.shape[1] + item)) < len(picks):
+        return "picked a pair twice"
+    after = pool.after(user, item)
+    for kind, count, cap in (
+        ("user", after.asked_user[user], pool.user_cap),
+        ("item", after.asked_item[item], pool.item_cap),
+    ):
+        if (count > cap).any():
+            return f"asks {count.max()} questions of one {kind}, and the cap is {cap}"
+    if picks.cost(pool) > budget + 1e-6:
+        return f"spent {picks.cost(pool):g} of a budget of {budget:g}"
+    return ""
