@@ -93,6 +93,15 @@ def test_categories_are_matched_by_value_not_by_code() -> None:
         )
 
 
+def test_a_node_type_may_be_called_category() -> None:
+    whole = graph()
+    nodes = {**whole.nodes, "category": NodeSet(Vocabulary(["shoes", "boots"]))}
+    broader = {("category", "broader", "category"): EdgeSet(np.array([[1], [0]]))}
+    named = replace(whole, nodes=nodes, edges={**whole.edges, **broader})
+    inputs = InputSpace.fit(named, {}, 4, 0).transform(named, {})
+    assert len(inputs.blocks["category"]) == 2
+
+
 def test_other_text_vectors_are_refused() -> None:
     one = graph()
     space = InputSpace.fit(one, {"item": np.ones((8, 3), np.float32)}, 4, 0)
