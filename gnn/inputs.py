@@ -78,7 +78,7 @@ class ProfileSpace:
             block = raw.get(name)
             if block is None:
                 block = sp.csr_matrix((len(graph.nodes[self.node_type]), len(idf)))
-            elif len(name) == 2:  # a category; a relation's block has four parts, whatever its types are called
+            elif len(name) == 2:  # a category: a relation's block has four parts to its name
                 known = graph.nodes[self.node_type].categories[name[1]]
                 block = _recode(block, known, self.categories[name[1]])
             new = np.full(max(block.shape[1] - len(idf), 0), _idf(self.documents, np.ones(1))[0])
