@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from .delimited import DELIMITERS
 from .files import naming
 from .schema import TableMap
-from .table_inputs import DELIMITERS, is_text_table, usual_delimiter
+from .table_inputs import is_text_table, usual_delimiter
 
 _UTF8, _FALLBACK = "utf-8", "latin-1"
 _CHUNK = 1 << 20

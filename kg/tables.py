@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,19 @@ from .minting import mint
 from .problems import Problem
 from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
+from .row_places import RowPlaces
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_inputs import Sources, is_text_table, place, read_columns
-from .table_rows import empty_rows, escaped_quotes, repeated_ids
+from .table_inputs import Source, Sources, read_section
+from .table_rows import (
+    empty_rows,
+    escaped_quotes,
+    repeated_ids,
+    several_units,
+    skipped_rows,
+    values_not_met,
+)
 from .vocabulary import TEXT, IntArray
+from .written_values import plain_numbers, plain_times, units
 
 BoolArray = npt.NDArray[np.bool_]
 VALUE_ROLES = ("rating", "time", "split")
@@ -37,7 +45,7 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
     """Build the graph that the schema's `[tables.*]` sections describe.
 
     Args:
-        tables: section name -> Arrow table, or path of a CSV, TSV or Parquet file.
+        tables: section name -> Arrow table, or path of a table file, or paths of several that are one.
 
     Raises:
         DataError: a section has no table, a table has no section, or nothing was read.
@@ -83,7 +91,7 @@ class _EventRows:
     values: pa.Table
     n_rows: int
     map: TableMap
-    place: str
+    place: RowPlaces
 
 
 @dataclass
@@ -94,8 +102,9 @@ class _FeatureCells:
     feature: Feature
     id: Reference
     column: Column
-    table: pa.Table
-    place: str
+    data: pa.Table
+    map: TableMap
+    place: RowPlaces
 
 
 @dataclass
@@ -106,15 +115,16 @@ class _Reading:
     edges: list[_Edges] = field(default_factory=list)
     events: list[_EventRows] = field(default_factory=list)
     features: list[_FeatureCells] = field(default_factory=list)
-    described: dict[str, list[tuple[str, pa.Array]]] = field(default_factory=dict)
+    described: dict[str, list[tuple[RowPlaces, pa.Array]]] = field(default_factory=dict)
     places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
 
-    def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
+    def read(self, table: TableMap, source: Source) -> None:
         """First pass over one table: columns to codes and IRIs."""
-        data = read_columns(source, table, f"{self.schema.source}:tables.{table.name}")
-        where = place(source, table)
-        quoted = table.quote and not table.escape and not isinstance(source, pa.Table)
-        if quoted and is_text_table(Path(source)):
+        section = read_section(source, table, f"{self.schema.source}:tables.{table.name}")
+        data, where = section.data, section.places
+        skipped_rows(self.findings, section.skipped, table)
+        values_not_met(self.findings, section.unmet, where)
+        if section.texts and table.quote and not table.escape:
             escaped_quotes(self.findings, data, table, where)
         if table.kind == "nodes":
             self.read_nodes(table, data, where)
@@ -131,7 +141,7 @@ class _Reading:
         else:
             self.read_triples(data, table, where)
 
-    def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
+    def read_nodes(self, table: TableMap, data: pa.Table, where: RowPlaces) -> None:
         node_type = self.schema.nodes[table.target]
         ids = self.refer(data, table, "id", (node_type.name,), where)
         self.described.setdefault(node_type.name, []).append((where, ids.iris))
@@ -141,21 +151,25 @@ class _Reading:
             repeated_ids(self.findings, ids, where)
         for part, column in table.columns.items():
             if part in features:
-                cell = _FeatureCells(node_type.name, features[part], ids, column, data, where)
+                cell = _FeatureCells(
+                    node_type.name, features[part], ids, column, data, table, where
+                )
                 self.features.append(cell)
             elif part != "id":
                 relation = self.schema.relations[part]
                 target = self.refer(data, table, part, relation.targets, where)
                 self.edges.append(_Edges(part, ids, target, len(data)))
 
-    def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
+    def read_edges(
+        self, relation: Relation, data: pa.Table, table: TableMap, where: RowPlaces
+    ) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
         for end in (source, target):
             empty_rows(self.findings, "missing-end", end, len(data), where)
         self.edges.append(_Edges(relation.name, source, target, len(data)))
 
-    def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
+    def read_triples(self, data: pa.Table, table: TableMap, where: RowPlaces) -> None:
         """A table with relation names in a column: each relation's rows are edges of their own."""
         named = cells(data[table.columns["relation"].name])
         minted = mint(named.distinct, self.schema.open_relations or "{}").to_pylist()
@@ -166,13 +180,13 @@ class _Reading:
             rows = named.row[named.code == code]
             if relation is None:
                 message = "the schema has no relation of this name: its rows are left out"
-                problem = Problem("unknown-relation", "", name, where, message)
+                problem = Problem("unknown-relation", "", name, str(where), message)
                 self.findings.add("unknown-relation", name, len(rows), [problem])
             else:
-                self.read_edges(relation, data.take(pa.array(rows)), table, where)
+                self.read_edges(relation, data.take(pa.array(rows)), table, where.take(rows))
 
     def refer(
-        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: str
+        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: RowPlaces
     ) -> Reference:
         column = table.columns[part]
         key = f"tables.{table.name}.columns.{part}"
@@ -181,7 +195,7 @@ class _Reading:
         bad = ref.cells.distinct.filter(ref.iris.is_null()).to_pylist()
         message = "makes no IRI: left out"
         problems = [
-            Problem("bad-id", str(value), column.name, where, message)
+            Problem("bad-id", str(value), column.name, str(where), message)
             for value in bad
             if value and value.strip()
         ]
@@ -210,15 +224,15 @@ class _Reading:
         kind = "undescribed"
         for name, parts in self.described.items():
             known = pa.chunked_array([iris.cast(TEXT) for _, iris in parts], TEXT)
-            where = ", ".join(dict.fromkeys(place for place, _ in parts))
+            where = ", ".join(dict.fromkeys(str(place) for place, _ in parts))
             missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
             message = f"this {name} has no row of its own"
             listed = [Problem(kind, iri, name, where, message) for iri in missing[:100].to_pylist()]
             self.findings.add(kind, name, len(missing), listed)
 
     def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
-        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.table))
-        column = cell.table[cell.column.name]
+        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.data))
+        column = cell.data[cell.column.name]
         if cell.column.separator or pa.types.is_nested(column.type):
             found = cells(column, cell.column.separator)
             row, value = found.row, found.values
@@ -229,10 +243,25 @@ class _Reading:
         keep = node[row] >= 0
         if not keep.all():
             row, value = row[keep], value.filter(pa.array(keep))
+        value = self.as_said(value, cell.feature.kind, cell.map, cell.column.name, cell.place)
         values = Values(node[row], value, np.zeros(len(row), np.int64))
         builder.add_values(
-            cell.node_type, cell.feature, values, lambda k: f"{cell.place}:row {row[k] + 1}"
+            cell.node_type, cell.feature, values, lambda k: cell.place.row(int(row[k]))
         )
+
+    def as_said(
+        self, values: pa.Array, kind: str, table: TableMap, column: str, where: RowPlaces
+    ) -> pa.Array:
+        """Numbers and dates that are text, in the form in which they are parsed, by what the table's
+        section says of how they are written."""
+        if not is_text(values):
+            return values
+        if kind == "number" and table.decimal:
+            several_units(self.findings, units(values), column, where)
+            return plain_numbers(values, table.decimal)
+        if kind == "date" and (table.dates or table.timezone):
+            return plain_times(values, table.dates, table.timezone)
+        return values
 
     def build_labels(self, builder: GraphBuilder) -> None:
         """The ids themselves, as the least preferred value of "label"."""
@@ -278,12 +307,15 @@ class _Reading:
         }
         number, none = {}, np.zeros(n, bool)
         if "rating" in columns:
-            rating = parse_numbers(trimmed(columns["rating"]))
+            written = trimmed(columns["rating"])
+            column = rows.map.columns["rating"].name
+            rating = parse_numbers(self.as_said(written, "number", rows.map, column, rows.place))
             bad = np.isnan(rating) & filled(columns["rating"])
             self.dropped("bad-rating", event, rows, bad, "the rating is not a number")
             number["rating"], none = split_unrated(event, rating)
         if "time" in columns:
-            moments = trimmed(columns["time"])
+            column = rows.map.columns["time"].name
+            moments = self.as_said(trimmed(columns["time"]), "date", rows.map, column, rows.place)
             number["time"] = parse_moments(moments, event.time_unit)
             bad = np.isnan(number["time"]) & filled(moments)
             message = wrong_time(moments.filter(pa.array(bad)), event.time_unit)
@@ -310,7 +342,7 @@ class _Reading:
     ) -> None:
         found = np.flatnonzero(mask)
         listed = [
-            Problem(kind, "", event.name, f"{rows.place}:row {row + 1}", message)
+            Problem(kind, "", event.name, rows.place.row(row), message)
             for row in found[: self.findings.room(kind, event.name)]
         ]
         self.findings.add(kind, event.name, len(found), listed)
