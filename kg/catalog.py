@@ -27,7 +27,7 @@ from .quads import Quads, Source
 from .reading import Reading
 from .report import Report
 from .schema import Schema
-from .table_inputs import Sources, files_of, find_tables
+from .table_sources import Sources, files_of, find_tables
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:

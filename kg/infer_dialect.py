@@ -13,7 +13,7 @@ import pyarrow as pa
 from .delimited import DELIMITERS
 from .files import naming
 from .schema import TableMap
-from .table_inputs import is_text_table, usual_delimiter
+from .table_sources import is_text_table, usual_delimiter
 
 _UTF8, _FALLBACK = "utf-8", "latin-1"
 _CHUNK = 1 << 20

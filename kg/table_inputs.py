@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -20,81 +20,12 @@ from .files import naming
 from .record_tables import SUFFIXES as RECORDS
 from .record_tables import read_record_table
 from .row_places import RowPlaces
-from .schema import Schema, TableMap
+from .schema import TableMap
+from .table_sources import Source, is_text_table, paths_of, suffix_of, usual_delimiter
 from .vectors import plain_cells, vector_column, with_parts
 from .vocabulary import TEXT
 
-SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
-_PACKED = (".gz", ".bz2", ".zst")
 _EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-
-Source = pa.Table | Path | str | tuple[Path, ...]  # several files are one table
-Sources = Mapping[str, Source]
-
-
-def is_table(path: Path) -> bool:
-    """Whether a file's suffix says that it is a table (all but Parquet may be compressed)."""
-    return _suffix(path) in SUFFIXES
-
-
-def is_text_table(path: Path) -> bool:
-    """Whether it is one of delimited cells, as CSV."""
-    return _suffix(path) in (".csv", ".tsv")
-
-
-def usual_delimiter(path: Path) -> str:
-    """What parts the cells of a CSV or TSV file where its section does not say."""
-    return "\t" if _suffix(path) == ".tsv" else ","
-
-
-def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path | tuple[Path, ...]]:
-    """Which file serves which `[tables.*]` section: by `file`, or by the section's name.
-
-    Where `file` has a `*`, all files that fit are one table, in the order of their paths.
-
-    Raises:
-        DataError: two files fit one section that names one, or a section has none.
-    """
-    known = list(files)
-    out: dict[str, Path | tuple[Path, ...]] = {}
-    for name, table in schema.tables.items():
-        fitting = [path for path in known if _fits(path, name, table)]
-        if fitting and "*" in table.file:
-            out[name] = tuple(sorted(fitting))
-            continue
-        if len(fitting) != 1:
-            got = "no file fits" if not fitting else f"{len(fitting)} files fit"
-            raise DataError(
-                f"{got} the table {name!r}",
-                where=", ".join(map(str, fitting[:3])) or f"{schema.source}:tables.{name}",
-                hint=_which_file(name, table, fitting),
-            )
-        out[name] = fitting[0]
-    return out
-
-
-def _which_file(name: str, table: TableMap, fitting: list[Path]) -> str:
-    if not fitting:
-        usual = name + ".csv (or .tsv, .parquet, .jsonl, .yaml)"
-        return f"give one file named {table.file or usual}"
-    last = PurePath(*fitting[0].parts[-2:])
-    return (
-        f'say which in [tables.{name}], as file = "{last}", or that all of them are one table, as '
-        f'file = "*/{fitting[0].name}"'
-    )
-
-
-def files_of(sources: Sources) -> list[Path]:
-    """Every file among the sources, each once."""
-    files: dict[Path, None] = {}
-    for source in sources.values():
-        if not isinstance(source, pa.Table):
-            files |= dict.fromkeys(_paths(source))
-    return list(files)
-
-
-def _paths(source: Path | str | tuple[Path, ...]) -> tuple[Path, ...]:
-    return source if isinstance(source, tuple) else (Path(source),)
 
 
 @dataclass(frozen=True)
@@ -129,14 +60,13 @@ def read_section(source: Source, table: TableMap, key: str) -> Section:
         parts = [plain_cells(_pick(source, table.wanted, key, name), name)]
         files: tuple[str, ...] = (name,)
     else:
-        paths = _paths(source)
+        paths = paths_of(source)
         parts = [plain_cells(_read_file(path, table, key, skipped), str(path)) for path in paths]
         files = tuple(map(str, paths))
         name = files[0] if len(files) == 1 else name
     places = RowPlaces.of(name, files, [len(part) for part in parts])
-    data = _joined(parts, name)
-    if table.missing:
-        data = _without_missing(data, table.missing)
+    data = joined(parts, name)
+    data = without_missing(data, table.missing)
     unmet = _unmet(data, table)
     kept = _chosen(data, table)
     if kept is not None:
@@ -155,7 +85,7 @@ def _read_file(path: Path, table: TableMap, key: str, skipped: Skipped) -> pa.Ta
     wanted = table.wanted
     with naming(path, "read"):
         try:
-            if _suffix(path) == ".parquet":
+            if suffix_of(path) == ".parquet":
                 with pq.ParquetFile(path, memory_map=True) as file:
                     names = file.schema_arrow.names
                     inner = [n for n in wanted if n in names or n not in _partition(path)]
@@ -180,7 +110,7 @@ def _partition(path: Path) -> dict[str, str | None]:
     return {name: None if value == _EMPTY_PARTITION else value for name, value in found.items()}
 
 
-def _joined(parts: list[pa.Table], name: str) -> pa.Table:
+def joined(parts: list[pa.Table], name: str) -> pa.Table:
     """The parts one after another; columns of different types become one that holds both."""
     if len(parts) == 1:
         return parts[0]
@@ -224,8 +154,10 @@ def _words(data: pa.Table, column: str) -> pa.ChunkedArray:
         ) from None
 
 
-def _without_missing(data: pa.Table, missing: Iterable[str]) -> pa.Table:
+def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
     """The table with null for the text cells that count as missing."""
+    if not missing:
+        return data
     words = pa.array(list(missing), TEXT)
     for place, name in enumerate(data.column_names):
         column = data[name]
@@ -242,7 +174,7 @@ def read_all(path: Path, table: TableMap) -> pa.Table:
     """Every column of a table file, the fields of records as columns with dotted names."""
     with naming(path, "read"):
         try:
-            if _suffix(path) == ".parquet":
+            if suffix_of(path) == ".parquet":
                 return flattened(pq.read_table(path, use_threads=False, partitioning=None))
             return _read_text(path, table, None, [])
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
@@ -278,9 +210,9 @@ def _read_text(
     path: Path, table: TableMap, wanted: Iterable[str] | None, skipped: Skipped
 ) -> pa.Table:
     """CSV, TSV or records with every column as text; of records only those that are wanted."""
-    if _suffix(path) in RECORDS:
+    if suffix_of(path) in RECORDS:
         lenient = skipped if table.skip_bad_rows else None
-        return read_record_table(path, _suffix(path), wanted, lenient)
+        return read_record_table(path, suffix_of(path), wanted, lenient)
     return read_delimited(path, table, usual_delimiter(path), skipped)
 
 
@@ -299,18 +231,3 @@ def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -
             if sign and len(there) == 1:
                 hint = f"its only column is {there[0]!r}: say delimiter = {sign!r} in its section"
             raise SchemaError(f"{key} needs the column {name!r}", where=place, hint=hint)
-
-
-def _fits(path: Path, name: str, table: TableMap) -> bool:
-    if not table.file:
-        return is_table(path) and path.name.split(".")[0] == name
-    form = table.file.replace("[", "[[]")  # of what a path may match, only * is meant
-    packed = path.suffix.lower() in _PACKED and path.with_suffix("").match(form)
-    return is_table(path) and (path.match(form) or packed)
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""

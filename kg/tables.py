@@ -24,7 +24,7 @@ from .references import Reference, cells, claim, locate, reference
 from .report import Findings, Report
 from .row_places import RowPlaces
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_inputs import Source, Sources, read_section
+from .table_inputs import read_section
 from .table_rows import (
     empty_rows,
     escaped_quotes,
@@ -33,6 +33,7 @@ from .table_rows import (
     skipped_rows,
     values_not_met,
 )
+from .table_sources import Source, Sources
 from .vocabulary import TEXT, IntArray
 from .written_values import plain_numbers, plain_times, units
 

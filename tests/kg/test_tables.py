@@ -11,7 +11,7 @@ import pytest
 
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, SchemaError
 from coldframe.kg.schema import Schema
-from coldframe.kg.table_inputs import find_tables
+from coldframe.kg.table_sources import find_tables
 from coldframe.kg.tables import graph_from_tables
 
 SHOP = """
