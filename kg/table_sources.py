@@ -87,7 +87,7 @@ def _fits(path: Path, name: str, table: TableMap) -> bool:
     if not table.file:
         return is_table(path) and path.name.split(".")[0] == name
     form = table.file.replace("[", "[[]")  # of what a path may match, only * is meant
-    packed = path.suffix.lower() in _PACKED and path.withsuffix_of("").match(form)
+    packed = path.suffix.lower() in _PACKED and path.with_suffix("").match(form)
     return is_table(path) and (path.match(form) or packed)
 
 
