@@ -16,8 +16,18 @@ from .vocabulary import TEXT
 
 DELIMITERS = (";", "\t", "|", ",")
 BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
+_LONGEST_HEADER = 100_000  # characters that are looked at: below the reader's limit for a cell
 
 Skipped = list[tuple[str, str]]  # file and line of a row that was left out, and why
+
+
+def likely_delimiter(header: str, usual: str) -> str:
+    """What parts a header's cells: another sign than usual where that makes one cell of it, and the
+    other several."""
+    line = re.split("\r\n|\r|\n", header[:_LONGEST_HEADER], maxsplit=1)[0]
+    cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in DELIMITERS}
+    best = max(DELIMITERS, key=lambda mark: cells[mark])
+    return best if cells[usual] <= 1 < cells[best] else usual
 
 
 def read_delimited(path: Path, table: TableMap, usual: str, skipped: Skipped) -> pa.Table:
