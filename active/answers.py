@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..kg.delimited import likely_delimiter
 from ..kg.errors import DataError, ParseError
 from ..kg.files import StrPath, read_table
 from ..kg.writing import naming
@@ -113,11 +114,13 @@ def _raw_rows(
         yield from enumerate(source, 1)  # type: ignore[arg-type]  # PathLike is neither
 
 
-def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _cells(path: Path, usual: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     with (
         naming(path, "read"),
         path.open(encoding="utf-8-sig", errors="replace", newline="") as text,
     ):
+        delimiter = likely_delimiter(text.readline(_LARGEST_CELL), usual)
+        text.seek(0)
         reader = csv.reader(text, delimiter=delimiter)
         limit = csv.field_size_limit(_LARGEST_CELL)
         try:
@@ -125,14 +128,10 @@ def _cells(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any] 
             if len(set(header)) != len(header):
                 raise ParseError("a column stands twice in the header", where=f"{path}:1")
             if missing := [name for name in _REQUIRED if name not in header]:
-                other = next((mark for mark in ";\t|" if mark in "".join(header)), None)
                 raise DataError(
                     f"column {missing[0]!r} is missing; there are {', '.join(header)}",
                     where=f"{path}:1",
-                    hint="needed: user, item, answer"
-                    + (
-                        f"; cells are to be parted by {delimiter!r}, not {other!r}" if other else ""
-                    ),
+                    hint="needed: user, item, answer",
                 )
             for cells in reader:
                 line = reader.line_num

@@ -102,7 +102,9 @@ def with_ids(table: pa.Table, graph: Graph, ids: str) -> pa.Table:
 
     if ids == IDS[0]:
         return table
-    for kind, nodes in (("user", graph.users), ("item", graph.items)):
+    for kind, nodes in (("user", graph.users), ("item", graph.items), ("similar", graph.items)):
+        if kind not in table.column_names:
+            continue
         names = [_original(iri, nodes.vocabulary) for iri in table[kind].to_pylist()]
         field = table.schema.field(kind)
         at = table.schema.get_field_index(kind)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import DataError, UnknownIdError
+from ..kg.errors import DataError, UnknownIdError, UsageError
 from .console import Output
 from .inputs import check_ids, check_suffix, held_out_note, read_ids, with_ids
 from .options import Device, Ids, Json, Later, RunFolder, TopK
@@ -63,6 +63,10 @@ def recommend(
             "(train with --set hybrid.ensemble=3)."
         ),
     ] = "laplace",
+    skip_unknown: Annotated[
+        bool,
+        typer.Option("--skip-unknown", help="Leave out users and items that the catalog lacks."),
+    ] = False,
     ids: Ids = "iri",
     catalog: Later = None,
     device: Device = "auto",
@@ -86,6 +90,11 @@ def recommend(
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
+        skipped = 0
+        if skip_unknown:
+            wanted, lost_users = _known(users, wanted, model.graph.users, "user")
+            among, lost_items = _known(items, among, model.graph.items, "item")
+            skipped = lost_users + lost_items
         _check_known(users, wanted, model.graph.users, "user")
         _check_known(items, among, model.graph.items, "item")
         found = model.recommend_batches(
@@ -105,27 +114,71 @@ def recommend(
             shown.say(f"{rows:,} rows in {out}")
         else:
             _show_first(shown, listed, model.graph.items)
+        if skipped:
+            shown.say(f"{skipped:,} ids left out, as the catalog does not have them")
         if held_out := held_out_note(opened):
             shown.say(held_out)
 
-    output.result(told, show)
+    output.result(told | ({"skipped": skipped} if skip_unknown else {}), show)
 
 
 def similar(
     run: RunFolder,
-    item: Annotated[str, typer.Option("--item", help="IRI or original id.")],
+    item: Annotated[
+        str | None, typer.Option("--item", help="One item, by IRI or original id.")
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="An item per line, or a table with a column item; every item without --item and --items.",
+        ),
+    ] = None,
     top: TopK = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".csv, .tsv, .jsonl or .parquet file.")
+    ] = None,
+    ids: Ids = "iri",
     catalog: Later = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """The items nearest to one, whether anybody has touched them or not."""
+    """The items nearest to one, or to each, whether anybody has touched them or not."""
+    from ..gnn.neighbours import NEIGHBOURS
     from ..gnn.runs import Run
+    from ..kg.table_files import write_batches
 
     output = Output(as_json)
+    check_suffix(out)
+    check_ids(ids)
+    if item is not None and items is not None:
+        raise UsageError("give --item or --items, not both", where="--items")
+    if item is None and items is None and out is None:
+        raise UsageError(
+            "whose neighbours?",
+            where="--item",
+            hint="say --item ID, --items FILE, or --out FILE for all",
+        )
+    wanted = [item] if item is not None else None if items is None else read_ids(items, "item")
     with output.progress("similar"):
-        rows = _extended(Run.open(run, device=device).model, catalog).similar(item, top).to_pylist()
-    output.result({"item": item, "similar": rows}, lambda shown: shown.table(rows))
+        model = _extended(Run.open(run, device=device).model, catalog)
+        if items is not None:
+            _check_known(items, wanted, model.graph.items, "item")
+        batches = (with_ids(t, model.graph, ids) for t in model.similar_batches(wanted, top))
+        if out is not None:
+            rows = write_batches(out, batches, NEIGHBOURS)
+            told: dict[str, Any] = {"path": str(out), "rows": rows}
+        else:
+            told = {"similar": [row for table in batches for row in table.to_pylist()]}
+
+    def show(shown: Output) -> None:
+        if out is not None:
+            shown.say(f"{rows:,} rows in {out}")
+        else:
+            _show_some(shown, told["similar"])
+
+    output.result(told, show)
 
 
 def explain(
@@ -186,7 +239,18 @@ def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind:
         nodes.vocabulary.indices(ids or (), kind=kind)
     except UnknownIdError as error:
         more = "; somebody new is asked with `coldframe interview`" if kind == "user" else ""
+        more += "; `recommend --skip-unknown` leaves such out"
         raise UnknownIdError(error.message, where=str(path), hint=error.hint + more) from None
+
+
+def _known(
+    path: Path | None, ids: list[str] | None, nodes: NodeSet, kind: str
+) -> tuple[list[str] | None, int]:
+    """Those that the catalog has, and how many it lacks; DataError where it has none of them."""
+    kept = None if ids is None else [one for one in ids if nodes.vocabulary.find(one) >= 0]
+    if ids and not kept:
+        raise DataError(f"the catalog has no {kind} of this file", where=str(path))
+    return kept, len(ids or ()) - len(kept or ())
 
 
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:
@@ -223,6 +287,15 @@ def _show_first(out: Output, rows: list[dict[str, Any]], items: NodeSet) -> None
     places = items.vocabulary.indices(row["item"] for row in first)
     titles = [items.titles[int(place)] for place in places]
     out.table([{**row, "title": title} for row, title in zip(first, titles, strict=True)])
+    _say_rest(out, rows)
+
+
+def _show_some(out: Output, rows: list[dict[str, Any]]) -> None:
+    out.table(rows[:SHOWN])
+    _say_rest(out, rows)
+
+
+def _say_rest(out: Output, rows: list[dict[str, Any]]) -> None:
     if len(rows) > SHOWN:
         out.say(f"... and {len(rows) - SHOWN:,} more rows; --out FILE writes them all")
 

@@ -102,7 +102,7 @@ def best_items(
         scores[:, outside] = np.nan
     filled = np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf)
     k = min(k, scores.shape[1])
-    top = _largest(filled, k) if reserve is None else _reserving(filled, k, reserve)
+    top = largest(filled, k) if reserve is None else _reserving(filled, k, reserve)
     values = np.take_along_axis(filled, top, 1)
     row, place = np.nonzero(np.isfinite(values))
     user, item, score = users[row], top[row, place], values[row, place]
@@ -120,19 +120,19 @@ def best_items(
 
 
 def _reserving(scores: FloatArray, k: int, reserve: Reserve) -> IntArray:
-    """`_largest`, where the best of the reserve are in, whatever is better; by score all the same."""
+    """`largest`, where the best of the reserve are in, whatever is better; by score all the same."""
     own = np.where(reserve.items, scores, -np.inf)
-    best = _largest(own, min(reserve.places, k))
+    best = largest(own, min(reserve.places, k))
     there = np.isfinite(np.take_along_axis(own, best, 1))
     chosen = np.array(scores)
     kept = np.where(there, np.inf, np.take_along_axis(scores, best, 1))
     np.put_along_axis(chosen, best, kept, 1)
-    top = np.sort(_largest(chosen, k), axis=1)
+    top = np.sort(largest(chosen, k), axis=1)
     order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
     return np.take_along_axis(top, order, 1)
 
 
-def _largest(scores: FloatArray, k: int) -> IntArray:
+def largest(scores: FloatArray, k: int) -> IntArray:
     """Columns of the k largest of each row, (b, k), best first; equal ones by column, low first."""
     width = scores.shape[1]
     last = np.partition(scores, width - k, axis=1)[:, [width - k]]

@@ -26,7 +26,7 @@ from .extension import extended
 from .hybrid import Hybrid
 from .kg_prior import KGPrior
 from .labels import corrections, labelled_rows
-from .neighbours import similar_items
+from .neighbours import neighbours, similar_items
 from .part_state import catalog_of, interactions_in
 from .posterior import Posterior
 from .ranking import BLOCK_ENTRIES, RECOMMENDATIONS, Reserve, best_items, scores_of_pairs
@@ -267,6 +267,18 @@ class Recommender:
         """The k nearest items: columns item, similarity, title; with or without interactions."""
         index = int(self.graph.items.vocabulary.indices([item], kind="item")[0])
         return similar_items(self.data, self.encoder, index, k)
+
+    def similar_batches(
+        self, items: Iterable[str] | None = None, k: int = 10
+    ) -> Iterator[pa.Table]:
+        """The k nearest items of each of these, or of every item, in blocks: columns item, rank, similar,
+        similarity, title."""
+        chosen = (
+            np.arange(self.graph.n_items)
+            if items is None
+            else self.graph.items.vocabulary.indices(items, kind="item")
+        )
+        yield from neighbours(self.data, self.encoder, chosen, k)
 
     def explain(self, user: str, item: str, k: int = 5) -> Explanation:
         """Why this score: the parts' shares, the k best paths and the nearest texts."""

@@ -27,7 +27,7 @@ from .quads import Quads, Source
 from .reading import Reading
 from .report import Report
 from .schema import Schema
-from .table_inputs import Sources, find_tables
+from .table_sources import Sources, files_of, find_tables
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:
@@ -209,7 +209,8 @@ def read(
             where=declared.source,
             hint="`coldframe schema infer` drafts one from the table",
         )
-    leave_out(path for path in tables if path not in wanted.values())
+    used = set(files_of(wanted))
+    leave_out(path for path in tables if path not in used)
     if not wanted:
         return _from_rdf(rdf, declared, reading)
     if not rdf:
@@ -247,7 +248,7 @@ def _from_rdf(source: Any, schema: str | Path | Schema | None, reading: Reading)
 
 def _from_tables(tables: Any, schema: Schema) -> Catalog:
     graph, report = graph_from_tables(tables, schema)
-    files = hashed(each for each in tables.values() if not isinstance(each, pa.Table))
+    files = hashed(files_of(tables))
     return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
 
 
@@ -257,16 +258,15 @@ def _quads(source: Any, reading: Reading) -> Quads:
     return read_quads(source, base_iri=reading.base_iri, limits=reading.limits)
 
 
-def _from_both(
-    rdf: list[str | Path], tables: dict[str, Path], schema: Schema, reading: Reading
-) -> Catalog:
+def _from_both(rdf: list[str | Path], tables: Sources, schema: Schema, reading: Reading) -> Catalog:
     """Tables are written as RDF first, so that both say the same thing in the same way."""
     graph, first = graph_from_tables(tables, schema)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
         quads = _quads([*rdf, path], reading)
-    named = ", ".join(str(table) for table in tables.values())
+    files = files_of(tables)
+    named = ", ".join(map(str, files))
     quads = replaced(
         quads,
         sources=tuple(
@@ -285,5 +285,5 @@ def _from_both(
         report.same_as,
     )
     inputs = tuple(one for one in quads.sources if one.path != named)
-    inputs += hashed(dict.fromkeys(tables.values()))
+    inputs += hashed(files)
     return Catalog(graph, schema, quads.content_hash, joined, statements=quads, inputs=inputs)

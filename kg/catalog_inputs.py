@@ -9,8 +9,8 @@ from typing import Any
 
 from .errors import DataError
 from .quads import Quads
-from .table_inputs import SUFFIXES as TABLE_SUFFIXES
-from .table_inputs import is_table
+from .table_sources import SUFFIXES as TABLE_SUFFIXES
+from .table_sources import is_table
 
 _LOG = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from .errors import DataError
 from .schema import FEATURE_KINDS, WELL_KNOWN_PREFIXES
 from .vocabulary import local_name
 
+_LOG = logging.getLogger(__name__)
 IDENTIFIER = "looks like an identifier"
 TOLD = "may give the answers away"
 CONSTANT = "the same everywhere"
@@ -86,7 +88,7 @@ def _from_paths(paths: Sequence[Path]) -> str:
     from .infer_rdf import draft_from_quads
     from .infer_tables import draft_from_tables
     from .reader import read_quads
-    from .table_inputs import is_table
+    from .table_sources import is_table
 
     inside = {path: files_in(path) for path in paths if path.is_dir()}
     tables = [file for path in paths for file in inside.get(path, [path]) if is_table(file)]
@@ -96,10 +98,28 @@ def _from_paths(paths: Sequence[Path]) -> str:
         if not is_table(path) and (path not in inside or any(is_rdf(file) for file in inside[path]))
     ]
     if tables and not rdf:
-        return draft_from_tables({path.name.split(".")[0]: path for path in tables})
+        return draft_from_tables(_named(tables))
     if not rdf:
         raise DataError("no RDF and no tables among the inputs", where=", ".join(map(str, paths)))
+    for path in tables:
+        _LOG.warning("%s: left out, as a draft is of RDF or of tables; draft it alone", path)
     return draft_from_quads(read_quads(rdf))
+
+
+def _named(tables: Sequence[Path]) -> dict[str, Path | tuple[Path, ...]]:
+    """Table files by name. The parts of one table, in folders such as `orders/dt=2026-01-01`, are one,
+    called as the folder above them."""
+    out: dict[str, Path | tuple[Path, ...]] = {}
+    for path in tables:
+        folders = [folder for folder in path.parts[:-1] if "=" in folder]
+        if not folders:
+            out[unique_name(path.name.split(".")[0], out)] = path
+            continue
+        above = path.parts[: path.parts.index(folders[0])]
+        name = above[-1] if above else "table"
+        known = out.get(name, ())
+        out[name] = (*known, path) if isinstance(known, tuple) else (known, path)
+    return out
 
 
 def write_draft(draft: Draft, iris: Iterable[str]) -> str:

@@ -14,7 +14,10 @@ from .literals import likely_unit, parse_moments, parse_numbers
 from .vocabulary import TEXT
 
 KEYS = ("id", "iri", "uri", "key", "uuid", "guid", "identifier")
-CODES = ("sku", "asin", "isbn", "isbn13", "isbn10", "gtin", "ean", "upc", "code", "handle", "slug")
+CODES = (
+    "sku", "asin", "isbn", "isbn13", "isbn10", "gtin", "ean", "upc", "code", "handle", "slug",
+    "number", "nr", "no",
+)  # fmt: skip
 ITEMS = (
     "item", "product", "article", "sku", "asin", "isbn", "movie", "film", "book", "song",
     "track", "artist", "album", "game", "show", "video", "podcast", "recipe", "course",
@@ -81,10 +84,13 @@ def is_key(column: str) -> bool:
     return last in KEYS or (last.endswith("id") and _is_thing(last[:-2]))
 
 
-def id_column(table: pa.Table, name: str) -> str:
+def id_column(table: pa.Table, name: str, least: float = 1.0) -> str:
     """The column that names each row of a table: all there, all different; "" if none.
 
     A bare id comes first, then the id of what the table is called, other ids, and codes such as sku.
+
+    Args:
+        least: share of the rows that must have an id of their own.
     """
     ranked = []
     for position, column in enumerate(table.column_names):
@@ -98,13 +104,13 @@ def id_column(table: pa.Table, name: str) -> str:
         else:
             continue
         ranked.append((rank, position, column))
-    return next((str(c) for _, _, c in sorted(ranked) if _names_rows(table[c])), "")
+    return next((str(c) for _, _, c in sorted(ranked) if _names_rows(table[c], least)), "")
 
 
-def _names_rows(column: pa.ChunkedArray) -> bool:
-    if is_list(column) or column.null_count or not len(column):
+def _names_rows(column: pa.ChunkedArray, least: float) -> bool:
+    if is_list(column) or (column.null_count and least == 1) or not len(column):
         return False
-    return bool(pc.count_distinct(column).as_py() == len(column))
+    return bool(pc.count_distinct(column, mode="only_valid").as_py() >= least * len(column))
 
 
 def ends(table: pa.Table, known: Iterable[str]) -> tuple[str, ...]:

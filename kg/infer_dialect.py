@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from .delimited import likely_delimiter
 from .files import naming
 from .schema import TableMap
-from .table_inputs import DELIMITERS, is_text_table, usual_delimiter
+from .table_sources import is_text_table, usual_delimiter
 
 _UTF8, _FALLBACK = "utf-8", "latin-1"
 _CHUNK = 1 << 20
@@ -35,11 +35,9 @@ def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
         return table, []
     with naming(path, "read"):
         encoding, head, escaped = _encoding(path)
-    line = re.split("\r\n|\r|\n", head, maxsplit=1)[0]
     usual = usual_delimiter(path)
-    cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in DELIMITERS}
-    best = max(DELIMITERS, key=lambda mark: cells[mark])
-    delimiter = best if cells[usual] <= 1 < cells[best] else ""
+    likely = likely_delimiter(head, usual)
+    delimiter = "" if likely == usual else likely
     lines = []
     if delimiter:
         written = "\\t" if delimiter == "\t" else delimiter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +28,8 @@ from .infer import (
     write_draft,
 )
 from .infer_columns import (
-    ROLES,
-    counts,
+    CODES,
+    ITEMS,
     ends,
     filled_text,
     id_column,
@@ -37,35 +38,55 @@ from .infer_columns import (
     is_link,
     is_list,
     owner_name,
-    role_column,
     separator,
     singular,
     speaks_of_events,
     tells_answers,
+    words,
 )
 from .infer_dialect import find_dialect
-from .infer_types import kind_of_text, threshold_line
-from .literals import likely_unit
-from .table_inputs import read_all
+from .infer_events import write_events
+from .infer_types import kind_of_text
+from .infer_writing import read_as_written
+from .table_inputs import joined, read_all
+from .table_sources import paths_of
 from .vectors import is_readable, vector_length
 
 BASE = "urn:catalog:"
+_NEARLY_ALL = 0.98  # of a table's rows have ids of their own: the rest are repeated by mistake
 _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 
 def draft_from_tables(tables: Mapping[str, Any]) -> str:
-    """Draft a schema from Arrow tables, or paths of table files, by name."""
+    """Draft a schema from tables by name: Arrow tables, paths of files, or of several that are one."""
     data, files = {}, {}
+    named = Counter(paths_of(source)[0].name for source in tables.values() if _is_file(source))
     for name, source in tables.items():
         if isinstance(source, pa.Table):
             data[name] = source
             continue
-        section, lines = find_dialect(Path(source), name)
-        data[name] = read_all(Path(source), section)
-        files[name] = [f"file = {quoted(Path(source).name)}", *lines]
+        paths = paths_of(source)
+        section, lines = find_dialect(paths[0], name)
+        table = joined([read_all(path, section) for path in paths], name)
+        data[name], more = read_as_written(table, section)
+        file = _file_name(name, paths, alone=named[paths[0].name] == 1)
+        files[name] = [f"file = {quoted(file)}", *lines, *more]
     if not data or not any(len(table) for table in data.values()):
         raise DataError("the tables have no rows, so no schema can be drafted")
     return _Drafting(data, files).write()
+
+
+def _is_file(source: Any) -> bool:
+    return not isinstance(source, pa.Table)
+
+
+def _file_name(name: str, paths: tuple[Path, ...], alone: bool) -> str:
+    """What the section says of the file: its name, with its folder where others are called so as well;
+    of the parts of one table, what fits them all."""
+    if len(paths) == 1:
+        return paths[0].name if alone else "/".join(paths[0].parts[-2:])
+    depth = len(paths[0].parts) - paths[0].parts.index(name) - 2 if name in paths[0].parts else 1
+    return "/".join([name, *["*"] * depth, f"*{paths[0].suffix}"])
 
 
 @dataclass
@@ -96,9 +117,24 @@ class _Drafting:
             self.set_aside(name)
         self.ids = {name: id_column(table, name) for name, table in self.data.items()}
         self.events = {name: found for name in self.data if (found := self.ends_of(name))}
-        for name in self.data:
+        for name, table in self.data.items():
+            if name not in self.events:
+                self.ids[name] = self.ids[name] or id_column(table, name, _NEARLY_ALL)
             if self.ids[name] and name not in self.events:
-                self.things[name] = DraftNode(singular(name), count=len(self.data[name]))
+                self.things[name] = DraftNode(singular(name), count=len(table))
+        self.join_twins()
+
+    def join_twins(self) -> None:
+        """One node type for tables that describe the same things: most ids of one are another's."""
+        order = sorted(self.things, key=lambda name: self.things[name].name not in ITEMS)
+        for name in order[1:]:
+            text = filled_text(self.data[name][self.ids[name]])
+            if pc.all(pc.utf8_is_digit(text)).as_py() and not _is_code(self.ids[name]):
+                continue  # numbers of the rows, which other tables count as well
+            for other in order[: order.index(name)]:
+                if self.contains(other, self.data[name][self.ids[name]]):
+                    self.things[name] = self.things[other]
+                    break
 
     def set_aside(self, name: str) -> None:
         """Take the columns out of a table that are not read cell by cell."""
@@ -118,7 +154,7 @@ class _Drafting:
             name: tuple(self.owner(self.data[name], column) for column in columns)
             for name, columns in self.events.items()
         }
-        for node in self.things.values():
+        for node in self.nodes():
             node.classes = (f"{BASE}{node.name}",)
             node.lines.append(f'iri = "{BASE}{node.name}:{{}}"')
         for name in [name for name in self.things if name in self.data]:
@@ -126,10 +162,29 @@ class _Drafting:
         for name in self.events:
             self.write_event(name)
         left = [n for n in self.data if n not in self.things and n not in self.events]
-        self.draft.remarks += [f"the table {name!r} was not understood" for name in left]
+        self.draft.remarks += [
+            f"the table {name!r} was not understood: {self.why_not(name)}" for name in left
+        ]
         self.name_ends(list(owners.values()))
-        self.draft.nodes = list(self.things.values())
+        self.draft.nodes = self.nodes()
         return write_draft(self.draft, [])
+
+    def nodes(self) -> list[DraftNode]:
+        """The node types, each once."""
+        return list({id(node): node for node in self.things.values()}.values())
+
+    def why_not(self, name: str) -> str:
+        """Which column comes nearest to an id, and what is in its way."""
+        table = self.data[name]
+        share = {
+            column: pc.count_distinct(filled_text(table[column])).as_py() / max(len(table), 1)
+            for column in table.column_names
+            if not is_list(table[column])
+        }
+        best = max(share, key=lambda column: share[column], default="")
+        if not best:
+            return "it has no column of single values"
+        return f"no column names its rows; {best!r} comes nearest ({share[best]:.0%} distinct)"
 
     def ends_of(self, name: str) -> tuple[str, ...]:
         """User and item of a table of events; () where its rows are things."""
@@ -169,7 +224,8 @@ class _Drafting:
             if name in self.data and looks_like_users(node.name) == users
             if self.contains(name, table[column])
         ]
-        return fitting[0] if len(fitting) == 1 else ""
+        one = len({id(self.things[name]) for name in fitting}) == 1
+        return fitting[0] if one else ""
 
     def contains(self, name: str, column: pa.ChunkedArray) -> bool:
         """Whether the values are ids of a table."""
@@ -203,8 +259,7 @@ class _Drafting:
         text = filled_text(values)
         if not len(text):
             return ""
-        other = self.thing_of(column)
-        if other in self.data and other != name and self.contains(other, values):
+        if other := self.linked(name, column, text):
             self.write_link(node, part, other)
             return f"columns.{key(part)} = {quoted(column)}"
         sign = separator(column, values)
@@ -220,6 +275,21 @@ class _Drafting:
         node.features.append((kind, part, f"{BASE}{part}", remark))
         start = "# " if remark in LEFT_OUT else ""
         return f"{start}columns.{key(part)} = {quoted(column)}"
+
+    def linked(self, name: str, column: str, text: pa.Array) -> str:
+        """The table whose rows a column's values name, by its name or by its values; "" if none."""
+        values = self.data[name][column]
+        other = self.thing_of(column)
+        if other in self.data and other != name and self.contains(other, values):
+            return other
+        if "parent" in words(column) and self.contains(name, values):
+            return name
+        if is_list(values) or pc.all(pc.utf8_is_digit(text)).as_py():
+            return ""  # numbers are among any table's
+        for each, node in self.things.items():
+            if each in self.data and node is not self.things[name] and self.contains(each, values):
+                return each
+        return ""
 
     def part_name(self, node: DraftNode, column: str) -> str:
         """A name for a column that no feature of the type and no relation has yet."""
@@ -248,31 +318,19 @@ class _Drafting:
             made = DraftNode(target, (f"{BASE}{target}",), lines=['label = "rdfs:label"'])
             made.lines.append(f'iri = "{BASE}{target}:{{}}"')
             self.things[f"({target})"] = made
-        body = [f'property = "{BASE}{part}"', f"from = {quoted(node.name)}"]
-        self.draft.sections.insert(
-            0, (f"[relations.{key(part)}]", [*body, f"to = {quoted(target)}"])
-        )
+        body = [
+            f'property = "{BASE}{part}"',
+            f"from = {quoted(node.name)}",
+            f"to = {quoted(target)}",
+        ]
+        if target == node.name:
+            body.append("closure = true   # all that stand above count")
+        self.draft.sections.insert(0, (f"[relations.{key(part)}]", body))
 
     def write_event(self, name: str) -> None:
-        """The event of a table, and its section."""
-        table = self.data[name]
-        roles = dict(zip(("user", "item"), self.events[name], strict=True))
-        for role in ROLES:
-            column = role_column(table, role, [*roles.values(), self.ids[name]])
-            if column:
-                roles[role] = column
-        event = singular(name)
-        body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
-        if "rating" in roles and not counts(roles["rating"]):
-            body.append(threshold_line(filled_text(table[roles["rating"]])))
-        unit = likely_unit(filled_text(table[roles["time"]])) if "time" in roles else ""
-        if unit not in ("", "s"):
-            body.append(f"time_unit = {quoted(unit)}")
-        self.draft.sections.append((f"[events.{key(event)}]", body))
-        lines = [*self.files.get(name, [])]
-        lines += [f"events = {quoted(event)}"]
-        lines += [f"columns.{role} = {quoted(column)}" for role, column in roles.items()]
-        self.draft.sections.append((f"[tables.{key(name)}]", lines))
+        """The events of a table, and their sections."""
+        table, ends, own = self.data[name], self.events[name], self.ids[name]
+        write_events(self.draft, BASE, name, table, ends, own, self.files.get(name, []))
 
     def name_ends(self, owners: list[tuple[DraftNode, ...]]) -> None:
         """Which types are users and items: from the first events, or else by name and size."""
@@ -291,3 +349,7 @@ class _Drafting:
 
 def _repeat(text: pa.Array) -> bool:
     return bool(pc.count_distinct(text).as_py() < 0.9 * len(text))
+
+
+def _is_code(column: str) -> bool:
+    return words(column)[-1] in CODES

@@ -18,7 +18,7 @@ _NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?$"
 _TIME = (
     r"^(?P<year>-?[0-9]{4,6})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
     r"(?:[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}(?:\.[0-9]{1,12})?))?)?"
-    r")?)?(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?$"
+    r")?)?(?P<zone> ?(?:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?$"
 )
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _FIELDS = re.findall(r"P<(\w+)>", _TIME)
@@ -112,8 +112,9 @@ def _part(values: pa.Array, missing: float) -> npt.NDArray[np.float64]:
 
 def _zone(values: pa.Array) -> npt.NDArray[np.float64]:
     """Seconds east of UTC."""
-    digits = pc.replace_substring(values, ":", "")
-    digits = pc.if_else(pc.is_in(digits, pa.array(["", "Z"])), "+0000", digits)
+    digits = pc.utf8_ltrim(pc.replace_substring(values, ":", ""), " ")
+    digits = pc.if_else(pc.is_in(digits, pa.array(["", "Z", "UTC", "GMT"], TEXT)), "+0000", digits)
+    digits = pc.utf8_rpad(digits, 5, "0")  # "+01" is a whole hour
     number = np.nan_to_num(_floats(pc.utf8_ltrim(digits, "+").cast(pa.float64())))
     size = np.abs(number)
     return np.asarray(np.sign(number) * (size // 100 * 3600 + size % 100 * 60))

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from .errors import ParseError, ResourceError
+from .fields import dotted_names, field_column, field_of
 from .vocabulary import TEXT
 
 SUFFIXES = (".jsonl", ".yaml", ".yml")
@@ -18,12 +19,21 @@ MAX_BYTES = 1 << 30
 Record = Mapping[str, Any]
 
 
-def read_record_table(path: Path, suffix: str, wanted: Iterable[str] | None) -> pa.Table:
+def read_record_table(
+    path: Path,
+    suffix: str,
+    wanted: Iterable[str] | None,
+    skipped: list[tuple[str, str]] | None = None,
+) -> pa.Table:
     """Fields as columns of text, or of lists of text where a record has a list.
+
+    A dotted name is a field within a record, or within each record of a list.
 
     Args:
         suffix: one of `SUFFIXES`; a suffix of compression may follow it in the file's name.
-        wanted: the fields to read, where they are there; None = all but those that hold records.
+        wanted: the fields to read, where they are there; None = all, with dotted names for those within
+            records, but no lists of records.
+        skipped: takes place and reason of lines that are no JSON object; None = they are errors.
 
     Raises:
         ParseError: not of the format, a record that is no mapping, or a wanted value that is one.
@@ -35,30 +45,43 @@ def read_record_table(path: Path, suffix: str, wanted: Iterable[str] | None) -> 
         raise ResourceError(
             f"more than {MAX_BYTES:,} bytes of records", where=str(path), hint="use Parquet or CSV"
         )
-    read = json_records if suffix == ".jsonl" else yaml_records
-    records = list(read(data, path)) if data.strip() else []
+    records: list[tuple[str, Record]] = []
+    if data.strip():
+        lines = suffix == ".jsonl"
+        records = list(json_records(data, path, skipped) if lines else yaml_records(data, path))
     if not records:
         raise ParseError("the table is empty", where=str(path), hint="it holds no record")
-    names = dict.fromkeys(name for _, record in records for name in record)
     if wanted is None:
+        names = dict.fromkeys(name for _, record in records for name in dotted_names(record))
         kept = [name for name in names if not _is_nested(records, name)]
     else:
-        asked = set(wanted)
-        kept = [name for name in names if str(name) in asked]
-    return pa.table({str(name): _column(records, name) for name in kept})
+        top = {str(name) for _, record in records for name in record}
+        kept = [name for name in wanted if field_column(name, top) in top]
+    return pa.table({name: _column(records, name) for name in kept})
 
 
-def json_records(data: bytes, path: Path) -> Iterator[tuple[str, Record]]:
+def json_records(
+    data: bytes, path: Path, skipped: list[tuple[str, str]] | None = None
+) -> Iterator[tuple[str, Record]]:
     """One JSON object per line, with its place; empty lines are skipped."""
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ParseError(f"not JSON: {error}", where=place) from None
-        yield place, _mapping(record, place)
+            yield place, _json_object(line, place)
+        except ParseError as error:
+            if skipped is None:
+                raise
+            skipped.append((place, f"{error.message}: left out"))
+
+
+def _json_object(line: bytes, place: str) -> Record:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ParseError(f"not JSON: {error}", where=place) from None
+    return _mapping(record, place)
 
 
 def yaml_records(data: bytes, path: Path) -> Iterator[tuple[str, Record]]:
@@ -106,7 +129,7 @@ def _mapping(record: object, place: str) -> Record:
 
 def _is_nested(records: list[tuple[str, Record]], name: str) -> bool:
     for _, record in records:
-        value = record.get(name)
+        value = field_of(record, name)
         parts = value if isinstance(value, list) else [value]
         if any(isinstance(part, list | dict) for part in parts):
             return True
@@ -114,10 +137,11 @@ def _is_nested(records: list[tuple[str, Record]], name: str) -> bool:
 
 
 def _column(records: list[tuple[str, Record]], name: str) -> pa.Array:
-    several = any(isinstance(record.get(name), list) for _, record in records)
+    values = [(place, field_of(record, name)) for place, record in records]
+    several = any(isinstance(value, list) for _, value in values)
     out: list[str | list[str | None] | None] = []
-    for place, record in records:
-        value, where = record.get(name), f"{place}: {name}"
+    for place, value in values:
+        where = f"{place}: {name}"
         if not several or value is None:
             out.append(cell(value, where))
         else:

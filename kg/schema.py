@@ -76,6 +76,12 @@ not read). A complete example, comments included:
     events = "rating"
     columns = { user = "user_id", item = "movie_id", rating = "stars", time = "when" }
 
+    [tables.orders]                       # one log may serve several sections
+    file = "log/*/part-*.parquet"         # many files, one table
+    events = "viewed"
+    where = { type = ["view", "click"] }  # also: unless = { status = "cancelled" }
+    columns = { user = "user.id", item = "sku" }   # a field within a field
+
     [tables.cast]                         # rows are edges of one relation
     relations = "maker"
     columns = { from = "movie_id", to = "person_id" }
@@ -83,8 +89,10 @@ not read). A complete example, comments included:
     [tables.facts]                        # rows are triples: names of relations stand in a column
     file = "facts.tsv"
     missing = ["NULL", "NA"]              # cells that count as empty
+    decimal = ","                         # 1.234,50 €; also: dates = ["%d.%m.%Y"], timezone = "Europe/Berlin"
     delimiter = "\\t"                     # also: encoding = "latin-1", quote = false, escape = "\\\\",
     header = ["h", "r", "t"]              # and header = [names] for a file without a header line
+    skip_bad_rows = true                  # rows with too many or too few cells: left out, and told of
     columns = { from = "h", relation = "r", to = { column = "t", iri = "{}" } }
 
 Ids from tables are trimmed and percent-encoded into the braces of `iri`; a column may carry its own
@@ -257,11 +265,19 @@ class TableMap:
         target: the node type, relation or event; "" for a table with a column of relation names.
         columns: part -> Column. Parts: "id" and names of features and relations; or "from", "to",
             "relation"; or the event's roles.
-        file: file name; "" = the table's name with any known suffix.
+        file: file name, or the end of a path, with `*` for several files that are one table; "" = the
+            table's name with any known suffix.
         delimiter, encoding, quote, escape, header: how a CSV file is written; escape = the sign that
             takes the next one as it stands, "" = none; header = () means that its first line holds
             the names.
+        skip_bad_rows: rows with too many or too few cells, and lines that are no JSON, are left out.
         missing: texts of cells that count as empty.
+        where, unless: column -> texts of its cells; only the rows with one of them in each column of
+            `where`, and with none of them in any column of `unless`, are read.
+        decimal: the decimal sign of numbers that are written with thousands' signs or currencies;
+            "" = numbers are plain.
+        dates: forms of times beside ISO 8601, as of `strptime`.
+        timezone: where times are local that name no zone; "" = UTC.
     """
 
     name: str
@@ -274,7 +290,19 @@ class TableMap:
     quote: bool = True
     escape: str = ""
     header: tuple[str, ...] = ()
+    skip_bad_rows: bool = False
     missing: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    decimal: str = ""
+    dates: tuple[str, ...] = ()
+    timezone: str = ""
+
+    @property
+    def wanted(self) -> list[str]:
+        """The columns that are read, each once: those of the parts, and those that choose rows."""
+        named = [column.name for column in self.columns.values()]
+        return list(dict.fromkeys([*named, *self.where, *self.unless]))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ _EVENT = {
     *EVENT_ROLES,
 }
 _TABLE = {"file", "nodes", "relations", "events", "id", "columns", "delimiter", "encoding", "quote"}
-_TABLE |= {"escape", "header", "missing"}
+_TABLE |= {"escape", "header", "missing", "where", "unless", "decimal", "dates", "timezone"}
+_TABLE |= {"skip_bad_rows"}
 
 
 def load_schema(path: Path) -> Schema:
@@ -293,7 +294,13 @@ class _Parser(Values):
             quote=self.flag(table, "quote", key, default=True),
             escape=self.one_byte(table.get("escape", ""), f"{key}.escape"),
             header=self.words(table, "header", key),
+            skip_bad_rows=self.flag(table, "skip_bad_rows", key),
             missing=self.words(table, "missing", key),
+            where=self.cells(table, "where", key),
+            unless=self.cells(table, "unless", key),
+            decimal=self.decimal(table, key),
+            dates=self.time_forms(table, key),
+            timezone=self.timezone(table, key),
         )
 
     def parts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -76,6 +77,49 @@ class Values:
         if not isinstance(values, list):
             raise self.fail(where, f"expected a string or a list of strings, got {value!r}")
         return tuple(dict.fromkeys(self.string(v, where) for v in values))
+
+    def cells(self, table: Mapping[str, Any], word: str, key: str) -> dict[str, tuple[str, ...]]:
+        """Columns, each with a value or a list of values, as the text that cells hold."""
+        out = {}
+        for column, value in self.table(table, word, key).items():
+            where = f"{key}.{word}.{column}"
+            values = value if isinstance(value, list) else [value]
+            if not values:
+                raise self.fail(where, "expected a value or a list of values, got none")
+            out[column] = tuple(dict.fromkeys(self.cell(one, where) for one in values))
+        return out
+
+    def cell(self, value: Any, key: str) -> str:
+        """A string, a number or a boolean as a cell holds it."""
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, int | float):
+            return f"{value:.15g}"
+        return self.string(value, key).strip()
+
+    def decimal(self, table: Mapping[str, Any], key: str) -> str:
+        sign = self.string(table.get("decimal", ""), f"{key}.decimal")
+        if sign not in ("", ",", "."):
+            raise self.fail(f"{key}.decimal", f'expected "," or ".", got {sign!r}')
+        return sign
+
+    def time_forms(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        forms = self.words(table, "dates", key)
+        for form in forms:
+            if not re.search("%[YysFDcx]", form):
+                hint = "%Y year, %m month, %d day, %H hour, %M minute, %S second"
+                raise self.fail(f"{key}.dates", f"expected a form with a year, got {form!r}", hint)
+        return forms
+
+    def timezone(self, table: Mapping[str, Any], key: str) -> str:
+        name = self.string(table.get("timezone", ""), f"{key}.timezone")
+        try:
+            if name:
+                zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            near = nearest(name, sorted(zoneinfo.available_timezones()))
+            raise self.fail(f"{key}.timezone", f"unknown time zone {name!r}", near) from None
+        return name
 
     def one_byte(self, value: Any, key: str) -> str:
         text = self.string(value, key)

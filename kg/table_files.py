@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from .delimited import likely_delimiter
 from .errors import DataError, IntegrityError, ParseError, UsageError
 from .json_files import plain
 from .writing import StrPath, atomic_write, naming
@@ -105,7 +106,7 @@ def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
             elif suffix == ".jsonl":
                 table = _read_lines(source, path, as_text)
             else:
-                table = _read_cells(path, _DELIMITERS[suffix], as_text)
+                table = _read_cells(path, source, _DELIMITERS[suffix], as_text)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise ParseError(_first_line(error), where=_place(path, error)) from None
     _check_names(table, path)
@@ -203,7 +204,11 @@ def _unescape(table: pa.Table) -> pa.Table:
     return pa.table(columns, [re.sub(_ESCAPED, r"\1", name) for name in table.column_names])
 
 
-def _read_cells(path: StrPath, delimiter: str, types: dict[str, pa.DataType]) -> pa.Table:
+def _read_cells(
+    path: StrPath, source: BinaryIO, usual: str, types: dict[str, pa.DataType]
+) -> pa.Table:
+    header = source.readline(1 << 20).decode(errors="replace").removeprefix("\ufeff")
+    delimiter = likely_delimiter(header, usual)  # spreadsheets write the one of their country
     table = pacsv.read_csv(
         str(path),  # a file of Arrow's own, as it reads ahead in a thread: see _read_parquet
         pacsv.ReadOptions(use_threads=False),

@@ -2,100 +2,162 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from .delimited import BLOCK, DELIMITERS, Skipped, read_delimited
 from .errors import DataError, ParseError, SchemaError, nearest
+from .fields import field_column, flattened, with_fields
 from .files import naming
 from .record_tables import SUFFIXES as RECORDS
 from .record_tables import read_record_table
-from .schema import Schema, TableMap
+from .row_places import RowPlaces
+from .schema import TableMap
+from .table_sources import Source, is_text_table, paths_of, suffix_of, usual_delimiter
 from .vectors import plain_cells, vector_column, with_parts
 from .vocabulary import TEXT
 
-SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
-_PACKED = (".gz", ".bz2", ".zst")
-_BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
-DELIMITERS = (";", "\t", "|", ",")
+_EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file's suffix says that it is a table (all but Parquet may be compressed)."""
-    return _suffix(path) in SUFFIXES
+@dataclass(frozen=True)
+class Section:
+    """What a section's source holds: the columns and the rows that the section names.
 
-
-def is_text_table(path: Path) -> bool:
-    """Whether it is one of delimited cells, as CSV."""
-    return _suffix(path) in (".csv", ".tsv")
-
-
-def usual_delimiter(path: Path) -> str:
-    """What parts the cells of a CSV or TSV file where its section does not say."""
-    return "\t" if _suffix(path) == ".tsv" else ","
-
-
-def find_tables(files: Iterable[Path], schema: Schema) -> dict[str, Path]:
-    """Which file serves which `[tables.*]` section: by `file`, or by the section's name.
-
-    Raises:
-        DataError: two files fit one section, or a section has none.
+    Attributes:
+        places: where each row stands.
+        skipped: place and reason of rows that the section lets leave out, as they are badly formed.
+        unmet: column and value of `where` that no row has, and the nearest that some row has.
+        texts: whether it was read from delimited text.
     """
-    known = list(files)
-    out: dict[str, Path] = {}
-    for name, table in schema.tables.items():
-        fitting = [path for path in known if _fits(path, name, table)]
-        if len(fitting) != 1:
-            got = "no file fits" if not fitting else f"{len(fitting)} files fit"
-            raise DataError(
-                f"{got} the table {name!r}",
-                where=", ".join(map(str, fitting[:3])) or f"{schema.source}:tables.{name}",
-                hint=f"give one file named {table.file or name + '.csv (or .tsv, .parquet, .jsonl, .yaml)'}",
-            )
-        out[name] = fitting[0]
-    return out
+
+    data: pa.Table
+    places: RowPlaces
+    skipped: Skipped
+    unmet: list[tuple[str, str, str]]
+    texts: bool = False
 
 
-def read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa.Table:
-    """The columns that a section names, as an Arrow table.
+def read_section(source: Source, table: TableMap, key: str) -> Section:
+    """The rows and columns that a section names, as an Arrow table.
 
     Raises:
         SchemaError: a column is missing; `key` is the section's place in the schema.
-        ParseError: the file does not follow its format.
+        ParseError: a file does not follow its format.
         DataError: a column holds what is neither plain values nor lists of them.
     """
-    found = plain_cells(_read_columns(source, table, key), place(source, table))
-    return _without_missing(found, table.missing) if table.missing else found
-
-
-def _read_columns(source: pa.Table | Path | str, table: TableMap, key: str) -> pa.Table:
-    wanted = list(dict.fromkeys(column.name for column in table.columns.values()))
+    name = table.file or table.name
+    skipped: Skipped = []
     if isinstance(source, pa.Table):
-        return _pick(source, wanted, key, table.file or table.name)
-    path = Path(source)
+        parts = [plain_cells(_pick(source, table.wanted, key, name), name)]
+        files: tuple[str, ...] = (name,)
+    else:
+        paths = paths_of(source)
+        parts = [plain_cells(_read_file(path, table, key, skipped), str(path)) for path in paths]
+        files = tuple(map(str, paths))
+        name = files[0] if len(files) == 1 else name
+    places = RowPlaces.of(name, files, [len(part) for part in parts])
+    data = joined(parts, name)
+    data = without_missing(data, table.missing)
+    unmet = _unmet(data, table)
+    kept = _chosen(data, table)
+    if kept is not None:
+        data, places = data.filter(pa.array(kept)), replace(places, kept=np.flatnonzero(kept))
+    texts = not isinstance(source, pa.Table) and is_text_table(Path(files[0]))
+    return Section(data, places, skipped, unmet, texts)
+
+
+def read_columns(source: Source, table: TableMap, key: str) -> pa.Table:
+    """The table of `read_section`, which says what is raised."""
+    return read_section(source, table, key).data
+
+
+def _read_file(path: Path, table: TableMap, key: str, skipped: Skipped) -> pa.Table:
+    """The wanted columns of one file; what its folders say (`dt=2026-01-01`) are columns as well."""
+    wanted = table.wanted
     with naming(path, "read"):
         try:
-            if _suffix(path) == ".parquet":
+            if suffix_of(path) == ".parquet":
                 with pq.ParquetFile(path, memory_map=True) as file:
                     names = file.schema_arrow.names
-                    needed = list(dict.fromkeys(vector_column(name, names) for name in wanted))
+                    inner = [n for n in wanted if n in names or n not in _partition(path)]
+                    needed = [field_column(vector_column(n, names), names) for n in inner]
+                    needed = list(dict.fromkeys(needed))
                     _expect(names, needed, key, str(path))
-                    read = file.read(columns=needed, use_threads=False)
-                    return _pick(read, wanted, key, str(path))
-            return _pick(_read_text(path, table, wanted), wanted, key, str(path))
+                    data = file.read(columns=needed, use_threads=False)
+            else:
+                data = _read_text(path, table, wanted, skipped)
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
+    for name, value in _partition(path).items():
+        if name in wanted and name not in data.column_names:
+            data = data.append_column(name, pa.repeat(pa.scalar(value, TEXT), len(data)))
+    return _pick(data, wanted, key, str(path))
 
 
-def _without_missing(data: pa.Table, missing: Iterable[str]) -> pa.Table:
+def _partition(path: Path) -> dict[str, str | None]:
+    """The columns that a file's folders name, as Hive writes them: `NAME=VALUE`."""
+    pairs = (part.partition("=") for part in path.parts[:-1])
+    found = {name: unquote(value) for name, sign, value in pairs if name and sign}
+    return {name: None if value == _EMPTY_PARTITION else value for name, value in found.items()}
+
+
+def joined(parts: list[pa.Table], name: str) -> pa.Table:
+    """The parts one after another; columns of different types become one that holds both."""
+    if len(parts) == 1:
+        return parts[0]
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        first = str(error).splitlines()[0]
+        raise ParseError(
+            f"its files have columns of different types: {first}",
+            where=name,
+            hint="write them with one type, or give each file a section of its own",
+        ) from None
+
+
+def _chosen(data: pa.Table, table: TableMap) -> np.ndarray | None:
+    """Mask of the rows that `where` and `unless` leave, (n,); None where they say nothing."""
+    mask = np.ones(len(data), bool) if table.where or table.unless else None
+    for columns, wanted in ((table.where, True), (table.unless, False)):
+        for name, values in columns.items():
+            found = np.asarray(pc.is_in(_words(data, name), value_set=pa.array(values, TEXT)), bool)
+            mask &= found if wanted else ~found
+    return mask
+
+
+def _unmet(data: pa.Table, table: TableMap) -> list[tuple[str, str, str]]:
+    out = []
+    for name, values in table.where.items():
+        there = pc.unique(_words(data, name).drop_null()).to_pylist()
+        out += [(name, value, nearest(value, there)) for value in values if value not in there]
+    return out
+
+
+def _words(data: pa.Table, column: str) -> pa.ChunkedArray:
+    """A column's cells as text, to be compared."""
+    try:
+        return pc.utf8_trim_whitespace(data[column].cast(TEXT))
+    except pa.ArrowException:
+        raise DataError(
+            f"rows cannot be chosen by the column {column!r} ({data[column].type})",
+            hint="where and unless compare text, numbers and booleans",
+        ) from None
+
+
+def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
     """The table with null for the text cells that count as missing."""
+    if not missing:
+        return data
     words = pa.array(list(missing), TEXT)
     for place, name in enumerate(data.column_names):
         column = data[name]
@@ -109,12 +171,12 @@ def _without_missing(data: pa.Table, missing: Iterable[str]) -> pa.Table:
 
 
 def read_all(path: Path, table: TableMap) -> pa.Table:
-    """Every column of a table file."""
+    """Every column of a table file, the fields of records as columns with dotted names."""
     with naming(path, "read"):
         try:
-            if _suffix(path) == ".parquet":
-                return pq.read_table(path, use_threads=False)
-            return _read_text(path, table)
+            if suffix_of(path) == ".parquet":
+                return flattened(pq.read_table(path, use_threads=False, partitioning=None))
+            return _read_text(path, table, None, [])
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
 
@@ -130,7 +192,7 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
     if isinstance(error, OSError):
         first, hint = f"damaged: {first}", "unpack it with its own tool to see what is left of it"
     elif "straddl" in first:
-        first = f"a row takes more than {_BLOCK:,} bytes"
+        first = f"a row takes more than {BLOCK:,} bytes"
         hint = "is a quote left open? quote = false in its section takes quotes as they are"
     elif re.search(r"Expected \d+ columns", first):
         hint = (
@@ -144,64 +206,18 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
     return ParseError(first, where=where, hint=hint)
 
 
-def _read_text(path: Path, table: TableMap, wanted: Iterable[str] | None = None) -> pa.Table:
+def _read_text(
+    path: Path, table: TableMap, wanted: Iterable[str] | None, skipped: Skipped
+) -> pa.Table:
     """CSV, TSV or records with every column as text; of records only those that are wanted."""
-    if _suffix(path) in RECORDS:
-        return read_record_table(path, _suffix(path), wanted)
-    delimiter = table.delimiter or usual_delimiter(path)
-    codecs.lookup(table.encoding)
-    names, alone = _header(path, delimiter, table)
-    header = list(table.header) or names
-    if alone and not table.header:
-        return pa.table({name: pa.array([], TEXT) for name in header})
-    return pacsv.read_csv(
-        pa.input_stream(str(path), compression="detect"),
-        pacsv.ReadOptions(
-            use_threads=False,
-            column_names=header,
-            skip_rows=0 if table.header else 1,
-            encoding=table.encoding,
-            block_size=_BLOCK,
-        ),
-        pacsv.ParseOptions(
-            delimiter=delimiter,
-            quote_char='"' if table.quote else False,
-            escape_char=table.escape or False,
-            newlines_in_values=table.quote,
-        ),
-        pacsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False),
-    )
-
-
-def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], bool]:
-    """The names in the first line, and whether nothing follows it; none if the schema has them."""
-    if table.header:
-        return [], False
-    with pa.input_stream(str(path), compression="detect") as source:
-        head = source.read(1 << 20)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and table.encoding == "utf-8":
-        hint = f'say encoding = "utf-16" in [tables.{table.name}]'
-        raise ParseError("not utf-8 text but UTF-16", where=str(path), hint=hint)
-    # What is no text is told of by the reader, which knows its line.
-    decoder = codecs.getincrementaldecoder(table.encoding)(errors="replace")
-    text = decoder.decode(head).removeprefix("\ufeff")
-    line, *rest = re.split("\r\n|\r|\n", text, maxsplit=1)
-    if not line.strip():
-        raise ParseError("the table is empty", where=str(path), hint="its first line names columns")
-    parts = line.split(delimiter)
-    if table.quote:
-        parts = next(csv.reader([line], delimiter=delimiter, escapechar=table.escape or None))
-        if line.count('"') % 2:
-            raise ParseError("a column's name is quoted over lines", where=f"{path}:1")
-    names = [part.strip() for part in parts]
-    for name in names:
-        if names.count(name) > 1:
-            raise ParseError(f"column {name!r} stands twice", where=f"{path}:1")
-    return names, not rest
+    if suffix_of(path) in RECORDS:
+        lenient = skipped if table.skip_bad_rows else None
+        return read_record_table(path, suffix_of(path), wanted, lenient)
+    return read_delimited(path, table, usual_delimiter(path), skipped)
 
 
 def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:
-    table = with_parts(table, wanted)
+    table = with_fields(with_parts(table, wanted), wanted)
     _expect(table.column_names, wanted, key, place)
     return table.select(wanted)
 
@@ -215,25 +231,3 @@ def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -
             if sign and len(there) == 1:
                 hint = f"its only column is {there[0]!r}: say delimiter = {sign!r} in its section"
             raise SchemaError(f"{key} needs the column {name!r}", where=place, hint=hint)
-
-
-def _fits(path: Path, name: str, table: TableMap) -> bool:
-    if table.file:
-        packed = path.suffix.lower() in _PACKED and path.stem == table.file
-        return path.name == table.file or packed
-    return is_table(path) and path.name.split(".")[0] == name
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
-
-
-def place(source: pa.Table | Path | str, table: TableMap) -> str:
-    """What to call the source in a problem's `where`."""
-    return (table.file or table.name) if isinstance(source, pa.Table) else str(source)
-
-
-Sources = Mapping[str, pa.Table | Path | str]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .delimited import Skipped
 from .problems import Problem
 from .references import Reference
 from .report import Findings
+from .row_places import RowPlaces
 from .schema import TableMap
-from .vocabulary import IntArray
 
 _LEFT_OUT = {
     "missing-id": "the row has no id: left out",
@@ -19,35 +22,53 @@ _LEFT_OUT = {
 
 
 def empty_rows(
-    findings: Findings,
-    kind: str,
-    ref: Reference,
-    n_rows: int,
-    where: str,
-    numbers: IntArray | None = None,
+    findings: Findings, kind: str, ref: Reference, n_rows: int, where: RowPlaces
 ) -> None:
     """Rows whose cell in a column that must name a node is empty.
 
     Args:
         kind: a key of `_LEFT_OUT`.
-        where: the table's name or file.
-        numbers: row of that file for each of the `n_rows`; None = they are all of its rows.
+        where: the rows' places.
     """
     empty = np.asarray(pc.equal(pc.utf8_trim_whitespace(ref.cells.distinct), ""), bool)
     if ref.cells.whole and not empty.any():
         return
     code = ref.by_row(n_rows)
     lost = np.flatnonzero((code < 0) | np.r_[empty, True][code])
-    lost = lost if numbers is None else numbers[lost]
     name = ref.types[0]
     listed = [
-        Problem(kind, "", name, f"{where}:row {row + 1}", _LEFT_OUT[kind])
+        Problem(kind, "", name, where.row(row), _LEFT_OUT[kind])
         for row in lost[: findings.room(kind, name)]
     ]
     findings.add(kind, name, len(lost), listed)
 
 
-def escaped_quotes(findings: Findings, data: pa.Table, table: TableMap, where: str) -> None:
+def skipped_rows(findings: Findings, skipped: Skipped, table: TableMap) -> None:
+    """Rows that are badly formed, and that the section lets leave out."""
+    kind = "bad-row"
+    listed = [Problem(kind, "", table.name, place, message) for place, message in skipped]
+    findings.add(kind, table.name, len(skipped), listed[: findings.room(kind, table.name)])
+
+
+def values_not_met(
+    findings: Findings, unmet: Iterable[tuple[str, str, str]], where: RowPlaces
+) -> None:
+    """Values of `where` that no row has; with each the nearest one that some row has."""
+    kind = "unmatched"
+    for column, value, near in unmet:
+        message = f"no row has {value!r}, by which [tables] choose rows{near and f': {near}'}"
+        findings.add(kind, column, 1, [Problem(kind, "", column, str(where), message)])
+
+
+def several_units(findings: Findings, found: list[str], column: str, where: RowPlaces) -> None:
+    """Numbers of one column that stand beside different currencies: no conversion is made."""
+    kind = "several-units"
+    if len(found) > 1:
+        message = f"its numbers are in {', '.join(found)}: they are taken as they are, unconverted"
+        findings.add(kind, column, 1, [Problem(kind, "", column, str(where), message)])
+
+
+def escaped_quotes(findings: Findings, data: pa.Table, table: TableMap, where: RowPlaces) -> None:
     """Cells that end in a quote and hold a backslash: what is left of quotes that were escaped by
     one, where the section does not say so."""
     kind = "escaped-quote"
@@ -62,13 +83,13 @@ def escaped_quotes(findings: Findings, data: pa.Table, table: TableMap, where: s
         found = pc.fill_null(pc.match_substring_regex(column, r'(?s)\\.*"$'), False)
         rows = np.flatnonzero(np.asarray(found, bool))
         listed = [
-            Problem(kind, "", name, f"{where}:row {row + 1}", message)
+            Problem(kind, "", name, where.row(row), message)
             for row in rows[: findings.room(kind, name)]
         ]
         findings.add(kind, name, len(rows), listed)
 
 
-def repeated_ids(findings: Findings, ids: Reference, where: str) -> None:
+def repeated_ids(findings: Findings, ids: Reference, where: RowPlaces) -> None:
     """Ids that stand in several rows of one table; the place is that of the last one."""
     code = ids.cells.code
     if len(code) == len(ids.iris):
@@ -79,6 +100,6 @@ def repeated_ids(findings: Findings, ids: Reference, where: str) -> None:
     for one in several[: findings.room(kind, name)]:
         row = ids.cells.row[np.flatnonzero(code == one)[-1]]
         message = "several rows have this id: they are taken together"
-        place = f"{where}:row {row + 1}"
+        place = where.row(row)
         listed.append(Problem(kind, ids.iris[int(one)].as_py(), name, place, message))
     findings.add(kind, name, len(several), listed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,20 @@ from .minting import mint
 from .problems import Problem
 from .references import Reference, cells, claim, locate, reference, together
 from .report import Findings, Report
+from .row_places import RowPlaces
 from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_inputs import Sources, is_text_table, place, read_columns
-from .table_rows import empty_rows, escaped_quotes, repeated_ids
+from .table_inputs import read_section
+from .table_rows import (
+    empty_rows,
+    escaped_quotes,
+    repeated_ids,
+    several_units,
+    skipped_rows,
+    values_not_met,
+)
+from .table_sources import Source, Sources
 from .vocabulary import TEXT, IntArray
+from .written_values import plain_numbers, plain_times, units
 
 BoolArray = npt.NDArray[np.bool_]
 VALUE_ROLES = ("rating", "time", "split")
@@ -37,7 +46,7 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
     """Build the graph that the schema's `[tables.*]` sections describe.
 
     Args:
-        tables: section name -> Arrow table, or path of a CSV, TSV or Parquet file.
+        tables: section name -> Arrow table, or path of a table file, or paths of several that are one.
 
     Raises:
         DataError: a section has no table, a table has no section, or nothing was read.
@@ -87,7 +96,7 @@ class _EventRows:
     values: pa.Table
     n_rows: int
     map: TableMap
-    place: str
+    place: RowPlaces
 
 
 @dataclass
@@ -98,8 +107,9 @@ class _FeatureCells:
     feature: Feature
     id: Reference
     column: Column
-    table: pa.Table
-    place: str
+    data: pa.Table
+    map: TableMap
+    place: RowPlaces
 
 
 @dataclass
@@ -110,15 +120,16 @@ class _Reading:
     edges: list[_Edges] = field(default_factory=list)
     events: list[_EventRows] = field(default_factory=list)
     features: list[_FeatureCells] = field(default_factory=list)
-    described: dict[str, list[tuple[str, pa.Array]]] = field(default_factory=dict)
+    described: dict[str, list[tuple[RowPlaces, pa.Array]]] = field(default_factory=dict)
     places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
 
-    def read(self, table: TableMap, source: pa.Table | Path | str) -> None:
+    def read(self, table: TableMap, source: Source) -> None:
         """First pass over one table: columns to codes and IRIs."""
-        data = read_columns(source, table, f"{self.schema.source}:tables.{table.name}")
-        where = place(source, table)
-        quoted = table.quote and not table.escape and not isinstance(source, pa.Table)
-        if quoted and is_text_table(Path(source)):
+        section = read_section(source, table, f"{self.schema.source}:tables.{table.name}")
+        data, where = section.data, section.places
+        skipped_rows(self.findings, section.skipped, table)
+        values_not_met(self.findings, section.unmet, where)
+        if section.texts and table.quote and not table.escape:
             escaped_quotes(self.findings, data, table, where)
         if table.kind == "nodes":
             self.read_nodes(table, data, where)
@@ -135,7 +146,7 @@ class _Reading:
         else:
             self.read_triples(data, table, where)
 
-    def read_nodes(self, table: TableMap, data: pa.Table, where: str) -> None:
+    def read_nodes(self, table: TableMap, data: pa.Table, where: RowPlaces) -> None:
         node_type = self.schema.nodes[table.target]
         ids = self.refer_one(data, table, "id", node_type.name, where)
         self.described.setdefault(node_type.name, []).append((where, ids.iris))
@@ -145,21 +156,25 @@ class _Reading:
             repeated_ids(self.findings, ids, where)
         for part, column in table.columns.items():
             if part in features:
-                cell = _FeatureCells(node_type.name, features[part], ids, column, data, where)
+                cell = _FeatureCells(
+                    node_type.name, features[part], ids, column, data, table, where
+                )
                 self.features.append(cell)
             elif part != "id":
                 relation = self.schema.relations[part]
                 target = self.refer(data, table, part, relation.targets, where)
                 self.edges.append(_Edges([part], None, ids, target))
 
-    def read_edges(self, relation: Relation, data: pa.Table, table: TableMap, where: str) -> None:
+    def read_edges(
+        self, relation: Relation, data: pa.Table, table: TableMap, where: RowPlaces
+    ) -> None:
         source = self.refer(data, table, "from", relation.sources, where)
         target = self.refer(data, table, "to", relation.targets, where)
         for end in (source, target):
             empty_rows(self.findings, "missing-end", end, len(data), where)
         self.edges.append(_Edges([relation.name], None, source, target))
 
-    def read_triples(self, data: pa.Table, table: TableMap, where: str) -> None:
+    def read_triples(self, data: pa.Table, table: TableMap, where: RowPlaces) -> None:
         """A table with relation names in a column.
 
         Rows of relations between the same types are taken together: there may be thousands of relations,
@@ -177,22 +192,22 @@ class _Reading:
             names.append(name if relation is None else relation.name)
             if relation is None:
                 message = "the schema has no relation of this name: its rows are left out"
-                problem = Problem("unknown-relation", "", name, where, message)
+                problem = Problem("unknown-relation", "", name, str(where), message)
                 self.findings.add("unknown-relation", name, int(count[code]), [problem])
             else:
                 groups.setdefault((relation.sources, relation.targets), []).append(code)
         for (sources, targets), codes in groups.items():
             chosen = np.isin(named.code, codes)
             rows, kind = named.row[chosen], named.code[chosen]
-            part = data.take(pa.array(rows))
-            source = self.refer(part, table, "from", sources, where)
-            target = self.refer(part, table, "to", targets, where)
+            part, place = data.take(pa.array(rows)), where.take(rows)
+            source = self.refer(part, table, "from", sources, place)
+            target = self.refer(part, table, "to", targets, place)
             for end in (source, target):
-                empty_rows(self.findings, "missing-end", end, len(part), where, rows)
+                empty_rows(self.findings, "missing-end", end, len(part), place)
             self.edges.append(_Edges(names, kind, source, target))
 
     def refer_one(
-        self, data: pa.Table, table: TableMap, part: str, node_type: str, where: str
+        self, data: pa.Table, table: TableMap, part: str, node_type: str, where: RowPlaces
     ) -> Reference:
         """As `refer`, of a part that each row has one of.
 
@@ -204,13 +219,13 @@ class _Reading:
             row = int(ref.cells.row[1:][again][0])
             raise DataError(
                 f"column {table.columns[part].name!r} holds several values, expected one {part} per row",
-                where=f"{where}:row {row + 1}",
+                where=where.row(row),
                 hint="give each a row of its own",
             )
         return ref
 
     def refer(
-        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: str
+        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: RowPlaces
     ) -> Reference:
         column = table.columns[part]
         key = f"tables.{table.name}.columns.{part}"
@@ -220,7 +235,7 @@ class _Reading:
         bad = text.filter(pc.and_(ref.iris.is_null(), pc.not_equal(text, "")))
         message = "makes no IRI: left out"
         problems = [
-            Problem("bad-id", value, column.name, where, message)
+            Problem("bad-id", value, column.name, str(where), message)
             for value in bad[: self.findings.room("bad-id", column.name)].to_pylist()
         ]
         self.findings.add("bad-id", column.name, len(bad), problems)
@@ -248,15 +263,15 @@ class _Reading:
         kind = "undescribed"
         for name, parts in self.described.items():
             known = pa.chunked_array([iris.cast(TEXT) for _, iris in parts], TEXT)
-            where = ", ".join(dict.fromkeys(place for place, _ in parts))
+            where = ", ".join(dict.fromkeys(str(place) for place, _ in parts))
             missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
             message = f"this {name} has no row of its own"
             listed = [Problem(kind, iri, name, where, message) for iri in missing[:100].to_pylist()]
             self.findings.add(kind, name, len(missing), listed)
 
     def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
-        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.table))
-        column = cell.table[cell.column.name]
+        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.data))
+        column = cell.data[cell.column.name]
         if cell.column.separator or pa.types.is_nested(column.type):
             found = cells(column, cell.column.separator)
             row, value = found.row, found.values
@@ -267,10 +282,25 @@ class _Reading:
         keep = node[row] >= 0
         if not keep.all():
             row, value = row[keep], value.filter(pa.array(keep))
+        value = self.as_said(value, cell.feature.kind, cell.map, cell.column.name, cell.place)
         values = Values(node[row], value, np.zeros(len(row), np.int64))
         builder.add_values(
-            cell.node_type, cell.feature, values, lambda k: f"{cell.place}:row {row[k] + 1}"
+            cell.node_type, cell.feature, values, lambda k: cell.place.row(int(row[k]))
         )
+
+    def as_said(
+        self, values: pa.Array, kind: str, table: TableMap, column: str, where: RowPlaces
+    ) -> pa.Array:
+        """Numbers and dates that are text, in the form in which they are parsed, by what the table's
+        section says of how they are written."""
+        if not is_text(values):
+            return values
+        if kind == "number" and table.decimal:
+            several_units(self.findings, units(values), column, where)
+            return plain_numbers(values, table.decimal)
+        if kind == "date" and (table.dates or table.timezone):
+            return plain_times(values, table.dates, table.timezone)
+        return values
 
     def build_labels(self, builder: GraphBuilder) -> None:
         """The ids themselves, as the least preferred value of "label"."""
@@ -314,12 +344,15 @@ class _Reading:
         }
         number, none = {}, np.zeros(n, bool)
         if "rating" in columns:
-            rating = parse_numbers(trimmed(columns["rating"]))
+            written = trimmed(columns["rating"])
+            column = rows.map.columns["rating"].name
+            rating = parse_numbers(self.as_said(written, "number", rows.map, column, rows.place))
             bad = np.isnan(rating) & filled(columns["rating"])
             self.dropped("bad-rating", event, rows, bad, "the rating is not a number")
             number["rating"], none = split_unrated(event, rating)
         if "time" in columns:
-            moments = trimmed(columns["time"])
+            column = rows.map.columns["time"].name
+            moments = self.as_said(trimmed(columns["time"]), "date", rows.map, column, rows.place)
             number["time"] = parse_moments(moments, event.time_unit)
             bad = np.isnan(number["time"]) & filled(moments)
             message = wrong_time(moments.filter(pa.array(bad)), event.time_unit)
@@ -346,7 +379,7 @@ class _Reading:
     ) -> None:
         found = np.flatnonzero(mask)
         listed = [
-            Problem(kind, "", event.name, f"{rows.place}:row {row + 1}", message)
+            Problem(kind, "", event.name, rows.place.row(row), message)
             for row in found[: self.findings.room(kind, event.name)]
         ]
         self.findings.add(kind, event.name, len(found), listed)

@@ -67,6 +67,15 @@ def test_every_format_says_the_same(journal, tmp_path, suffix):
     assert {r.answer.round for r in journal.records()} == {3}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_spreadsheet_may_part_cells_as_its_country_does(journal, tmp_path, end):
+    path = tmp_path / "answers.csv"
+    lines = ["user;item;answer;utility", "0;1;like;0,25", '1;2;"dislike";0,5', ""]
+    path.write_text(end.join(lines), "utf-8-sig", newline="")
+    assert journal.tell(path, round=1).accepted == 2
+    assert verdicts(journal) == {(0, 1): 1, (1, 2): 0}
+
+
 def test_telling_again_changes_nothing(journal):
     rows = [row("0", "0", "like"), row("1", "0", "dislike"), row("0", "0", "like")]
     assert journal.tell(rows, round=1).accepted == 2

@@ -160,9 +160,42 @@ def test_an_item_of_a_later_catalog_is_served_beside_its_twin(base, made, tmp_pa
     # Not equal: what speaks of the twin, from other plants, does not speak of the new one.
     assert np.corrcoef(scores[new], scores[twin])[0, 1] > 0.9
     near = run("similar", base / "run", "--catalog", later, "--item", new, "-k", "1")["similar"]
-    assert near[0]["item"] == twin
+    assert near[0]["similar"] == twin
     user = made.panel.read_text().split()[0]
     assert run("explain", base / "run", "--catalog", later, "--user", user, "--item", new)["parts"]
+
+
+def test_ids_that_the_catalog_lacks_can_be_left_out(base, made, tmp_path):
+    users = tmp_path / "users.txt"
+    users.write_text("nobody\n" + made.panel.read_text().split()[0])
+    words = ("recommend", base / "run", "--users", users, "-k", "2")
+    failed = RUNNER.invoke(cli.app, [*map(str, words), "--json"])
+    assert failed.exit_code == 3
+    assert "--skip-unknown" in json.loads(failed.stdout)["error"]["hint"]
+    found = run(*words, "--skip-unknown")
+    assert (len(found["recommendations"]), found["skipped"]) == (2, 1)
+    users.write_text("nobody\n")
+    assert RUNNER.invoke(cli.app, [*map(str, words), "--skip-unknown"]).exit_code == 3
+
+
+def test_the_neighbours_of_every_item_are_those_of_each(base, tmp_path):
+    out = tmp_path / "near.parquet"
+    model = Run.open(base / "run").model
+    n = model.graph.n_items
+    assert run("similar", base / "run", "-k", "3", "--out", out)["rows"] == 3 * n
+    table = pq.read_table(out)
+    item = table["item"][3 * (n // 2)].as_py()
+    rows = [row for row in table.to_pylist() if row["item"] == item]
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert [row["similar"] for row in rows] == model.similar(item, 3)["item"].to_pylist()
+    some = tmp_path / "items.txt"
+    some.write_text(f"{item}\n")
+    words = ("similar", base / "run", "--items", some, "-k", "3")
+    assert [row["similar"] for row in run(*words)["similar"]] == [row["similar"] for row in rows]
+    named = run(*words, "--ids", "original")["similar"]
+    assert {row["item"] for row in named} == {item.rsplit("/", 1)[-1]}
+    assert RUNNER.invoke(cli.app, [*map(str, words), "--item", item]).exit_code == 2
+    assert RUNNER.invoke(cli.app, ["similar", str(base / "run")]).exit_code == 2
 
 
 def test_recommend_keeps_places_for_new_items(base):
@@ -192,7 +225,7 @@ def test_similar_and_explain(base, made):
     user = made.panel.read_text().split()[0]
     near = run("similar", base / "run", "--item", cold, "-k", "4")["similar"]
     assert len(near) == 4
-    assert cold not in {row["item"] for row in near}
+    assert cold not in {row["similar"] for row in near}
     assert [row["similarity"] for row in near] == sorted(
         (row["similarity"] for row in near), reverse=True
     )
@@ -302,7 +335,7 @@ def test_a_catalog_without_interactions_still_finds_neighbours(made, tmp_path):
     alike = compare(np.array([item]))[0]
     alike[item] = -np.inf
     assert [row["similarity"] for row in near] == pytest.approx(np.sort(alike)[::-1][:3].tolist())
-    assert near[0]["item"] == model.graph.items.vocabulary[int(alike.argmax())]
+    assert near[0]["similar"] == model.graph.items.vocabulary[int(alike.argmax())]
     for words in (("evaluate",), ("recommend",), ("acquire", "--budget", "5")):
         done = RUNNER.invoke(cli.app, [words[0], str(tmp_path / "run"), *words[1:]])
         assert done.exit_code in (3, 4), (words, done.output)

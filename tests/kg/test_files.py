@@ -250,6 +250,13 @@ def test_ids_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
     assert read_table(path, text=["item"]).to_pydict() == {"item": ["007", ""], "rating": [4, 5]}
 
 
+def test_a_csv_may_be_parted_by_semicolons_or_tabs(tmp_path: Path) -> None:
+    for mark in (";", "\t", ","):
+        path = tmp_path / "t.csv"
+        path.write_text(f"user{mark}item\n007{mark}x\n", "utf-8-sig")
+        assert read_table(path, text=["user"]).to_pylist() == [{"user": "007", "item": "x"}]
+
+
 def test_unknown_formats_and_columns_without_a_place(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="xlsx"):
         write_table(tmp_path / "a.xlsx", pa.table({}))

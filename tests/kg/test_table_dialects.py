@@ -20,7 +20,7 @@ from coldframe.kg.mapping import graph_from_quads
 from coldframe.kg.reader import read_quads
 from coldframe.kg.report import Report
 from coldframe.kg.schema import Schema
-from coldframe.kg.table_inputs import find_tables
+from coldframe.kg.table_sources import find_tables
 from coldframe.kg.tables import graph_from_tables
 
 NODES = """

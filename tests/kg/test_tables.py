@@ -13,7 +13,7 @@ import pytest
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, SchemaError
 from coldframe.kg.references import Reference, locate
 from coldframe.kg.schema import Schema
-from coldframe.kg.table_inputs import find_tables
+from coldframe.kg.table_sources import find_tables
 from coldframe.kg.tables import graph_from_tables
 from coldframe.kg.vocabulary import IntArray
 

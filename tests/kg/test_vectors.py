@@ -103,7 +103,7 @@ def test_a_draft_leaves_vectors_as_a_remark_and_reads_without_them(tmp_path: Pat
             "id": ["a", "b", "c"],
             "name": ["one rose", "two lilies", "a tulip"],
             "embedding": VECTORS["fixed"],
-            "about": pa.array([{"x": 1}] * 3),
+            "about": pa.array([[{"x": 1}]] * 3),
         }
     )
     path = tmp_path / "items.parquet"

@@ -1,0 +1,100 @@
+"""Drafts from tables as shops export them; each loads, and reads its tables without a finding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coldframe.kg.catalog import Catalog, read
+from coldframe.kg.infer import infer_schema
+from coldframe.kg.schema import Schema
+
+N = 60
+
+
+def shop(folder: Path) -> None:
+    """Products as a spreadsheet writes them (one row twice), a second table of them, categories that
+    stand below others, customers with records, and a log by days."""
+    rows = ["Artikel Nr;Name;Kategorie;Preis;Seit"]
+    rows += [
+        f"{k:05d};Stück {k} in Rot;C{k % 6 + 2};{k + 1}.000,5 €;{k % 28 + 1}.02.2026"
+        for k in range(N)
+    ]
+    rows[7] = rows[7].replace("7.000,5 €", "n/a")
+    (folder / "products.csv").write_text("\n".join([*rows, rows[5]]) + "\n", "utf-8")
+    stock = {"sku": [f"{k:05d}" for k in range(N)], "season": ["summer", "winter"] * (N // 2)}
+    pq.write_table(pa.table(stock), folder / "stock.parquet")
+    above = ["", *["C1"] * 7]
+    lines = [f"C{k + 1},kind {k},{above[k]}" for k in range(8)]
+    (folder / "categories.csv").write_text("\n".join(["category_id,name,parent_id", *lines]) + "\n")
+    people = [{"customerId": f"c{k}", "at": {"city": ["Köln", "Ulm"][k % 2]}} for k in range(20)]
+    text = "".join(json.dumps(one) + "\n" for one in people)
+    (folder / "customers.jsonl").write_text(text, "utf-8")
+    for day in (1, 2):
+        path = folder / "log" / f"dt=2026-01-0{day}" / "part-0.parquet"
+        path.parent.mkdir(parents=True)
+        events = {
+            "customer_id": [f"c{k % 20}" for k in range(N)],
+            "sku": stock["sku"],
+            "event_type": ["view", "view", "buy"] * (N // 3),
+            "quantity": [1, 1, -1 if day == 2 else 2] * (N // 3),
+            "event_time": ["2026-01-01 10:00:00 UTC"] * N,
+            "shop": ["de", "fr"] * (N // 2),
+        }
+        pq.write_table(pa.table(events), path)
+
+
+def test_a_shop_of_many_tables(tmp_path: Path) -> None:
+    shop(tmp_path)
+    schema = Schema.loads(infer_schema([tmp_path]))
+    assert (schema.user_type, schema.item_type) == ("customer", "product")
+    catalog = read([tmp_path], schema)
+    assert catalog.report is not None
+    assert {problem.kind for problem in catalog.report.problems} == {"repeated-id"}
+    assert catalog.report.nodes == {"product": N, "category": 8, "customer": 20}
+    assert dict(catalog.report.edges) == {"kategorie": N, "parent_id": 7, "buy": 40, "view": 80}
+    rows = catalog.graph.interactions
+    assert int((rows.label == 0).sum()) == 20  # what was sent back
+    assert not np.isnan(rows.time).any()
+    items = catalog.graph.items
+    assert int(np.isfinite(items.numbers["preis"]).sum()) == N - 1
+    assert items.numbers["preis"][1] == 2000.5
+    assert np.isfinite(items.numbers["seit"]).all()
+    assert set(items.categories) == {"season"}
+    assert catalog.graph.users.categories["at_city"].names == ("Köln", "Ulm")
+
+
+def test_a_draft_names_the_columns_that_no_event_takes(tmp_path: Path) -> None:
+    shop(tmp_path)
+    draft = infer_schema([tmp_path])
+    assert '# not used: "shop"' in draft
+    assert 'file = "log/*/*.parquet"' in draft
+    assert 'where = { event_type = "view" }' in draft
+    schema = Schema.loads(draft)
+    made, _ = Catalog.ingest([tmp_path], schema, tmp_path / "catalog")
+    assert len(made.graph.interactions) == 2 * N
+
+
+def test_files_of_one_name_do_not_hide_each_other(tmp_path: Path) -> None:
+    for shop_name in ("de", "fr"):
+        (tmp_path / shop_name).mkdir()
+        path = tmp_path / shop_name / "orders.csv"
+        path.write_text(
+            "customer_id,sku\n" + "".join(f"{shop_name}{k},s{k % 3}\n" for k in range(9))
+        )
+    schema = Schema.loads(infer_schema([tmp_path]))
+    graph = read([tmp_path], schema).graph
+    assert (len(graph.users), len(graph.interactions)) == (18, 18)
+
+
+def test_a_table_that_is_not_understood_says_what_comes_nearest() -> None:
+    table = pa.table({"word": ["a", "b", "c", "c"], "more": ["x"] * 4})
+    other = pa.table({"id": ["1", "2"], "name": ["one thing", "another thing"]})
+    draft = infer_schema({"words": table, "things": other})
+    assert (
+        "'words' was not understood: no column names its rows; 'word' comes nearest (75%" in draft
+    )

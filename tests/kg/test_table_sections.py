@@ -1,0 +1,185 @@
+"""One section of many files, one file of many sections: logs, partitions, fields within fields."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from coldframe.kg.catalog import Catalog, read
+from coldframe.kg.errors import DataError, ParseError, SchemaError
+from coldframe.kg.graph import Graph
+from coldframe.kg.report import Report
+from coldframe.kg.schema import Schema
+
+HEAD = """
+users = "user"
+items = "item"
+[nodes.user]
+iri = "urn:u:{}"
+[nodes.item]
+iri = "urn:i:{}"
+category.place = "urn:place"
+[events.view]
+class = "urn:View"
+user = "urn:by"
+item = "urn:of"
+[events.buy]
+class = "urn:Buy"
+user = "urn:by"
+item = "urn:of"
+rating = "urn:count"
+positive = 1
+"""
+
+
+def log(folder: Path) -> list[Path]:
+    """Two days of a log, the second in two parts, whose counts are of another type."""
+    days = {
+        "dt=2026-01-01/part-0.parquet": ([1, 2], ["view", "buy"], pa.array([1, 1], pa.int32())),
+        "dt=2026-01-02/part-0.parquet": ([3], ["buy"], pa.array([-1], pa.int64())),
+        "dt=2026-01-02/part-1.parquet": ([1, None], ["Buy ", "view"], pa.array([2, 1], pa.int64())),
+    }
+    for name, (users, kinds, counts) in days.items():
+        path = folder / "log" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            pa.table({"u": users, "i": ["a"] * len(users), "type": kinds, "n": counts}), path
+        )
+    return sorted((folder / "log").rglob("*.parquet"))
+
+
+def section(name: str, more: str) -> str:
+    return f'[tables.{name}]\nfile = "log/*/*.parquet"\nevents = "{name}"\n{more}\n'
+
+
+BOTH = section("view", 'where = { type = "view" }\ncolumns = { user = "u", item = "i" }') + section(
+    "buy",
+    'where = { type = ["buy", "Buy"] }\nunless = { dt = "2025-12-31" }\n'
+    'columns = { user = "u", item = "i", rating = "n" }',
+)
+
+
+def read_both(folder: Path, schema: str) -> tuple[Graph, Report]:
+    catalog = read([folder / "log"], Schema.loads(HEAD + schema))
+    assert catalog.report is not None
+    return catalog.graph, catalog.report
+
+
+def test_one_log_serves_several_events_and_many_files_are_one_table(tmp_path: Path) -> None:
+    files = log(tmp_path)
+    graph, report = read_both(tmp_path, BOTH)
+    assert dict(report.edges) == {"view": 1, "buy": 3}
+    assert sorted(graph.interactions.label.tolist()) == [0, 1, 1, 1]  # -1 is a return
+    (lost,) = report.problems
+    assert (lost.kind, lost.where) == ("missing-end", f"{files[2]}:row 2")
+
+
+def test_folders_of_partitions_are_columns(tmp_path: Path) -> None:
+    log(tmp_path)
+    _, report = read_both(tmp_path, BOTH.replace("2025-12-31", "2026-01-02"))
+    assert report.edges["buy"] == 1
+
+
+def test_a_catalog_of_such_tables_is_rebuilt_as_it_was(tmp_path: Path) -> None:
+    log(tmp_path)
+    made, _ = Catalog.ingest([tmp_path / "log"], Schema.loads(HEAD + BOTH), tmp_path / "catalog")
+    for cached in (tmp_path / "catalog" / "cache").iterdir():
+        if cached.name != "tables":
+            for file in cached.iterdir():
+                file.unlink()
+            cached.rmdir()
+    again = Catalog.open(tmp_path / "catalog")
+    assert again.graph.interactions.label.tolist() == made.graph.interactions.label.tolist()
+
+
+def test_a_value_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
+    log(tmp_path)
+    _, report = read_both(tmp_path, BOTH.replace('"buy", "Buy"', '"buys", "Buy"'))
+    found = [problem for problem in report.problems if problem.kind == "unmatched"]
+    assert len(found) == 1
+    assert "'buys'" in found[0].message
+    assert "'buy'" in found[0].message
+
+
+def test_several_files_for_one_name_are_refused_with_both_ways_out(tmp_path: Path) -> None:
+    log(tmp_path)
+    with pytest.raises(DataError, match="2 files fit") as caught:
+        read_both(tmp_path, BOTH.replace("log/*/*.parquet", "part-0.parquet"))
+    assert 'file = "dt=2026-01-01/part-0.parquet"' in caught.value.hint
+    assert 'file = "*/part-0.parquet"' in caught.value.hint
+
+
+def test_files_of_different_types_say_so(tmp_path: Path) -> None:
+    log(tmp_path)
+    odd = tmp_path / "log" / "dt=2026-01-03" / "part-0.parquet"
+    odd.parent.mkdir()
+    pq.write_table(pa.table({"u": [[1]], "i": ["a"], "type": ["view"], "n": [1]}), odd)
+    with pytest.raises(ParseError, match="columns of different types"):
+        read_both(tmp_path, BOTH)
+
+
+RECORDS = [
+    {"id": 7, "at": {"place": "Köln", "shelf": {"tags": ["x", "y"]}}, "seen": [{"by": "u1"}]},
+    {"id": 8, "at": None, "seen": [{"by": "u1"}, {"by": "u2"}]},
+    {"id": 9, "at": {"place": "Paris"}},
+]
+FIELDS = """
+[nodes.tag]
+iri = "urn:t:{}"
+[relations.tag]
+property = "urn:tag"
+from = "item"
+to = "tag"
+[tables.things]
+nodes = "item"
+id = "id"
+columns = { place = "at.place", tag = "at.shelf.tags" }
+"""
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_fields_within_fields(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"things.{suffix}"
+    if suffix == "jsonl":
+        path.write_text("".join(json.dumps(one) + "\n" for one in RECORDS), "utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(RECORDS), path)
+    catalog = read([path], Schema.loads(HEAD + FIELDS))
+    place = catalog.graph.items.categories["place"]
+    assert [place.names[code] if code >= 0 else "" for code in place.codes] == ["Köln", "", "Paris"]
+    assert catalog.graph.edges["item", "tag", "tag"].index.tolist() == [[0, 0], [0, 1]]
+    seen = FIELDS.replace("at.shelf.tags", "seen.by")
+    edges = read([path], Schema.loads(HEAD + seen)).graph.edges["item", "tag", "tag"]
+    assert edges.index.tolist() == [[0, 1, 1], [0, 0, 1]]
+    with pytest.raises(SchemaError, match=r"needs the column 'at\.plaice'|'elsewhere\.x'"):
+        read([path], Schema.loads(HEAD + FIELDS.replace("at.place", "elsewhere.x")))
+
+
+def test_rows_of_another_length_are_left_out_where_the_section_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "view.csv"
+    path.write_text("u,i\n1,a\n2,a,b\n3\n4,a\n")
+    table = '[tables.view]\nevents = "view"\ncolumns = { user = "u", item = "i" }\n'
+    with pytest.raises(ParseError, match="Row #3"):
+        read([path], Schema.loads(HEAD + table))
+    catalog = read([path], Schema.loads(HEAD + table + "skip_bad_rows = true\n"))
+    assert catalog.report is not None
+    assert catalog.report.edges["view"] == 2
+    found = [(p.kind, p.where, p.message) for p in catalog.report.problems]
+    assert found == [
+        ("bad-row", f"{path}:3", "3 cells, expected 2: left out"),
+        ("bad-row", f"{path}:4", "1 cells, expected 2: left out"),
+    ]
+
+
+def test_lines_that_are_no_json_are_left_out_where_the_section_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "view.jsonl"
+    path.write_text('{"u": 1, "i": "a"}\n{"u": 2, "i":\n[]\n{"u": 4, "i": "a"}\n')
+    table = '[tables.view]\nevents = "view"\nskip_bad_rows = true\ncolumns = { user = "u", item = "i" }\n'
+    catalog = read([path], Schema.loads(HEAD + table))
+    assert catalog.report is not None
+    assert catalog.report.edges["view"] == 2
+    assert [p.where for p in catalog.report.problems] == [f"{path}:2", f"{path}:3"]

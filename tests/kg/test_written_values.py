@@ -1,0 +1,137 @@
+"""Numbers and times as shops write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from coldframe.kg.catalog import read
+from coldframe.kg.errors import SchemaError
+from coldframe.kg.schema import Schema
+from coldframe.kg.vocabulary import TEXT
+from coldframe.kg.written_values import (
+    likely_decimal,
+    likely_form,
+    plain_numbers,
+    plain_times,
+    units,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "comma", "point"),
+    [
+        ("1.234,50 €", "1234.50", "1.234,50 €"),
+        ("1,234.50", "1,234.50", "1234.50"),
+        ("1.234", "1234", "1.234"),
+        ("12.345.678", "12345678", "12.345.678"),
+        ("-3,00", "-3.00", "-3,00"),
+        ("€ -5,00", "-5.00", "€ -5,00"),
+        ("$1,000", "1.000", "1000"),
+        ("1\u202f234,5", "1234.5", "1\u202f234,5"),
+        ("1'234", "1234", "1234"),
+        ("15.25 USD", "15.25 USD", "15.25"),
+        ("1e5", "1e5", "1e5"),
+        ("1,23,4", "1,23,4", "1,23,4"),
+        ("12 apples", "12 apples", "12 apples"),
+        ("", "", ""),
+    ],
+)
+def test_numbers(written: str, comma: str, point: str) -> None:
+    text = pa.array([written, None], TEXT)
+    assert plain_numbers(text, ",").to_pylist() == [comma, None]
+    assert plain_numbers(text, ".").to_pylist() == [point, None]
+
+
+def test_units_are_seen_on_both_sides() -> None:
+    assert units(pa.array(["5 €", "$7", "USD 3", "8", "x €"], TEXT)) == ["$", "USD", "€"]
+
+
+def test_times_of_several_forms_and_a_zone() -> None:
+    forms = ["%d.%m.%Y", "%d/%m/%Y %H:%M"]
+    text = pa.array(["13.02.2026", "14/07/2026 05:22", "2026-02-01 10:00", "2026-02-01", "?", None])
+    here = plain_times(text, forms, "Europe/Berlin").to_pylist()
+    assert [each and each[:16] for each in here] == [
+        "2026-02-13T00:00",  # a day is a day everywhere
+        "2026-07-14T03:22",
+        "2026-02-01T09:00",
+        "2026-02-01",
+        "?",
+        None,
+    ]
+    assert plain_times(text, forms, "").to_pylist()[1][:16] == "2026-07-14T05:22"
+
+
+def test_a_section_says_how_its_values_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("id;price;from\na;1.234,50 €;13.02.2026\nb;7,00 $;2026-02-14\nc;?;?\n", "utf-8")
+    schema = """
+[nodes.item]
+iri = "urn:i:{}"
+number.price = "urn:price"
+date.listed = "urn:from"
+[tables.items]
+nodes = "item"
+id = "id"
+delimiter = ";"
+decimal = ","
+dates = "%d.%m.%Y"
+columns = { price = "price", listed = "from" }
+"""
+    catalog = read([path], Schema.loads(schema))
+    items = catalog.graph.items
+    np.testing.assert_array_equal(items.numbers["price"], np.array([1234.5, 7, np.nan], np.float32))
+    np.testing.assert_array_equal(
+        items.numbers["listed"], np.array([20497, 20498, np.nan], np.float32)
+    )
+    assert catalog.report is not None
+    kinds = sorted(problem.kind for problem in catalog.report.problems)
+    assert kinds == ["bad-date", "bad-number", "several-units"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ('decimal = ";"', 'expected "," or "."'),
+        ('dates = "dd.mm.yyyy"', "expected a form with a year"),
+        ('timezone = "Europe/Berln"', "unknown time zone"),
+        ("where = { a = [] }", "expected a value"),
+        ("where = { a = {} }", "expected a string"),
+    ],
+)
+def test_what_a_section_says_is_checked(said: str, message: str) -> None:
+    text = f'[nodes.item]\niri = "urn:i:{{}}"\n[tables.items]\nnodes = "item"\nid = "id"\n{said}\n'
+    with pytest.raises(SchemaError, match=message):
+        Schema.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "sign"),
+    [
+        (["1,5", "2"], ","),
+        (["1.234,50 €", "3,00 €"], ","),
+        (["1,500.25", "3"], "."),
+        (["1,500"], ""),  # either
+        (["1.5", "2"], ""),  # plain
+        (["red", "blue"], ""),
+    ],
+)
+def test_the_likely_decimal_sign(values: list[str], sign: str) -> None:
+    assert likely_decimal(pa.array(values, TEXT)) == sign
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        (["13.02.2026"], "%d.%m.%Y"),
+        (["03/02/2026", "13/02/2026"], "%d/%m/%Y"),
+        (["02/13/2026 10:00"], "%m/%d/%Y %H:%M"),
+        (["03/02/2026"], ""),  # either
+        (["tomorrow"], ""),
+    ],
+)
+def test_the_likely_form_of_times(values: list[str], form: str) -> None:
+    assert likely_form(pa.array(values, TEXT)) == form
