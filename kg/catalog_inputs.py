@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, UsageError
 from .quads import Quads
 from .table_inputs import SUFFIXES as TABLE_SUFFIXES
 from .table_inputs import is_table
 
 _LOG = logging.getLogger(__name__)
+
+
+def check_source(source: Any) -> None:
+    """Refuse what `catalog.read` cannot read; an rdflib graph is known by its `triples`.
+
+    Raises:
+        UsageError: it is no source, and how to make one of it.
+    """
+    if isinstance(source, str | Path | Mapping | Quads) or hasattr(source, "triples"):
+        return
+    hint = "a path or several, an rdflib graph, or tables by name: {'ratings': frame}"
+    if hasattr(source, "adjacency"):  # networkx
+        hint = "give its edges as a table: {'facts': networkx.to_pandas_edgelist(graph)}"
+    elif isinstance(source, Sequence) and all(isinstance(one, str | Path) for one in source):
+        return
+    raise UsageError(f"got {type(source).__name__}, expected a source", where="source", hint=hint)
 
 
 def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
