@@ -15,9 +15,11 @@ import numpy as np
 
 from .. import __version__
 from ..kg.cache import graph_hash
-from ..kg.errors import UsageError
+from ..kg.catalog import Catalog, graph_of
+from ..kg.errors import UsageError, nearest
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
+from ..kg.typed_fields import check_fields
 from .auto import OWN, find_strategy
 from .summary import summarise
 from .user_cold import build_town, check_strategy, interview_all
@@ -55,21 +57,21 @@ class SimulationConfig:
     at_least: int = 20
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategies, list | tuple) and any(map(callable, self.strategies)):
+            raise UsageError(
+                "a strategy is a function, expected names",
+                where="strategies",
+                hint="a function of your own is played by `acquire` alone: seeds are kept by name",
+            )
+        check_fields(self)
         if self.protocol not in PROTOCOLS:
-            from ..kg.errors import nearest
-
             raise UsageError(
                 f"unknown protocol {self.protocol!r}", hint=nearest(self.protocol, PROTOCOLS)
             )
         strategies, budgets = USUAL[self.protocol == USER_COLD]
-        object.__setattr__(self, "strategies", tuple(self.strategies) or strategies)
-        object.__setattr__(self, "budgets", tuple(self.budgets) or budgets)
+        object.__setattr__(self, "strategies", self.strategies or strategies)
+        object.__setattr__(self, "budgets", self.budgets or budgets)
         for name in self.strategies:
-            if not isinstance(name, str):
-                raise UsageError(
-                    f"strategy {name!r} is no name",
-                    hint="a function of your own is played by `acquire` alone: seeds are kept by name",
-                )
             (check_strategy if self.protocol == USER_COLD else find_strategy)(name)
         if min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
             raise UsageError(f"budgets are {self.budgets}, expected distinct numbers above 0")
@@ -78,7 +80,7 @@ class SimulationConfig:
 
 
 def simulate(
-    graph: Graph,
+    catalog: Catalog | Graph,
     config: SimulationConfig | None = None,
     *,
     workers: int = 1,
@@ -106,7 +108,7 @@ def simulate(
     Raises:
         UsageError: a wrong configuration. DataError: no item can be made cold, or nothing measured.
     """
-    config = config or SimulationConfig()
+    graph, config = graph_of(catalog), config or SimulationConfig()
     names = list(dict.fromkeys(("random", *config.strategies)))
     places = {} if folder is None else _places(folder, graph, config, names)
     results = _stored(places)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..kg.errors import UsageError, nearest
+from ..kg.typed_fields import check_fields
 from .convolutions import CONVOLUTIONS, make_layer
 from .propagation import Propagation
 from .view import GraphView, slot, widths
@@ -53,6 +54,7 @@ class EncoderConfig:
     dropout: float = field(default=0.0, metadata={"search": (0.0, 0.3)})
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.convolution not in CONVOLUTIONS:
             raise UsageError(
                 f"unknown convolution {self.convolution!r}",

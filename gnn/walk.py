@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from ..kg.errors import ResourceError
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, require
@@ -90,6 +91,7 @@ class ItemKNNConfig:
     power: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
         require(self.shrink >= 0, f"got {self.shrink}, expected 0 or more", "shrink")
         require(self.power > 0, f"got {self.power}, expected above 0", "power")
@@ -136,6 +138,7 @@ class RP3BetaConfig:
     k: int = 200
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.alpha > 0, f"got {self.alpha}, expected above 0", "alpha")
         require(self.beta >= 0, f"got {self.beta}, expected 0 or more", "beta")
         require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
@@ -184,6 +187,7 @@ class EASEConfig:
     memory_gb: float = 4.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
         require(self.memory_gb > 0, f"got {self.memory_gb}, expected above 0", "memory_gb")
 
@@ -238,6 +242,7 @@ class RatedEASEConfig:
     disliked: float = 0.5
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
 
 
