@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
+from ..kg.in_memory import whole
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .item_kernel import ItemFeatures
@@ -24,8 +24,7 @@ def similar_items(data: TrainingData, encoder: EncoderScorer | None, item: int, 
     By cosine of the encoder's vectors; by the kernel over relations and texts in a model without an
     encoder.
     """
-    if k < 1:
-        raise UsageError(f"must be at least 1, got {k}", where="k")
+    k = whole(k, "k")
     compare = by_kernel(data) if encoder is None else by_cosine(encoder.item_vectors)
     similarity = compare(np.array([item]))[0]
     similarity[item] = -np.inf
