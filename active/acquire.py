@@ -25,6 +25,7 @@ from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
 from .coverage import known_cover
 from .criteria import CRITERIA, evaluate_pairs
+from .own_strategy import held_to_contract, name_of
 from .pool import AnswerChance, Pool
 from .state import AskState
 from .strategies import Picks, Strategy
@@ -157,13 +158,6 @@ def _by_id(numbers: Any, where: str) -> dict[str, float]:
         ) from None
 
 
-def name_of(strategy: str | Strategy) -> str:
-    """The name of a strategy, of one's own function as Python calls it."""
-    if isinstance(strategy, str):
-        return strategy
-    return str(getattr(strategy, "__name__", type(strategy).__name__))
-
-
 def _play(
     strategy: str | Strategy, state: AskState, budget: float, rng: np.random.Generator, flat: bool
 ) -> tuple[Picks, Plan]:
@@ -172,13 +166,7 @@ def _play(
     if not state.pool.size:
         return Picks.none(), Plan(name, name)
     if not isinstance(strategy, str):
-        picks = strategy(state, budget, rng)
-        if not isinstance(picks, Picks):
-            raise UsageError(
-                f"strategy {name} gave {type(picks).__name__}, expected Picks",
-                hint="a strategy is a function of state, budget and generator",
-            )
-        return picks, Plan(name, name)
+        return held_to_contract(strategy)(state, budget, rng), Plan(name, name)
     played = played_without_beliefs(strategy, state) if flat else strategy
     picks = find_strategy(played)(state, budget, rng)
     return picks, replace(plan(played, state, budget), strategy=name)

@@ -35,7 +35,8 @@ class EncoderConfig:
         dimensions: d of every vector.
         depth: layers of propagation over attribute relations.
         hops: 1 = users from items; 2 = items from users as well, then users again.
-        convolution: "sparse" (a weight per relation and dimension), or PyG's "sage", "rgcn", "hgt".
+        convolution: "sparse" (a weight per relation and dimension), PyG's "sage", "rgcn", "hgt", or what
+            you have put into `convolutions.CONVOLUTIONS`.
         profile_dimensions: singular directions kept of the KG profiles.
         text, kg, ids: whether inputs of that kind are used at all (for ablations).
         user_ids: whether users too have free vectors. They overfit where histories are short.

@@ -77,6 +77,8 @@ def _match(value: Any, hint: Any) -> Any:
         return float(value)
     if hint is Path and isinstance(value, str):
         return Path(value)
+    if hint is str and isinstance(value, Path):
+        return str(value)
     if isinstance(hint, type) and isinstance(value, hint):
         return _NO if isinstance(value, bool) and hint is not bool else value
     return _NO
