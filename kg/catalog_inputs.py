@@ -13,6 +13,7 @@ from .table_inputs import SUFFIXES as TABLE_SUFFIXES
 from .table_inputs import is_table
 
 _LOG = logging.getLogger(__name__)
+_LAYOUTS = (("*.inter*", "atomic"), ("train.txt*", "kgat"))
 
 
 def check_source(source: Any) -> None:
@@ -65,11 +66,11 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
         if any(is_rdf_in(here, child) for child in inside):
             rdf.append(path)
         elif not here_tables:
-            raise DataError(
-                "no RDF files and no tables in this folder",
-                where=str(path),
-                hint=f"looked for {known}, also packed",
-            )
+            hint = f"looked for {known}, also packed"
+            layout = next((name for file, name in _LAYOUTS if list(here.glob(file))), "")
+            if layout:
+                hint = f"its files are in a layout of their own: coldframe dataset {layout} --from {path}"
+            raise DataError("no RDF files and no tables in this folder", where=str(path), hint=hint)
     return rdf, tables, schemas
 
 

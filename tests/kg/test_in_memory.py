@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_columns_that_mix_types_or_differ_in_length_are_bad_data() -> None:
 def test_what_is_no_source_or_schema_is_named(source: Any, schema: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         coldframe.read(source, schema)
+
+
+def test_a_table_that_no_section_reads_is_named() -> None:
+    with pytest.raises(
+        DataError, match=r"no section reads the table 'facts' \(write \[tables.facts\]"
+    ):
+        coldframe.read({**ARROW, "facts": {"head": [1], "relation": ["r"], "tail": [2]}}, SCHEMA)
+
+
+@pytest.mark.parametrize(("file", "layout"), [("x.inter", "atomic"), ("train.txt", "kgat")])
+def test_folders_in_a_layout_of_their_own_are_known(tmp_path: Path, file: str, layout: str) -> None:
+    (tmp_path / file).write_text("")
+    with pytest.raises(DataError, match=f"coldframe dataset {layout}"):
+        coldframe.read(tmp_path)
 
 
 def test_a_networkx_graph_is_told_how_to_come_as_a_table() -> None:
