@@ -16,9 +16,9 @@ from .literals import parse_numbers
 from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads
 from .report import Findings
-from .schema import RDF, RDF_TYPE
+from .schema import RDF, RDF_TYPE, SUBCLASS
 from .shape_values import SH, pattern
-from .subclasses import SUBCLASS, with_subclasses
+from .subclasses import with_subclasses
 
 LANG_STRING = RDF + "langString"
 

@@ -23,7 +23,8 @@ from .nquads import write_statements
 from .person import Person
 from .quads import BLANK_NODE_PREFIX, Quads
 from .reader import read_quads
-from .schema import RDF_TYPE, Schema
+from .schema import Schema
+from .subclasses import terms_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -141,12 +142,9 @@ def _follow_same(quads: Quads, catalog: Catalog, gone: Mask) -> None:
 def _events(quads: Quads, catalog: Catalog) -> Mask:
     """Mask of the terms that are events of the schema."""
     out = np.zeros(len(quads.terms), bool)
-    types = quads.rows_of(RDF_TYPE)
     for event in catalog.schema.events.values():
-        for iri in event.classes:
-            code = quads.find(iri)
-            if code >= 0:
-                out[quads.s[types][quads.o[types] == code]] = True
+        if event.classes:
+            out |= terms_of(quads, catalog.schema, event.classes)
     return out
 
 

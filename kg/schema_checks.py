@@ -12,8 +12,8 @@ from .literals import parse_numbers, parse_times
 from .problems import Problem
 from .quads import CodeArray, Quads
 from .report import Findings
-from .schema import RDF_TYPE, NodeType, PropertyPath, Schema
-from .subclasses import SUBCLASS, with_subclasses
+from .schema import NodeType, PropertyPath, Schema
+from .subclasses import terms_of
 from .vocabulary import IntArray
 
 Mask = npt.NDArray[np.bool_]
@@ -53,24 +53,13 @@ class _Checker:
         self.quads, self.schema, self.found = quads, schema, found
         self.described = np.zeros(len(quads.terms), bool)
         self.described[quads.s] = True
-        types = quads.rows_of(RDF_TYPE)
-        self._typed, self._type = quads.s[types], quads.o[types]
         self._members: dict[str, Mask] = {}
 
     def members(self, node_type: NodeType) -> Mask:
         """Terms that have one of the type's classes, shape (n_terms,)."""
         if node_type.name not in self._members:
-            self._members[node_type.name] = self._of_classes(node_type.classes)
+            self._members[node_type.name] = terms_of(self.quads, self.schema, node_type.classes)
         return self._members[node_type.name]
-
-    def _of_classes(self, classes: Iterable[str]) -> Mask:
-        rows, named = self.quads.rows_of(SUBCLASS), self.quads.find
-        own = {code for iri in classes if (code := named(iri)) >= 0}
-        apart = {named(iri) for iri in self.schema.classes} - own
-        codes = with_subclasses(self.quads.s[rows], self.quads.o[rows], own, apart)
-        mask = np.zeros(len(self.quads.terms), bool)
-        mask[self._typed[np.isin(self._type, codes)]] = True
-        return mask
 
     def relation(
         self,
@@ -91,7 +80,7 @@ class _Checker:
         rows, subject, target = np.arange(at.start, at.stop), self.quads.s[at], self.quads.o[at]
         if classes:
             start = target if inverse else subject
-            own = (start >= 0) & self._of_classes(classes)[start]
+            own = (start >= 0) & terms_of(self.quads, self.schema, classes)[start]
             rows, subject, target = rows[own], subject[own], target[own]
         first, last = (targets, sources) if inverse else (sources, targets)
         subject_types, target_types = self._types(first), self._types(last)

@@ -12,7 +12,8 @@ from .errors import closest
 from .problems import Problem
 from .quads import Quads
 from .report import Findings
-from .schema import RDF_TYPE, PropertyPath, Schema
+from .schema import PropertyPath, Schema
+from .subclasses import rows_of_any
 
 KIND = "unmatched"
 COMPARED = 1000  # terms of the data, the most frequent first, among which the nearest is looked for
@@ -23,7 +24,7 @@ def find_unmatched(quads: Quads, schema: Schema, found: Findings) -> None:
 
     An inverse counts for its property: either may state the edges.
     """
-    data = _Terms(quads)
+    data = _Terms(quads, schema)
     for key, iri in _named_classes(schema):
         if not data.has_class(iri):
             found.add(KIND, key, 1, [_problem(schema, key, iri, "class", data.classes)])
@@ -39,10 +40,14 @@ def find_unmatched(quads: Quads, schema: Schema, found: Findings) -> None:
 class _Terms:
     """Classes and properties of some statements."""
 
-    def __init__(self, quads: Quads) -> None:
+    def __init__(self, quads: Quads, schema: Schema) -> None:
         self.quads = quads
-        types = quads.o[quads.rows_of(RDF_TYPE)]
+        types = quads.o[rows_of_any(quads, schema.type_properties)]
+        above = quads.o[rows_of_any(quads, schema.subclass_properties)]
         self._classes: Counter[int] = Counter(types[types >= 0].tolist())
+        self._classes.update(
+            set(above[above >= 0].tolist())
+        )  # classes, also without a node of their own
 
     def has_class(self, iri: str) -> bool:
         return self._classes[self.quads.find(iri)] > 0
