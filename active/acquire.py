@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,17 @@ import scipy.sparse as sp
 from ..gnn.profiles import item_profile
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import Graph, Interactions
+from ..kg.in_memory import as_pairs, whole
 from ..kg.split import rng_for
-from ..kg.vocabulary import IntArray
+from ..kg.vocabulary import IntArray, several
 from .answers import CRITERION
 from .auto import Plan, find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
-from .contract import checked
 from .coverage import known_cover
 from .criteria import CRITERIA, evaluate_pairs
+from .own_strategy import held_to_contract, name_of
 from .pool import AnswerChance, Pool
 from .state import AskState
 from .strategies import Picks, Strategy
@@ -62,14 +64,23 @@ class AskConfig:
     def __post_init__(self) -> None:
         known_cover(self.coverage)
         for kind in ("users", "items", "targets"):
-            if (names := getattr(self, kind)) is not None:
-                object.__setattr__(self, kind, tuple(names))  # read more than once
+            if (names := getattr(self, kind)) is not None:  # read more than once
+                object.__setattr__(self, kind, tuple(several(names, kind.removesuffix("s"))))
+        for kind in ("user_cost", "item_cost", "item_weight"):
+            if (numbers := getattr(self, kind)) is not None:
+                object.__setattr__(self, kind, _by_id(numbers, kind))
         if self.targets == ():
             raise UsageError("targets names nobody", hint="leave it out for a sample of all users")
         for kind in ("user_cap", "item_cap"):
-            cap = getattr(self, kind)
-            if cap is not None and cap < 1:
-                raise UsageError(f"{kind} is {cap}, expected at least 1")
+            if (cap := getattr(self, kind)) is not None:
+                object.__setattr__(self, kind, whole(cap, kind))
+        if isinstance(self.criteria, str):
+            raise UsageError(
+                f"got {self.criteria!r}, expected several names",
+                where="criteria",
+                hint=f"give ({self.criteria!r},)",
+            )
+        object.__setattr__(self, "criteria", tuple(self.criteria))
         for name in self.criteria:
             if name not in CRITERIA:
                 raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))
@@ -88,8 +99,8 @@ def acquire(
     seed: int = 0,
     round: int = 1,
     config: AskConfig | None = None,
-    asked: Iterable[tuple[str, str]] = (),
-    exclude: Iterable[tuple[str, str]] = (),
+    asked: Any = (),
+    exclude: Any = (),
     chance: AnswerChance | None = None,
 ) -> pa.Table:
     """The edges to ask about within `budget`, in the order in which the strategy picked them.
@@ -101,8 +112,8 @@ def acquire(
         strategy: a name that `find_strategy` knows, or a function of your own that keeps the
             contract of `strategies`; its picks are held against it.
         seed, round: the picks depend on both, and on nothing else but the model and the pool.
-        asked: pairs (user, item) by id that were asked before: they are not asked again, and count
-            towards the caps, as those do that the model was told of.
+        asked: pairs (user, item) by id that were asked before, or a table with these columns: they are
+            not asked again, and count towards the caps, as those do that the model was told of.
         exclude: further pairs that must not be asked.
         chance: how likely an answer is; certain by default.
 
@@ -112,14 +123,17 @@ def acquire(
         pool or caps are exhausted. `plan_of` reads from its metadata what was played.
 
     Raises:
-        UsageError: budget not above 0, a negative seed, an unknown strategy or one that breaks the
-            contract, or a cost or weight that is none. UnknownIdError: an unknown id.
+        UsageError: budget not above 0, a seed or round that is no whole number, an unknown strategy or
+            one that breaks the contract, a cost or weight that is none, or something without a
+            posterior in the place of the model. UnknownIdError: an unknown id.
         DataError: the catalog has no users.
     """
-    if not budget > 0 or not np.isfinite(budget):
-        raise UsageError(f"budget is {budget}, expected a number above 0", where="budget")
-    if seed < 0:
-        raise UsageError(f"seed is {seed}, expected at least 0", where="seed")
+    if not isinstance(budget, Real) or not 0 < budget < np.inf:
+        raise UsageError(f"budget is {budget!r}, expected a number above 0", where="budget")
+    seed, round = whole(seed, "seed", 0), whole(round, "round", 0)
+    for name, value, kind in (("config", config, AskConfig), ("chance", chance, AnswerChance)):
+        if value is not None and not isinstance(value, kind):
+            raise UsageError(f"got {value!r:.60}, expected {kind.__name__}", where=name)
     if not callable(strategy):
         find_strategy(strategy)
     beliefs, config = beliefs_of(model), config or AskConfig()
@@ -134,11 +148,14 @@ def acquire(
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
 
 
-def name_of(strategy: str | Strategy) -> str:
-    """The name of a strategy, of one's own function as Python calls it."""
-    if isinstance(strategy, str):
-        return strategy
-    return str(getattr(strategy, "__name__", type(strategy).__name__))
+def _by_id(numbers: Any, where: str) -> dict[str, float]:
+    """A mapping, or a series of a data frame, as numbers by id."""
+    try:
+        return {name: float(value) for name, value in dict(numbers).items()}
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"got {numbers!r:.60}, expected numbers by id", where=where, hint="{'ann': 2.0}"
+        ) from None
 
 
 def _play(
@@ -149,7 +166,7 @@ def _play(
     if not state.pool.size:
         return Picks.none(), Plan(name, name)
     if not isinstance(strategy, str):
-        return checked(strategy(state, budget, rng), state.pool, budget, name), Plan(name, name)
+        return held_to_contract(strategy)(state, budget, rng), Plan(name, name)
     played = played_without_beliefs(strategy, state) if flat else strategy
     picks = find_strategy(played)(state, budget, rng)
     return picks, replace(plan(played, state, budget), strategy=name)
@@ -166,8 +183,8 @@ def ask_state(
     budget: float,
     config: AskConfig,
     seed: int = 0,
-    asked: Iterable[tuple[str, str]] = (),
-    exclude: Iterable[tuple[str, str]] = (),
+    asked: Any = (),
+    exclude: Any = (),
     chance: AnswerChance | None = None,
 ) -> AskState:
     """The model and the limits as a strategy sees them."""
@@ -279,7 +296,7 @@ def _values(
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
     column, given = np.ones(len(vocabulary)), np.zeros(len(vocabulary), bool)
     for name, place in zip(values, vocabulary.indices(values, kind=kind), strict=True):
-        number = float(values[name])
+        number = values[name]
         if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
             bound = "above 0" if least is None else f"from {least:g} on"
             raise UsageError(f"{kind} {name!r} has {number:g}, expected a number {bound}")
@@ -289,11 +306,11 @@ def _values(
     return column
 
 
-def _codes(graph: Graph, pairs: Iterable[tuple[str, str]]) -> IntArray:
+def _codes(graph: Graph, pairs: Any) -> IntArray:
     """user * n_items + item of pairs by id, sorted and distinct."""
-    listed = list(pairs)
-    users = graph.users.vocabulary.indices((user for user, _ in listed), kind="user")
-    items = graph.items.vocabulary.indices((item for _, item in listed), kind="item")
+    listed = as_pairs(pairs)
+    users = graph.users.vocabulary.indices([user for user, _ in listed], kind="user")
+    items = graph.items.vocabulary.indices([item for _, item in listed], kind="item")
     return np.unique(users * graph.n_items + items)
 
 

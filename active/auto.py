@@ -30,6 +30,10 @@ def find_strategy(name: str) -> Strategy:
         UsageError: there is none of that name; the nearest is named.
         DataError: the file holds no policy that fits.
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"got {name!r:.60}, expected a strategy's name, or a function", where="strategy"
+        )
     if name.startswith(OWN):
         return Policy.load(name.removeprefix(OWN))
     known = ADAPTIVE | STRATEGIES

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..gnn.posterior import Posterior
-from ..kg.errors import DataError
+from ..kg.errors import DataError, UsageError
 from ..kg.graph import Graph
 from .state import AskState
 
@@ -47,8 +47,14 @@ def beliefs_of(model: Askable) -> Askable:
     Flat: one coefficient per item, N(0, 1), for all users alike; dislikes told already count.
 
     Raises:
-        DataError: the catalog has no users.
+        UsageError: it is nothing that can be asked with. DataError: the catalog has no users.
     """
+    if not (hasattr(model, "graph") and hasattr(model, "known")):
+        raise UsageError(
+            f"got {type(model).__name__}, expected a model with a posterior, a graph and known pairs",
+            where="model",
+            hint="a fitted Recommender is one",
+        )
     if not model.graph.n_users:
         raise DataError(
             "the catalog has no users, so there is nobody to ask",

@@ -18,13 +18,14 @@ from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
-from .acquire import AskConfig, acquire, costs_of, name_of
+from .acquire import AskConfig, acquire, costs_of
 from .answers import RATING, Answer, read_answers
 from .fold import label_of, positive_from, without_threshold
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
+from .own_strategy import name_of
 from .panel import within_panel
 from .recording import own, record_answers, with_origin
 from .rounds import Rounds

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from ..gnn.ranking import RECOMMENDATIONS
 from ..kg.errors import DataError, UsageError
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
 from .beliefs import Askable
@@ -35,6 +36,7 @@ class InterviewConfig:
     familiarity: float = 0.25
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.questions < 1:
             raise UsageError(f"questions is {self.questions}, expected at least 1")
         if not 0 <= self.familiarity <= 10:

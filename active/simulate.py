@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +15,14 @@ import numpy as np
 
 from .. import __version__
 from ..kg.cache import graph_hash
-from ..kg.errors import UsageError
+from ..kg.catalog import Catalog, graph_of
+from ..kg.errors import UsageError, nearest
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
-from .auto import OWN, find_strategy
+from ..kg.typed_fields import check_fields
+from .auto import ADAPTIVE, OWN, find_strategy
+from .own_strategy import held_to_contract
+from .strategies import STRATEGIES, Strategy
 from .summary import summarise
 from .user_cold import build_town, check_strategy, interview_all
 from .world import ALL, METRICS, build_world, play
@@ -55,21 +59,21 @@ class SimulationConfig:
     at_least: int = 20
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategies, list | tuple) and any(map(callable, self.strategies)):
+            raise UsageError(
+                "a strategy is a function, expected names",
+                where="strategies",
+                hint="give your own by name: simulate(catalog, config, own={'mine': function})",
+            )
+        check_fields(self)
         if self.protocol not in PROTOCOLS:
-            from ..kg.errors import nearest
-
             raise UsageError(
                 f"unknown protocol {self.protocol!r}", hint=nearest(self.protocol, PROTOCOLS)
             )
         strategies, budgets = USUAL[self.protocol == USER_COLD]
-        object.__setattr__(self, "strategies", tuple(self.strategies) or strategies)
-        object.__setattr__(self, "budgets", tuple(self.budgets) or budgets)
+        object.__setattr__(self, "strategies", self.strategies or strategies)
+        object.__setattr__(self, "budgets", self.budgets or budgets)
         for name in self.strategies:
-            if not isinstance(name, str):
-                raise UsageError(
-                    f"strategy {name!r} is no name",
-                    hint="a function of your own is played by `acquire` alone: seeds are kept by name",
-                )
             (check_strategy if self.protocol == USER_COLD else find_strategy)(name)
         if min(self.budgets) < 1 or len(set(self.budgets)) < len(self.budgets):
             raise UsageError(f"budgets are {self.budgets}, expected distinct numbers above 0")
@@ -78,9 +82,10 @@ class SimulationConfig:
 
 
 def simulate(
-    graph: Graph,
+    catalog: Catalog | Graph,
     config: SimulationConfig | None = None,
     *,
+    own: Mapping[str, Strategy] | None = None,
     workers: int = 1,
     folder: StrPath | None = None,
     progress: Progress | None = None,
@@ -88,6 +93,8 @@ def simulate(
     """Play every strategy on every seed.
 
     Args:
+        own: name -> strategy of your own, played beside those of the configuration, in this process;
+            its outcomes are not kept, as nothing says when a function has changed.
         workers: processes; each plays whole seeds.
         folder: where finished seeds are kept; started again, only the others are played.
         progress: called with (done, all, what was finished).
@@ -106,15 +113,16 @@ def simulate(
     Raises:
         UsageError: a wrong configuration. DataError: no item can be made cold, or nothing measured.
     """
-    config = config or SimulationConfig()
-    names = list(dict.fromkeys(("random", *config.strategies)))
+    graph, config = graph_of(catalog), config or SimulationConfig()
+    own = _checked_own(own or {}, config, alone=workers <= 1 and folder is None)
+    names = list(dict.fromkeys(("random", *config.strategies, *own)))
     places = {} if folder is None else _places(folder, graph, config, names)
     results = _stored(places)
     waiting = [seed for seed in config.seeds if seed not in results]
     done = len(results)
     if progress and done:
         progress(done, len(config.seeds), f"{done} seeds were played before")
-    for seed, outcome in _outcomes(graph, config, names, waiting, workers):
+    for seed, outcome in _outcomes(graph, config, names, waiting, workers, own):
         results[seed] = outcome
         if seed in places:
             write_json(places[seed], outcome)
@@ -124,8 +132,34 @@ def simulate(
     return summarise(config, names, [results[seed] for seed in config.seeds])
 
 
+def _checked_own(
+    own: Mapping[str, Strategy], config: SimulationConfig, *, alone: bool
+) -> dict[str, Strategy]:
+    """Strategies of one's own, held to their contract."""
+    if own and config.protocol == USER_COLD:
+        raise UsageError(f"the protocol {USER_COLD} interviews, it plays no functions", where="own")
+    if own and not alone:
+        raise UsageError(
+            "functions are played in this process, and their outcomes are not kept",
+            where="own",
+            hint="leave workers and folder out",
+        )
+    for name, strategy in own.items():
+        if not callable(strategy):
+            raise UsageError(
+                f"{name!r} is {type(strategy).__name__}, expected a function", where="own"
+            )
+        if name in STRATEGIES | ADAPTIVE:
+            raise UsageError(f"there is a strategy {name!r} already", where="own")
+    return {name: held_to_contract(strategy, name) for name, strategy in own.items()}
+
+
 def play_seed(
-    graph: Graph, config: SimulationConfig, names: Sequence[str], seed: int
+    graph: Graph,
+    config: SimulationConfig,
+    names: Sequence[str],
+    seed: int,
+    own: Mapping[str, Strategy] | None = None,
 ) -> dict[str, Any]:
     """One seed: {"curves": {strategy: {metric: [...]}}, "ceiling", "prior", "reference"}."""
     if config.protocol == USER_COLD:
@@ -141,7 +175,8 @@ def play_seed(
             f"a budget of {budgets[-1]} is more than half of the pool of {size} pairs",
             where="budgets",
         )
-    curves = {name: play(world, find_strategy(name), cuts, budgets) for name in names}
+    played = {name: (own or {}).get(name) or find_strategy(name) for name in names}
+    curves = {name: play(world, strategy, cuts, budgets) for name, strategy in played.items()}
     far = _far_cuts(budgets[0], min(REACH * budgets[-1], size // 2))
     reference = play(world, find_strategy("random"), far, far)
     return {
@@ -173,11 +208,16 @@ def _far_cuts(first: int, last: int) -> list[int]:
 
 
 def _outcomes(
-    graph: Graph, config: SimulationConfig, names: list[str], seeds: list[int], workers: int
+    graph: Graph,
+    config: SimulationConfig,
+    names: list[str],
+    seeds: list[int],
+    workers: int,
+    own: Mapping[str, Strategy],
 ) -> Any:
     if workers <= 1 or len(seeds) <= 1:
         for seed in seeds:
-            yield seed, play_seed(graph, config, names, seed)
+            yield seed, play_seed(graph, config, names, seed, own)
         return
     context, others = get_context("spawn"), set(active_children())
     with ProcessPoolExecutor(min(workers, len(seeds)), mp_context=context) as executor:

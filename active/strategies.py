@@ -1,6 +1,7 @@
 """Strategies: which pairs to ask next. Plain functions behind one contract, in one dictionary.
 
-`strategy(state, budget, rng) -> Picks`. Every strategy is a function of its arguments alone, does not
+`strategy(state, budget, rng) -> Picks`. One of your own is made of a criterion (`best_of`, `in_proportion`,
+`greedy`), or says which pairs it picks (`described`); `own_strategy` holds it to the contract. Every strategy is a function of its arguments alone, does not
 depend on how users and items are numbered, never picks a pair twice nor a known one, and keeps the
 budget, the caps and the panel of `state.pool`.
 """
@@ -196,13 +197,20 @@ def _shrink(
 
 def describe(state: AskState, basket: Basket) -> Picks:
     """The picks with the criteria behind each, whatever strategy chose them."""
-    users, items, utilities = basket.arrays()
+    return described(state, *basket.arrays())
+
+
+def described(
+    state: AskState, users: npt.ArrayLike, items: npt.ArrayLike, utility: npt.ArrayLike
+) -> Picks:
+    """Picks of these pairs of the pool, in this order, (n,) each: catalog indices, and their worth."""
+    users, items = np.asarray(users, np.int64), np.asarray(items, np.int64)
     if not len(users):
         return Picks.none()
     return Picks(
         users,
         items,
-        utilities,
+        np.asarray(utility, np.float64),
         evaluate_pairs(criteria.gain, state, users, items).astype(np.float64),
         state.coverage_gain[state.rows_of(items)],
         state.pool.chance.of(users, items),

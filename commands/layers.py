@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
-import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from ..kg.errors import ColdframeError, SchemaError, UsageError, nearest
+from ..kg.typed_fields import fit_value
 
 C = TypeVar("C")
 
@@ -54,7 +53,7 @@ def resolve(
             _check_key(key, names, SchemaError, str(file))
             given[key] = (
                 f"file {file.name}",
-                _fit(value, names[key], defaults[key], SchemaError, f"{file}:{key}"),
+                fit_value(value, names[key], defaults[key], SchemaError, f"{file}:{key}"),
             )
         try:
             _build(kind, {key: value for key, (_, value) in given.items()})
@@ -64,7 +63,7 @@ def resolve(
     flags = {key: words for key, words in (flags or {}).items() if words[1] is not None}
     for key, (flag, value) in flags.items():
         _check_key(key, names, UsageError, flag)
-        given[key] = (f"flag {flag}", _fit(value, names[key], defaults[key], UsageError, flag))
+        given[key] = (f"flag {flag}", fit_value(value, names[key], defaults[key], UsageError, flag))
     try:
         config = _build(kind, {key: value for key, (_, value) in given.items()})
     except UsageError as error:  # name the flag, as its user knows it by that
@@ -149,56 +148,3 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 def _check_key(key: str, names: Mapping[str, Any], error: type[ColdframeError], where: str) -> None:
     if key not in names:
         raise error(f"unknown key {key!r}", where=where, hint=nearest(key, names))
-
-
-def _fit(value: Any, hint: Any, default: Any, error: type[ColdframeError], where: str) -> Any:
-    """The value as the field's type: integers pass as floats, lists as tuples; nothing else bends."""
-    fitted = _match(value, hint)
-    if fitted is _NO:
-        raise error(
-            f"got {value!r} ({type(value).__name__}), expected {_name(hint)}",
-            where=where,
-            hint=f"the default is {'none' if default is None else json.dumps(default, default=str)}",
-        )
-    return fitted
-
-
-_NO = object()
-
-
-def _match(value: Any, hint: Any) -> Any:
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        tries = (_match(value, option) for option in get_args(hint))
-        return next((found for found in tries if found is not _NO), _NO)
-    if origin is Literal:
-        return value if value in get_args(hint) else _NO
-    if origin in (tuple, list):
-        inner = get_args(hint)[0] if get_args(hint) else Any
-        if not isinstance(value, list | tuple):
-            return _NO
-        items = [_match(item, inner) for item in value]
-        return (
-            _NO
-            if any(item is _NO for item in items)
-            else (tuple if origin is tuple else list)(items)
-        )
-    if hint is Any:
-        return value
-    if hint is type(None):
-        return None if value in (None, "none") else _NO
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if isinstance(hint, type) and isinstance(value, hint):
-        return _NO if isinstance(value, bool) and hint is not bool else value
-    return _NO
-
-
-def _name(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (tuple, list):
-        return f"a list of {_name(get_args(hint)[0])}"
-    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")

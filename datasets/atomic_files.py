@@ -1,6 +1,6 @@
 """Any folder of RecBole atomic files: tab-separated, header `name:type`, suffixes .inter .item ...
 
-Types: token (one value), token_seq (values parted by blanks, or a text), float, float_seq (left out).
+Types: token (one value), token_seq (values parted by blanks or commas, or a text), float, float_seq (left out).
 Reference: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..kg.errors import DataError, ParseError, UsageError
+from ..kg.errors import DataError, ParseError, UsageError, nearest
 from ..kg.infer import quoted
 from ..kg.literals import parse_numbers
 from ..kg.schema import Schema
@@ -26,6 +26,8 @@ from .raw_files import matching, plain_name, read_columns
 _LOG = logging.getLogger(__name__)
 _TYPES = ("token", "token_seq", "float", "float_seq")
 _FEW_VALUES = 200
+_MOST_RATINGS = 11  # 0 to 10
+_TEXT_NAME = re.compile(r"title|name|description|summary|review|text")
 _FREEBASE_ID = re.compile(r"[mg]\.\w+")
 
 
@@ -39,7 +41,15 @@ class _Section:
 
 
 def load(
-    folder: Path, *, name: str = "", base: str = "", positive: int | float | str = "auto"
+    folder: Path,
+    *,
+    name: str = "",
+    base: str = "",
+    positive: int | float | str = "auto",
+    user: str = "",
+    item: str = "",
+    rating: str = "",
+    time: str = "",
 ) -> Loaded:
     """Interactions with rating, time and split where there are, item and user features, KG.
 
@@ -47,25 +57,22 @@ def load(
         name: the catalog's name; the folder's by default.
         base: start of the IRIs of users and items; `https://example.org/<name>/` by default.
         positive: rating from which on an interaction is positive. "auto": 0.8 of the highest where
-            there are at most ten distinct ratings (4 of 5 stars), and all positive otherwise;
-            "none": all positive.
+            there are at most eleven distinct ratings (4 of 5 stars, 8 of 0 to 10), and all positive
+            otherwise; "none": all positive.
+        user, item, rating, time: columns of the interactions. By default user_id and item_id, else the
+            first column of the .user and .item files, else the first column and the one after it;
+            rating, label or stars; timestamp or date.
+
+    Raises:
+        UsageError: a column is named that the interactions do not have.
     """
     name = name or folder.resolve().name
     base = base or f"https://example.org/{name}/"
     inter = _interactions(folder)
-    user, item = inter.column_names[:2]
     tables = {"interactions": inter}
-    roles = {"user": user, "item": item}
-    roles |= {
-        role: column
-        for role, column in (
-            ("rating", "rating"),
-            ("rating", "label"),
-            ("time", "timestamp"),
-            ("split", "split"),
-        )
-        if column in inter.column_names and role not in roles
-    }
+    given = {"user": user, "item": item, "rating": rating, "time": time}
+    roles = _roles(folder, inter.column_names, given)
+    user, item = roles["user"], roles["item"]
     threshold = _threshold(inter, roles.get("rating"), positive)
     sections: dict[str, _Section] = {}
     for kind, id_column in (("user", user), ("item", item)):
@@ -74,6 +81,37 @@ def load(
     tables |= graph
     text = _toml(name, base, sections, tables, roles, threshold)
     return tables, Schema.loads(text, source=f"{name} (atomic files)")
+
+
+def _roles(folder: Path, names: list[str], given: dict[str, str]) -> dict[str, str]:
+    """Role of an event -> column of the interactions: as given, else by name, else by place."""
+    for role, column in given.items():
+        if column and column not in names:
+            hint = nearest(column, names)
+            raise UsageError(
+                f"{role} is {column!r}, no column has that name", where="*.inter", hint=hint
+            )
+    out = dict(given)
+    for role in ("user", "item"):
+        ids = [f"{role}_id"]
+        if ids[0] not in names:
+            ids = [_read(path)[0].column_names[0] for path in matching(folder, f"*.{role}")]
+        out[role] = out[role] or next((one for one in ids if one in names), "")
+    others = [name for name in names if name not in (out["user"], out["item"])]
+    out["user"] = out["user"] or others[0]
+    after = [name for name in names[names.index(out["user"]) + 1 :] if name in others]
+    out["item"] = out["item"] or next(name for name in (*after, *others) if name != out["user"])
+    if out["user"] == out["item"]:
+        raise UsageError(f"{out['user']!r} is the column of users and of items", where="*.inter")
+    left = [name for name in names if name not in (out["user"], out["item"])]
+    usual = {
+        "rating": ("rating", "label", "stars"),
+        "time": ("timestamp", "date"),
+        "split": ("split",),
+    }
+    for role, known in usual.items():
+        out[role] = out.get(role) or next((name for name in known if name in left), "")
+    return {role: column for role, column in out.items() if column}
 
 
 def _read(path: Path, least: int = 1) -> tuple[pa.Table, dict[str, str]]:
@@ -129,7 +167,7 @@ def _threshold(inter: pa.Table, rating: str | None, positive: int | float | str)
         if positive == "none" or rating is None:
             return None
         values = pc.unique(inter[rating])
-        if len(values) > 10 or len(values) < 2:
+        if len(values) > _MOST_RATINGS or len(values) < 2:
             return None
         numbers = parse_numbers(values)
         bad = values.filter(pa.array(np.isnan(numbers) & np.asarray(pc.not_equal(values, ""))))
@@ -159,13 +197,15 @@ def _nodes(folder: Path, kind: str, seen: pa.ChunkedArray) -> tuple[pa.Table, _S
     names = table.column_names
     for column in names[1:]:
         values = table[column]
-        kind_of = _kind(values, types[column], kind)
+        kind_of = _kind(column, values, types[column], kind)
         if kind_of is None:
             continue
         key = quoted(column)
         if kind_of in ("relation", "relations"):
             relation = quoted(_relation_name(kind, column))
-            separator = ', separator = " "' if kind_of == "relations" else ""
+            separator = ""
+            if kind_of == "relations":
+                separator = f", separator = {quoted(_separator(values))}"
             section.columns.append(f"{relation} = {{ column = {key}{separator} }}")
             section.relations.append(column)
         else:
@@ -185,11 +225,18 @@ def _relation_name(kind: str, column: str) -> str:
     return f"{kind}_{column}" if clash else column
 
 
-def _kind(values: pa.ChunkedArray, declared: str, owner: str) -> str | None:
+def _separator(values: pa.ChunkedArray) -> str:
+    """A comma where most cells of several words have one behind a word, else a blank."""
+    several = values.filter(pc.match_substring(values, " "))
+    listed = pc.sum(pc.match_substring(several, ", ")).as_py() or 0
+    return "," if 2 * listed > len(several) else " "
+
+
+def _kind(column: str, values: pa.ChunkedArray, declared: str, owner: str) -> str | None:
     """number, text, category, relation (one value) or relations (several); None = left out.
 
     A token_seq is a list of values if there are at most 1,000 and each is used five times on
-    average (genres), and a text otherwise (titles). A token is a category up to 200 values and a
+    average (genres), and a text otherwise, or where its name says so (titles). A token is a category up to 200 values and a
     relation above; where nearly every item has its own, it is a text.
     """
     if declared == "float_seq":
@@ -198,7 +245,11 @@ def _kind(values: pa.ChunkedArray, declared: str, owner: str) -> str | None:
         return "number"
     distinct = len(pc.unique(values))
     if declared == "token_seq":
-        words = pc.list_flatten(pc.utf8_split_whitespace(values.combine_chunks()))
+        if _TEXT_NAME.search(column.casefold()):
+            return "text"
+        parts = pc.split_pattern(values.combine_chunks(), _separator(values))
+        words = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+        words = words.filter(pc.not_equal(words, ""))
         vocabulary = len(pc.unique(words))
         return "relations" if vocabulary <= 1000 and len(words) >= 5 * vocabulary else "text"
     if distinct <= _FEW_VALUES:

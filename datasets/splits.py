@@ -14,9 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..kg.catalog import Catalog, graph_of
 from ..kg.coldstart import ColdStartOpen, cold_start_open, resolve
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import Graph, Interactions
+from ..kg.in_memory import whole
 from ..kg.split import (
     PARTS,
     BoolArray,
@@ -30,8 +32,11 @@ from ..kg.split import (
     rng_for,
 )
 from ..kg.vocabulary import IntArray
+from .given_split import given_split
 
-__all__ = ["PROTOCOLS", "ColdStartOpen", "cold_start_open", "default_protocol", "make_split"]
+__all__ = [
+    "PROTOCOLS", "ColdStartOpen", "cold_start_open", "default_protocol", "given_split", "make_split",
+]  # fmt: skip
 
 _LOG = logging.getLogger(__name__)
 _NONE = np.zeros(0, np.int64)
@@ -39,7 +44,7 @@ _COLD_COLUMN = ("warm_train", "warm_test", "user_cold", "item_cold", "user_item_
 
 
 def make_split(
-    graph: Graph,
+    catalog: Catalog | Graph,
     protocol: str = "default",
     seed: int = 0,
     *,
@@ -48,16 +53,19 @@ def make_split(
 ) -> Split:
     """The catalog's interactions split by a protocol of `PROTOCOLS`, with its leakage proof done.
 
+    A split of your own: `given_split`.
+
     Args:
         protocol: "default" takes the catalog's own split where it has one, else item-cold.
         negatives: whether train holds pairs rated low too; published figures are mostly without.
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
-        UsageError: unknown protocol or option, or a share out of range.
+        UsageError: unknown protocol or option, a share out of range, or a seed that is no whole number.
         DataError: the catalog lacks what the protocol needs, names a split that is not understood,
             or its own split leaks.
     """
+    graph, seed = graph_of(catalog), whole(seed, "seed", 0)
     if protocol == "default":
         protocol = default_protocol(graph)
     if protocol not in PROTOCOLS:
@@ -175,9 +183,7 @@ def time_cut(
             f"catalog {graph.name!r}: {unknown:,} of {len(events):,} likes have no time",
             hint="choose protocol warm or item-cold, or leave those rows out",
         )
-    codes = pair_codes(events, graph.n_items)
-    events = events.select(np.lexsort((events.time, codes)))
-    events = events.select(np.unique(np.sort(codes), return_index=True)[1])
+    events = _earliest(events, graph.n_items)
     ordered = np.sort(events.time)
     late, later = (
         ordered[min(int(np.floor(len(ordered) * share)), len(ordered) - 1)]
@@ -204,6 +210,30 @@ def warm(
     events = _positives(graph)
     everything = np.ones(len(events), bool)
     return _warm(graph, "warm", seed, events, everything, ~everything, test_share, valid_share)
+
+
+def leave_one_out(graph: Graph, seed: int = 0) -> Split:
+    """Each user's latest like is test, the one before it valid; users with fewer than three keep all.
+
+    A pair counts at its earliest like. Likes of one moment are ordered by chance, and so are all
+    where none has a time.
+    """
+    events = graph.interactions
+    events = events.select(events.label == 1)
+    if (untimed := int(np.isnan(events.time).sum())) and untimed < len(events):
+        raise DataError(
+            f"catalog {graph.name!r}: {untimed:,} of {len(events):,} likes have no time",
+            hint="leave those rows out, or the times of all",
+        )
+    events = _earliest(events, graph.n_items)
+    luck = rng_for(seed, "leave one out").random(len(events))
+    order = np.lexsort((luck, events.time, events.user))
+    events = events.select(order)
+    place = np.arange(len(events))
+    behind = np.searchsorted(events.user, events.user, side="right") - 1 - place
+    enough = np.bincount(events.user, minlength=graph.n_users)[events.user] >= 3
+    test, valid = enough & (behind == 0), enough & (behind == 1)
+    return _assemble(graph, "leave-one-out", seed, events, ~test & ~valid, valid, test)
 
 
 def everything(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
@@ -345,12 +375,19 @@ PROTOCOLS: dict[str, Callable[..., Split]] = {
     "fixed": fixed,
     "time": time_cut,
     "warm": warm,
+    "leave-one-out": leave_one_out,
     "item-cold": item_cold,
     "user-cold": user_cold,
     "cold-split-column": cold_split_column,
     "thinned": thinned,
     "kg-coldstart-open": kg_coldstart_open,
 }
+
+
+def _earliest(events: Interactions, n_items: int) -> Interactions:
+    """One row per pair, sorted by pair: the earliest."""
+    events = events.select(np.lexsort((events.time, pair_codes(events, n_items))))
+    return events.select(np.unique(pair_codes(events, n_items), return_index=True)[1])
 
 
 def _positives(graph: Graph) -> Interactions:
@@ -401,7 +438,7 @@ def _assemble(
         train=events.select(train),
         valid=events.select(valid),
         test=events.select(test),
-        cold_items=tested[~seen[tested]] if name in ("fixed", "time") else _NONE,
+        cold_items=tested[~seen[tested]] if name in ("fixed", "time", "leave-one-out") else _NONE,
         cold_users=_NONE,
         name=name,
         seed=seed,

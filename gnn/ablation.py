@@ -9,6 +9,7 @@ import numpy as np
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import EdgeSet, Graph, NodeSet
 from ..kg.split import rng_for
+from ..kg.typed_fields import check_fields
 from .hybrid import HybridConfig
 
 REMOVABLE = ("kg", "text", "walk", "ids")
@@ -29,6 +30,7 @@ class AblationConfig:
     randomise_kg: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in self.without:
             if name not in REMOVABLE:
                 raise UsageError(

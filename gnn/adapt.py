@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..kg.errors import DataError, ResourceError, UsageError
 from ..kg.files import atomic_folder
+from ..kg.typed_fields import check_fields
 from .randomness import generator_for, seeded
 from .text import TextConfig, model_folder, resolve, token_limit
 
@@ -53,6 +54,7 @@ class AdaptConfig:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("epochs", "batch_size", "max_length"):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)

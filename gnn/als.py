@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
@@ -40,6 +41,7 @@ class ALSConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.factors >= 1, f"must be at least 1, got {self.factors}", "factors")
         require(self.penalty > 0, f"must be above 0, got {self.penalty}", "penalty")
         require(

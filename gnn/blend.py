@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import Scorer, require, standardise
@@ -26,6 +27,7 @@ class BlendConfig:
     weights: tuple[float, ...] = (1.0, 0.3)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(len(self.weights) > 0, "at least one weight is needed", "weights")
         require(max(self.weights) > 0, "at least one weight must be above 0", "weights")
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..kg.errors import IntegrityError
 from ..kg.graph import FloatArray
 from ..kg.split import Split, rng_for
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .gate import KINDS, Kind, kind_of
@@ -56,6 +57,7 @@ class CalibrationConfig:
     isotonic_from: int = 500
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("max_users", "top", "others", "line_from", "isotonic_from"):
             require(
                 getattr(self, name) >= 1, f"must be at least 1, got {getattr(self, name)}", name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..kg.typed_fields import check_fields
 from .ablation import AblationConfig
 from .hybrid import HybridConfig
 from .text import TextConfig
@@ -24,3 +25,6 @@ class RecommenderConfig:
     text: TextConfig = field(default_factory=TextConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
     refit: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)

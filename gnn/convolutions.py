@@ -1,10 +1,11 @@
-"""One layer of propagation over attribute relations: our sparse one, and PyG's under the same call.
+"""One layer of propagation over attribute relations: our sparse one, PyG's, or your own (`hetero_layer`).
 
 A layer takes the vectors of every node type and gives those of the types that receive messages.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,6 +15,7 @@ from .view import GraphView, Relation, slot
 
 State = dict[str, Tensor]
 Masks = Mapping[str, Mapping[str, Tensor]]
+EdgeType = tuple[str, str, str]
 
 
 class Layer(nn.Module):
@@ -44,6 +46,21 @@ class Layer(nn.Module):
             if relation.source in state
         ]
 
+    def edge_types(self, view: GraphView) -> list[EdgeType]:
+        """PyG's names of all relations that send messages."""
+        return [_edge_type(one, kind) for kind in self.kinds for one in view.relations[kind]]
+
+    def edges(self, view: GraphView, state: State, masks: Masks) -> dict[EdgeType, Tensor]:
+        """`edge_index` by PyG's names, int64 (2, edges that pass): source, receiver."""
+        return {
+            _edge_type(one, kind): _edge_index(one, mask)
+            for kind, one, mask in self.relations(view, state, masks)
+        }
+
+    def received(self, out: Mapping[str, Tensor | None]) -> State:
+        """The vectors of the types that received messages, by our names."""
+        return {kind: rows for kind in self.kinds if (rows := out.get(slot(kind))) is not None}
+
 
 class SparseLayer(Layer):
     """h_t = sum over relations r into t of w_r * (A_r h_source), w_r a learned vector of width d.
@@ -69,24 +86,39 @@ class SparseLayer(Layer):
         return out
 
 
-class SageLayer(Layer):
-    """PyG HeteroConv of SAGEConv with mean aggregation (Hamilton et al. 2017)."""
+def hetero_layer(make: Callable[[int], nn.Module]) -> Callable[..., Layer]:
+    """A layer of PyG's HeteroConv, to be put into `CONVOLUTIONS` under a name of its own.
 
-    def __init__(self, view: GraphView, d: int, *, last: bool) -> None:
-        from torch_geometric.nn import HeteroConv, SAGEConv
+        CONVOLUTIONS["gat"] = hetero_layer(lambda d: GATConv((d, d), d, add_self_loops=False))
 
-        super().__init__(view, d, last=last)
-        types = [_edge_type(one, kind) for kind in self.kinds for one in view.relations[kind]]
-        self.convolution = HeteroConv({kind: SAGEConv((d, d), d) for kind in types}, aggr="sum")
+    Args:
+        make: gives the convolution of one relation for vectors of width d, called with
+            ((sources (n, d), receivers (m, d)), edge_index) for (m, d). Messages of several relations
+            are summed. A saved model is loaded where the same name stands for the same convolution.
+    """
 
-    def forward(self, state: State, view: GraphView, masks: Masks) -> State:
-        """Messages of one layer; shapes (n, d) per node type."""
-        edges = {
-            _edge_type(one, kind): _edge_index(one, mask)
-            for kind, one, mask in self.relations(view, state, masks)
-        }
-        out = self.convolution(_slots(state), edges)
-        return {kind: out[slot(kind)] for kind in self.kinds if slot(kind) in out}
+    class HeteroLayer(Layer):
+        def __init__(self, view: GraphView, d: int, *, last: bool) -> None:
+            from torch_geometric.nn import HeteroConv
+
+            super().__init__(view, d, last=last)
+            made = {kind: make(d) for kind in self.edge_types(view)}
+            with warnings.catch_warnings():  # of types that nothing points to, which we leave out
+                warnings.filterwarnings("ignore", "There exist node types", UserWarning)
+                self.convolution = HeteroConv(made, aggr="sum")
+
+        def forward(self, state: State, view: GraphView, masks: Masks) -> State:
+            """Messages of one layer; shapes (n, d) per node type."""
+            return self.received(self.convolution(_slots(state), self.edges(view, state, masks)))
+
+    return HeteroLayer
+
+
+def _sage(d: int) -> nn.Module:
+    """Mean aggregation (Hamilton et al. 2017)."""
+    from torch_geometric.nn import SAGEConv
+
+    return SAGEConv((d, d), d)
 
 
 class HGTLayer(Layer):
@@ -96,18 +128,13 @@ class HGTLayer(Layer):
         from torch_geometric.nn import HGTConv
 
         super().__init__(view, d, last=last)
-        types = [_edge_type(one, kind) for kind in self.kinds for one in view.relations[kind]]
         heads = next(heads for heads in (4, 2, 1) if d % heads == 0)
-        self.convolution = HGTConv(d, d, ([slot(kind) for kind in view.counts], types), heads)
+        nodes = [slot(kind) for kind in view.counts]
+        self.convolution = HGTConv(d, d, (nodes, self.edge_types(view)), heads)
 
     def forward(self, state: State, view: GraphView, masks: Masks) -> State:
         """Messages of one layer; shapes (n, d) per node type."""
-        edges = {
-            _edge_type(one, kind): _edge_index(one, mask)
-            for kind, one, mask in self.relations(view, state, masks)
-        }
-        out = self.convolution(_slots(state), edges)
-        return {kind: out[slot(kind)] for kind in self.kinds if out.get(slot(kind)) is not None}
+        return self.received(self.convolution(_slots(state), self.edges(view, state, masks)))
 
 
 class RGCNLayer(Layer):
@@ -147,7 +174,7 @@ class RGCNLayer(Layer):
 CONVOLUTIONS: dict[str, Callable[..., Layer]] = {
     "hgt": HGTLayer,
     "rgcn": RGCNLayer,
-    "sage": SageLayer,
+    "sage": hetero_layer(_sage),
     "sparse": SparseLayer,
 }
 
@@ -157,7 +184,7 @@ def make_layer(name: str, view: GraphView, d: int, *, last: bool) -> Layer:
     return CONVOLUTIONS[name](view, d, last=last)
 
 
-def _edge_type(relation: Relation, kind: str) -> tuple[str, str, str]:
+def _edge_type(relation: Relation, kind: str) -> EdgeType:
     return slot(relation.source), relation.key, slot(kind)
 
 

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from ..kg.errors import IntegrityError, StateError, UsageError, nearest
 from ..kg.files import atomic_write, naming, read_sealed, write_sealed
 from ..kg.split import PARTS
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray, Vocabulary
 from .labels import corrections
 from .runs import Run
@@ -46,6 +47,7 @@ class CountsConfig:
     pseudonymous: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("at_least", "per_user"):
             if getattr(self, name) < 1:
                 raise UsageError(f"must be at least 1, got {getattr(self, name)}", where=name)

@@ -10,14 +10,14 @@ import torch
 from ..kg.errors import UsageError
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str | torch.device) -> str:
     """ "auto" is CUDA where there is one; UsageError for a device that this machine lacks."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         kind, index = device.type, device.index
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         kind, index = "", None
     if kind not in ("cpu", "cuda"):
         raise UsageError(
@@ -32,7 +32,7 @@ def resolve_device(name: str) -> str:
             where="device",
             hint="use cpu, or see coldframe doctor",
         )
-    return name
+    return str(name)
 
 
 def autocast(device: torch.device, precision: str) -> Any:

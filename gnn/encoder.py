@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..kg.errors import UsageError, nearest
+from ..kg.typed_fields import check_fields
 from .convolutions import CONVOLUTIONS, make_layer
 from .propagation import Propagation
 from .view import GraphView, slot, widths
@@ -34,7 +35,8 @@ class EncoderConfig:
         dimensions: d of every vector.
         depth: layers of propagation over attribute relations.
         hops: 1 = users from items; 2 = items from users as well, then users again.
-        convolution: "sparse" (a weight per relation and dimension), or PyG's "sage", "rgcn", "hgt".
+        convolution: "sparse" (a weight per relation and dimension), PyG's "sage", "rgcn", "hgt", or what
+            you have put into `convolutions.CONVOLUTIONS`.
         profile_dimensions: singular directions kept of the KG profiles.
         text, kg, ids: whether inputs of that kind are used at all (for ablations).
         user_ids: whether users too have free vectors. They overfit where histories are short.
@@ -53,6 +55,7 @@ class EncoderConfig:
     dropout: float = field(default=0.0, metadata={"search": (0.0, 0.3)})
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.convolution not in CONVOLUTIONS:
             raise UsageError(
                 f"unknown convolution {self.convolution!r}",

@@ -9,22 +9,26 @@ for whom a scorer knows nothing does, with 0.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import scipy.sparse as sp
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
-from ..kg.split import Split
+from ..kg.in_memory import whole
+from ..kg.split import Split, check_split
 from ..kg.vocabulary import IntArray
 from . import metrics
 from .data import TrainingData
-from .metrics import Float64, Ranking
+from .given import Given, Scores, dense
+from .metrics import Float64, Metric, Ranking
 from .ranking import BLOCK_ENTRIES
-from .scorer_base import BoolArray, Scorer
+from .scorer_base import BoolArray, check_users
 from .segments import cold_candidates, pair_segments
 from .ties import U32, U64, UNRANKED, items_of, rank_keys, salts
 
@@ -74,18 +78,26 @@ class Evaluation:
 
     def ranking(self, model: str, segment: str = "all") -> Ranking:
         """Ranks of the segment's relevant items. UsageError for an unknown model or segment."""
-        for got, valid in ((model, self.models), (segment, {**self.segments, "cold-only": None})):
-            if got not in valid:
-                raise UsageError(f"{got!r} was not evaluated", hint=nearest(got, valid))
+        self._known("model", model, self.models)
+        self._known("segment", segment, (*self.segments, "cold-only"))
         if segment == "cold-only":
             return self.cold_models[model].ranking
         return self.models[model].ranking.restrict(self.segments[segment])
 
-    def per_user(self, model: str, segment: str, metric: str) -> Float64:
-        """(q,) values of e.g. "ndcg@10"; NaN for users without a relevant item in the segment."""
+    def _known(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        names = list(valid)
+        if name not in names:
+            raise UsageError(f"no {kind} {name!r} was evaluated", hint=nearest(str(name), names))
+
+    def per_user(self, model: str, segment: str, metric: Metric) -> Float64:
+        """(q,) values of e.g. "ndcg@10"; NaN for users without a relevant item in the segment.
+
+        Args:
+            metric: a name, or a function of your own: of a `Ranking` of q users to q values.
+        """
         return metrics.measure(self.ranking(model, segment), metric)
 
-    def value(self, model: str, segment: str, metric: str) -> float:
+    def value(self, model: str, segment: str, metric: Metric) -> float:
         """The mean over the users that have a value; NaN if none has."""
         return metrics.mean(self.per_user(model, segment, metric))
 
@@ -94,13 +106,32 @@ class Evaluation:
         bases = ("recall", "ndcg", "mrr", "precision", "hit", "capped_recall")
         return (*(f"{base}@{k}" for k in self.ks for base in bases), "map", "auc")
 
-    def rows(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def user_table(
+        self, names: Metric | Sequence[Metric] | None = None, segment: str = "all"
+    ) -> pa.Table:
+        """One row per model and user with a relevant item in the segment: model, user (IRI), metrics."""
+        chosen = self.default_metrics() if names is None else metrics.listed(names)
+        iris = self.data.graph.users.vocabulary
+        tables = []
+        for model in self.models:
+            ranking = self.ranking(model, segment)
+            there = ~np.isnan(ranking.relevant)
+            columns: dict[str, Any] = {
+                "model": pa.array([model] * int(there.sum()), pa.string()),
+                "user": pa.array(iris.take(self.users[there]), pa.string()),
+            }
+            for metric in chosen:
+                columns[metrics.metric_name(metric)] = metrics.measure(ranking, metric)[there]
+            tables.append(pa.table(columns))
+        return pa.concat_tables(tables)
+
+    def rows(self, names: Metric | Sequence[Metric] | None = None) -> list[dict[str, Any]]:
         """One JSON-ready dict per model and segment: model, segment, users, pairs, metrics.
 
         "all" and "cold-only" also have the metrics of the lists: coverage, gini, novelty,
         diversity and cold_share at each cut-off. None stands for an undefined value.
         """
-        chosen = tuple(names) if names is not None else self.default_metrics()
+        chosen = self.default_metrics() if names is None else metrics.listed(names)
         rows = []
         for model in self.models:
             for segment in self.segment_names:
@@ -108,15 +139,23 @@ class Evaluation:
                 row: dict[str, Any] = {"model": model, "segment": segment}
                 row["users"] = len(np.unique(ranking.owner))
                 row["pairs"] = len(ranking.owner)
-                for name in chosen:
-                    row[name] = _json(metrics.mean(metrics.measure(ranking, name)))
+                for metric in chosen:
+                    value = metrics.mean(metrics.measure(ranking, metric))
+                    row[metrics.metric_name(metric)] = _json(value)
                 if segment in ("all", "cold-only"):
                     row |= {name: _json(x) for name, x in self.list_metrics(model, segment).items()}
                 rows.append(row)
         return rows
 
     def list_metrics(self, model: str, segment: str = "all") -> dict[str, float]:
-        """coverage, gini, novelty (bits), diversity and cold_share of the lists at each cut-off."""
+        """coverage, gini, novelty (bits), diversity and cold_share of the lists at each cut-off.
+
+        Args:
+            segment: "all" or "cold-only": there is one list per user among all items, and one among the
+                cold ones.
+        """
+        self._known("model", model, self.models)
+        self._known("segment", segment, ("all", "cold-only"))
         only_cold = segment == "cold-only"
         whole = (self.cold_models if only_cold else self.models)[model].lists
         catalog = self.cold_items if only_cold else np.arange(self.data.n_items)
@@ -135,14 +174,14 @@ class Evaluation:
 
 
 def evaluate(
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, Scores | npt.ArrayLike],
     data: TrainingData,
     split: Split,
     *,
     part: Literal["test", "valid"] = "test",
-    ks: Sequence[int] = (10, 20),
-    users: IntArray | None = None,
-    groups: Mapping[str, IntArray] | None = None,
+    ks: int | Sequence[int] = (10, 20),
+    users: npt.ArrayLike | None = None,
+    groups: Mapping[str, npt.ArrayLike] | None = None,
     block: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -150,12 +189,14 @@ def evaluate(
     """Rank all items for every user with positives in `part`, by each fitted scorer.
 
     Args:
-        scorers: model name -> scorer fitted on `data`.
+        scorers: model name -> scorer fitted on `data`, or scores made elsewhere, (n_users, n_items).
         data: decides what is hot or cold, by `data.train`; its pairs are never candidates.
         split: where the relevant pairs come from; `split.train` (and `split.valid` for the test
             part) are not candidates either.
+        ks: cut-offs of the metrics.
         users: only these; None = all.
-        groups: name -> user indices: one more segment each.
+        groups: name -> users: one more segment each. Users, here and above, are indices:
+            `graph.users.vocabulary.indices(ids)`.
         block: users scored at a time; None = as many as `BLOCK_ENTRIES` allows.
         seed: of the order of ties.
         progress: called with (model, users done, users in all).
@@ -166,22 +207,62 @@ def evaluate(
         UsageError: no cut-offs, or one below 1.
         DataError: no positive pair to evaluate, or a scorer returned a wrong shape.
     """
-    if not ks or min(ks) < 1:
-        raise UsageError(f"got cut-offs {tuple(ks)}, expected numbers from 1", where="ks")
-    task = _Task.build(data, split, part, users)
+    cuts = _checked(scorers, data, split, part, ks)
+    chosen = None if users is None else _users(users, data, "users")
+    members = {name: _users(some, data, f"groups: {name}") for name, some in (groups or {}).items()}
+    task = _Task.build(data, split, part, chosen)
     step = block or max(1, BLOCK_ENTRIES // max(data.n_items, 1))
     models, cold_models = {}, {}
     for name, scorer in scorers.items():
-        models[name], cold_models[name] = _rank(name, scorer, task, max(ks), step, seed, progress)
+        ready = scorer if isinstance(scorer, Scores) else Given(name, scorer, data)
+        models[name], cold_models[name] = _rank(name, ready, task, max(cuts), step, seed, progress)
     return Evaluation(
         data=data,
         users=task.users,
         models=models,
         cold_models=cold_models,
-        segments=pair_segments(task.users[task.owner], task.item, data, task.seen, groups),
+        segments=pair_segments(task.users[task.owner], task.item, data, task.seen, members),
         cold_items=task.cold_items,
-        ks=tuple(ks),
+        ks=cuts,
     )
+
+
+def _checked(
+    scorers: Any, data: Any, split: Any, part: str, ks: int | Sequence[int]
+) -> tuple[int, ...]:
+    """The cut-offs, if these are what `evaluate` takes."""
+    check_split(split)
+    if not isinstance(data, TrainingData):
+        raise UsageError(
+            f"got {type(data).__name__}, expected TrainingData",
+            where="data",
+            hint="give model.data, or TrainingData(graph, split.train)",
+        )
+    if not isinstance(scorers, Mapping):
+        raise UsageError(
+            f"got {type(scorers).__name__}, expected models by name",
+            where="scorers",
+            hint="{'coldframe': model.scorer}",
+        )
+    if part not in ("test", "valid"):
+        raise UsageError(f"got {part!r}, expected test or valid", where="part")
+    cuts = ks if isinstance(ks, Iterable) and not isinstance(ks, str) else (ks,)
+    found = tuple(whole(cut, "ks") for cut in cuts)
+    if not found:
+        raise UsageError("no cut-offs are given", where="ks", hint="ks=(10, 20)")
+    return found
+
+
+def _users(users: npt.ArrayLike, data: TrainingData, where: str) -> IntArray:
+    """Sorted distinct indices of users."""
+    given = np.asarray(users).reshape(-1)
+    if given.size and not np.issubdtype(given.dtype, np.integer):
+        raise UsageError(
+            f"got {given[0]!r:.60}, expected indices of users",
+            where=where,
+            hint="graph.users.vocabulary.indices(ids) gives them",
+        )
+    return np.unique(check_users(given.astype(np.int64), data.n_users))
 
 
 @dataclass(frozen=True)
@@ -236,7 +317,7 @@ def _pairs(rows: Interactions, data: TrainingData) -> sp.csr_matrix:
 
 def _rank(
     name: str,
-    scorer: Scorer,
+    scorer: Scores,
     task: _Task,
     k: int,
     step: int,
@@ -249,10 +330,11 @@ def _rank(
     for start in range(0, len(task.users), step):
         stop = min(start + step, len(task.users))
         users, known = task.users[start:stop], task.known[start:stop]
-        scores = np.array(scorer.score(users), np.float32)
+        scores = dense(scorer.score(users), name)
         if scores.shape != known.shape:
             raise DataError(
-                f"scorer {name!r} returned shape {scores.shape}, expected {known.shape}"
+                f"scorer {name!r} returned shape {scores.shape}, expected {known.shape}",
+                hint="one row per user asked for, one column per item of the graph",
             )
         scores[known.nonzero()] = np.nan
         salt = salts(users, seed)

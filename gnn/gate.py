@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .scorer_base import BoolArray, require, standardise
 
@@ -43,6 +44,7 @@ class GateConfig:
     penalty: float = 0.05
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("cold_cost", "penalty"):
             value = getattr(self, name)
             fine = 0 <= value < float("inf")

@@ -13,6 +13,7 @@ import numpy as np
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_per_user, rng_for
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .calibration import Calibration, CalibrationConfig, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
@@ -65,6 +66,7 @@ class HybridConfig:
     tune: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in self.parts:
             if name not in PARTS:
                 raise UsageError(f"unknown part {name!r}", where="parts", hint=nearest(name, PARTS))

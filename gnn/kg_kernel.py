@@ -16,6 +16,7 @@ import torch
 
 from ..kg.errors import ResourceError
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .als import ALS, ALSConfig
 from .data import TrainingData
@@ -47,6 +48,7 @@ class KGKernelConfig:
     anchors: int = 6000
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.noise > 0, f"must be above 0, got {self.noise}", "noise")
         require(self.rarity >= 0, f"must not be negative, got {self.rarity}", "rarity")
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .gaussian_process import ItemKernel, ItemProcess, fit_process
@@ -46,6 +47,7 @@ class KGPriorConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("dimension", "em_rounds", "largest_sample", "anchors"):
             require(
                 getattr(self, name) >= 1, f"must be at least 1, got {getattr(self, name)}", name

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
@@ -47,6 +48,7 @@ class ProfileConfig:
     centre: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.k >= 0, f"got {self.k}, expected 0 or more", "k")
         require(self.discount >= 0, f"got {self.discount}, expected 0 or more", "discount")
 

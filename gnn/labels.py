@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,37 +11,62 @@ import pyarrow.compute as pc
 
 from ..kg.errors import DataError
 from ..kg.graph import Graph, Interactions
+from ..kg.in_memory import as_table
 from ..kg.split import pair_codes
 
 
-def labelled_rows(
-    answers: pa.Table, graph: Graph, split_names: tuple[str, ...] = ()
-) -> Interactions:
+def labelled_rows(answers: Any, graph: Graph, split_names: tuple[str, ...] = ()) -> Interactions:
     """Columns user, item (ids), label (1, 0, or null = cannot tell: left out), rating, round.
 
     The last two may be missing: no rating, and round 1.
 
+    Args:
+        answers: an Arrow table, a data frame, or what else `in_memory.as_table` takes.
+
     Raises:
-        UnknownIdError: an id that the catalog does not have.
-        DataError: a column is missing, or a label is none of 1, 0 and null.
+        UsageError: it is no table. UnknownIdError: an id that the catalog does not have.
+        DataError: a column is missing, a label is none of 1, 0 and null, or a rating or round is no
+            number.
     """
+    table = as_table(answers, "answers")
     for name in ("user", "item", "label"):
-        if name not in answers.column_names:
-            raise DataError(f"column {name!r} is missing", where="answers")
-    rows = answers.filter(pc.is_valid(answers["label"]))
-    label = rows["label"].to_numpy()
-    wrong = [str(one) for one in label if one not in (0, 1)]
+        if name not in table.column_names:
+            raise DataError(
+                f"column {name!r} is missing, got {', '.join(table.column_names)}", where="answers"
+            )
+    rows = table.filter(pc.is_valid(table["label"]))
+    label = rows["label"].to_pylist()
+    wrong = [one for one in label if isinstance(one, str) or one not in (0, 1)]
     if wrong:
-        raise DataError(f"got {wrong[0]}, expected 1, 0 or null", where="label")
-    names = rows.column_names
+        raise DataError(
+            f"got {wrong[0]!r}, expected the number 1 (like) or 0 (dislike), or null",
+            where="answers: label",
+        )
     return Interactions.build(
         graph.users.vocabulary.indices(rows["user"].to_pylist(), kind="user"),
         graph.items.vocabulary.indices(rows["item"].to_pylist(), kind="item"),
         label=label,
-        rating=rows["rating"].to_numpy() if "rating" in names else None,
-        round=rows["round"].to_numpy() if "round" in names else 1,
+        rating=_numbers(rows, "rating") if "rating" in rows.column_names else None,
+        round=_rounds(rows) if "round" in rows.column_names else 1,
         split_names=split_names,
     )
+
+
+def _numbers(rows: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """A column of numbers, NaN where it is null, (n,)."""
+    try:
+        return np.asarray(rows[name].cast(pa.float64()).to_numpy())
+    except pa.ArrowException:
+        raise DataError("expected numbers", where=f"answers: {name}") from None
+
+
+def _rounds(rows: pa.Table) -> npt.NDArray[np.int32]:
+    """Numbers of rounds, from 1 on: 0 is the catalog itself."""
+    numbers = _numbers(rows, "round")
+    wrong = numbers[~((numbers >= 1) & (numbers == np.floor(numbers)))]
+    if len(wrong):
+        raise DataError(f"got {wrong[0]:g}, expected whole numbers from 1", where="answers: round")
+    return numbers.astype(np.int32)
 
 
 def corrections(

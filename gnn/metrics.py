@@ -7,7 +7,7 @@ Equal scores must have been ordered beforehand; `evaluate` does it by a seeded h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,6 +134,8 @@ def auc(ranking: Ranking, k: int = 0) -> Float64:  # noqa: ARG001 - one signatur
     return 1.0 - before / (count * np.where(others > 0, others, np.nan))
 
 
+Metric = str | Callable[[Ranking], npt.ArrayLike]
+
 METRICS: dict[str, Callable[[Ranking, int], Float64]] = {
     "recall": recall,
     "capped_recall": capped_recall,
@@ -156,10 +158,37 @@ def parse_metric(name: str) -> tuple[str, int]:
     return base, int(cut) if at else 0
 
 
-def measure(ranking: Ranking, name: str) -> Float64:
-    """(q,) the metric called e.g. "recall@20" or "auc"; NaN for queries without relevant items."""
-    base, k = parse_metric(name)
-    return METRICS[base](ranking, k)
+def measure(ranking: Ranking, metric: Metric) -> Float64:
+    """(q,) the metric called e.g. "recall@20" or "auc"; NaN for queries without relevant items.
+
+    Args:
+        metric: its name, or a function of your own of the ranking.
+
+    Raises:
+        UsageError: an unknown name, or a function whose values are not one number per query.
+    """
+    if isinstance(metric, str):
+        base, k = parse_metric(metric)
+        return METRICS[base](ranking, k)
+    if not callable(metric):
+        raise UsageError(f"got {metric!r:.60}, expected a metric's name, as ndcg@10, or a function")
+    values = np.asarray(metric(ranking), np.float64)
+    if values.shape != (len(ranking),):
+        raise UsageError(
+            f"metric {metric_name(metric)} gave shape {values.shape}, expected ({len(ranking)},)",
+            hint="one number per user; NaN where it has no relevant item",
+        )
+    return values
+
+
+def metric_name(metric: Metric) -> str:
+    """What tables call it: of one's own function its `__name__`."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", repr(metric))
+
+
+def listed(metrics: Metric | Iterable[Metric]) -> tuple[Metric, ...]:
+    """Several metrics, where one may stand alone."""
+    return (metrics,) if isinstance(metrics, str) or callable(metrics) else tuple(metrics)
 
 
 def mean(values: Float64) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
+from ..kg.in_memory import whole
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .item_kernel import ItemFeatures
@@ -49,8 +49,7 @@ def neighbours(
 
     Of items that are equally near, the first in the catalog's order comes first.
     """
-    if k < 1:
-        raise UsageError(f"must be at least 1, got {k}", where="k")
+    k = whole(k, "k")
     compare = by_kernel(data) if encoder is None else by_cosine(encoder.item_vectors)
     k = min(k, data.n_items - 1)
     step = max(1, BLOCK_ENTRIES // data.n_items)

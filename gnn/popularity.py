@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import check_users, fitted, require
@@ -88,6 +89,7 @@ class KGPopularityConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(len(self.penalties) > 0, "at least one penalty is needed", "penalties")
         require(min(self.penalties) > 0, "penalties must be above 0", "penalties")
         require(self.folds >= 2, f"got {self.folds}, expected 2 or more", "folds")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from ..kg.catalog import Catalog
+from ..kg.catalog import Catalog, graph_of
 from ..kg.coldstart import resolve
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
-from ..kg.split import Split
+from ..kg.in_memory import as_pairs, whole
+from ..kg.split import Split, check_split
 from ..kg.vocabulary import IntArray
 from .ablation import ablated, ablated_hybrid
 from .checkpoint import latest, load_checkpoint, save_checkpoint
@@ -38,6 +39,7 @@ from .trainer import EncoderScorer
 from .uncertainty import Method, posterior_of, save_members
 
 Progress = Callable[[str, int, int], None]
+Pairs = Iterable[tuple[str, str]] | Any  # or a table: see `as_pairs`
 
 
 class Recommender:
@@ -48,6 +50,9 @@ class Recommender:
         seed: everything random is derived from it; singular vectors of the linear parts, which are
             no more than a numerical method, have seeds of their own.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
+
+    Raises:
+        UsageError: a seed that is no whole number from 0, a device that there is not.
 
     Attributes (after `fit` or `load`):
         graph: the catalog's graph. scorer: the fitted `Hybrid`. data: what it was fitted on.
@@ -61,8 +66,14 @@ class Recommender:
         device: str = "auto",
         progress: Progress | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, RecommenderConfig):
+            raise UsageError(
+                f"got {config!r:.80}, expected a RecommenderConfig",
+                where="config",
+                hint="a HybridConfig goes into RecommenderConfig(hybrid=...)",
+            )
         self.config = config or RecommenderConfig()
-        self.seed, self.progress = seed, progress
+        self.seed, self.progress = whole(seed, "seed", 0), progress
         self.device = resolve_device(device)
         self.scorer: Hybrid | None = None
         self._of_graph: EncoderScorer | None = None  # the encoder where nothing was touched yet
@@ -114,9 +125,11 @@ class Recommender:
             work: folder in which the same fit goes on where it was interrupted.
 
         Raises:
-            DataError: the catalog has no items. StateError, IntegrityError: see `Hybrid.fit`.
+            UsageError: the split is none. DataError: the catalog has no items. StateError, IntegrityError: see `Hybrid.fit`.
         """
-        graph = _graph_of(catalog)
+        graph = graph_of(catalog)
+        if split is not None:
+            check_split(split)
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
         self._source = catalog.path if isinstance(catalog, Catalog) else None
@@ -207,9 +220,8 @@ class Recommender:
         uncertainty: Method = "laplace",
     ) -> Iterator[pa.Table]:
         """`recommend` in blocks of users, so that memory stays bounded however many there are."""
-        if k < 1:
-            raise UsageError(f"must be at least 1, got {k}", where="k")
-        if not 0 <= new <= k:
+        k, new = whole(k, "k"), whole(new, "new", 0)
+        if new > k:
             raise UsageError(f"must be between 0 and k, which is {k}, got {new}", where="new")
         graph = self.graph
         chosen = (
@@ -238,20 +250,24 @@ class Recommender:
             )
         return self._scorer.score(users)
 
-    def scores(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known."""
+    def scores(self, pairs: Pairs) -> FloatArray:
+        """Scores of (user, item) pairs by id, float32 (n,); NaN where nothing is known.
+
+        Pairs, here and below, are those of `in_memory.as_pairs`: an iterable of two ids each, an array
+        (n, 2), or a data frame or Arrow table with columns user and item.
+        """
         return scores_of_pairs(self._scores, *self._indices(pairs))
 
-    def probability(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    def probability(self, pairs: Pairs) -> FloatArray:
         """Chances that (user, item) pairs by id turn out positive, float32 (n,); see `calibration`.
 
         NaN where nothing is known, or where training could hold out too few pairs to learn them from.
         """
-        return self._scorer.chances(*self._indices(pairs), self.scores(pairs))
+        users, items = self._indices(pairs)
+        scores = scores_of_pairs(self._scores, users, items)
+        return self._scorer.chances(users, items, scores)
 
-    def uncertainty(
-        self, pairs: Sequence[tuple[str, str]], method: Method = "laplace"
-    ) -> FloatArray:
+    def uncertainty(self, pairs: Pairs, method: Method = "laplace") -> FloatArray:
         """Standard deviation of the logit of (user, item) pairs by id, float32 (n,).
 
         Args:
@@ -259,9 +275,10 @@ class Recommender:
         """
         return self._scorer.deviation(method, *self._indices(pairs))
 
-    def _indices(self, pairs: Sequence[tuple[str, str]]) -> tuple[IntArray, IntArray]:
-        users = self.graph.users.vocabulary.indices((u for u, _ in pairs), kind="user")
-        return users, self.graph.items.vocabulary.indices((i for _, i in pairs), kind="item")
+    def _indices(self, pairs: Pairs) -> tuple[IntArray, IntArray]:
+        listed = as_pairs(pairs)
+        users = self.graph.users.vocabulary.indices([u for u, _ in listed], kind="user")
+        return users, self.graph.items.vocabulary.indices([i for _, i in listed], kind="item")
 
     def similar(self, item: str, k: int = 10) -> pa.Table:
         """The k nearest items: columns item, similarity, title; with or without interactions."""
@@ -283,19 +300,21 @@ class Recommender:
     def explain(self, user: str, item: str, k: int = 5) -> Explanation:
         """Why this score: the parts' shares, the k best paths and the nearest texts."""
         (u,), (i,) = self._indices([(user, item)])
-        return explain(self._scorer, self.data, int(u), int(i), k, self.encoder)
+        return explain(self._scorer, self.data, int(u), int(i), whole(k, "k", 0), self.encoder)
 
-    def tell(self, answers: pa.Table | Interactions) -> Self:
+    def tell(self, answers: Any) -> Self:
         """Take answers in at once: the posterior is updated in closed form, nothing is retrained.
 
         An answer takes the place of what was told of the same pair before; of several here the last counts.
 
         Args:
-            answers: columns user, item (ids), label (1, 0, or null = cannot tell: left out) and, if
-                there, round (default 1); or rows of interactions.
+            answers: an Arrow table, data frame or list of records with columns user, item (ids), label
+                (1, 0, or null = cannot tell: left out) and, if there, round (default 1); or rows of
+                interactions.
 
         Raises:
-            UnknownIdError, DataError: an id or a label is wrong; nothing is taken in then.
+            UsageError, UnknownIdError, DataError: it is no table, or an id or a label is wrong; nothing is
+            taken in then.
         """
         rows = answers if isinstance(answers, Interactions) else self.interactions(answers)
         train = self.data.train
@@ -326,7 +345,7 @@ class Recommender:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be
             embedded as the model's were.
         """
-        graph = ablated(_graph_of(later), self.config.ablation, self.seed)
+        graph = ablated(graph_of(later), self.config.ablation, self.seed)
         self._data = extended(self.data, graph, self.config.text, self.device)
         self._source = None
         if self._scorer.parts:
@@ -335,7 +354,7 @@ class Recommender:
             self._of_graph = self._of_graph.refresh(untouched(self._data))
         return self
 
-    def interactions(self, answers: pa.Table) -> Interactions:
+    def interactions(self, answers: Any) -> Interactions:
         """Answers by id as rows of interactions; see `labelled_rows`."""
         return labelled_rows(answers, self.graph, self.data.train.split_names)
 
@@ -385,7 +404,7 @@ class Recommender:
         model = cls(state.config, seed=state.seed, device=device, progress=progress)
         if catalog is None:
             catalog = catalog_of(state.catalog, checkpoint.path)
-        graph = _graph_of(catalog)
+        graph = graph_of(catalog)
         model._source = catalog.path if isinstance(catalog, Catalog) else None
         train, valid = (interactions_in(checkpoint.groups, name) for name in ("train", "valid"))
         graph = ablated(graph, state.config.ablation, model.seed)
@@ -399,15 +418,3 @@ class Recommender:
             seen = untouched(model.data)
             model._of_graph = EncoderScorer.load(checkpoint.path, seen, device=model.device)
         return model
-
-
-def _graph_of(catalog: Catalog | Graph) -> Graph:
-    if isinstance(catalog, Catalog):
-        return catalog.graph
-    if not isinstance(catalog, Graph):
-        raise UsageError(
-            f"got {type(catalog).__name__}, expected a catalog or a graph",
-            where="catalog",
-            hint="coldframe.read(folder) gives one",
-        )
-    return catalog

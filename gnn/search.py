@@ -1,4 +1,4 @@
-"""Search of hyper-parameters on validation data alone; what may vary stands in the configs' fields.
+"""Search of hyper-parameters on validation data alone; what may vary stands in the configs' fields, or is said.
 
 A field's metadata `search` holds either the values to choose from (whole numbers, words) or, for a
 decimal, the two ends of its range.
@@ -7,21 +7,25 @@ decimal, the two ends of its range.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from ..kg.catalog import Catalog
-from ..kg.errors import DataError, ResourceError
-from ..kg.split import Split, rng_for
+from ..kg.errors import DataError, ResourceError, UsageError, nearest
+from ..kg.files import StrPath
+from ..kg.in_memory import whole
+from ..kg.split import Split, check_split, rng_for
 from .config import RecommenderConfig
 from .evaluate import evaluate
+from .metrics import parse_metric
 from .recommender import Recommender
 from .unfinished import plan_hash
 
 C = TypeVar("C")
 Progress = Callable[[str, int, int], None]
+Space = Mapping[str, Sequence[Any]] | Callable[[Any], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Found:
     """What a search came to.
 
     Attributes:
-        config: the best configuration. value: its NDCG@10 on the validation pairs.
+        config: the best configuration. value: its metric on the validation pairs.
         trials: one row per finished trial: its settings, "value", best first.
     """
 
@@ -51,9 +55,16 @@ def search_space(kind: type[Any], prefix: str = "") -> dict[str, tuple[Any, ...]
 
 
 def with_settings(config: C, settings: Mapping[str, Any]) -> C:
-    """The configuration with values by dotted key."""
+    """The configuration with values by dotted key.
+
+    Raises:
+        UsageError: an unknown key, or a value that its field does not take.
+    """
     for key, value in settings.items():
         head, _, rest = key.partition(".")
+        names = [field.name for field in fields(config)]  # type: ignore[arg-type]
+        if head not in names:
+            raise UsageError(f"unknown setting {head!r}", where=key, hint=nearest(head, names))
         inner = with_settings(getattr(config, head), {rest: value}) if rest else value
         config = replace(config, **{head: inner})  # type: ignore[type-var]
     return config
@@ -63,8 +74,10 @@ def search(
     catalog: Catalog,
     split: Split,
     trials: int,
-    folder: Path,
+    folder: StrPath,
     *,
+    space: Space | None = None,
+    metric: str = "ndcg@10",
     base: RecommenderConfig | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -72,50 +85,64 @@ def search(
 ) -> Found:
     """Try configurations until `trials` are finished; those of an earlier search of the same count.
 
-    Each is fitted on the training pairs and ranked by NDCG@10 of the whole score on the validation
+    Each is fitted on the training pairs and ranked by a metric of the whole score on the validation
     pairs; test pairs are never looked at. The linear parts keep their defaults meanwhile.
 
     Args:
         folder: the log of trials, by which a search goes on; one with another catalog, schema, split,
-            base or seed starts its own in it.
+            base, seed or metric starts its own in it. Give another folder for another space.
+        space: dotted key -> values to choose from, or the two ends of a decimal's range; or, where
+            settings depend on each other, a function of an optuna trial that gives settings by dotted
+            key. None = what the configs' fields allow.
+        metric: by which trials are compared, the higher the better.
         base: what is not searched.
 
     Raises:
         ResourceError: optuna is not installed. DataError: the split has nothing to validate on.
+        UsageError: an unknown setting or metric.
     """
+    check_split(split)
+    trials, folder = whole(trials, "trials"), Path(folder)
+    parse_metric(metric)
     optuna = _optuna()
     if not (split.valid.label == 1).any():
         raise DataError(f"split {split.name!r} has no validation pairs to search by")
     start = base or RecommenderConfig()
     quick = replace(start, hybrid=replace(start.hybrid, tune=False), refit=False)
-    space = search_space(RecommenderConfig)
+    allowed = search_space(RecommenderConfig) if space is None else space
+    if not callable(allowed):
+        with_settings(quick, {key: values[0] for key, values in allowed.items()})
 
     def objective(trial: Any) -> float:
-        settings = {key: _suggest(trial, key, values) for key, values in space.items()}
+        if callable(allowed):
+            settings = dict(allowed(trial))
+        else:
+            settings = {key: _suggest(trial, key, values) for key, values in allowed.items()}
+        trial.set_user_attr("settings", settings)
         model = Recommender(with_settings(quick, settings), seed=seed, device=device)
         model.fit(catalog, split)
         assert model.scorer is not None
         found = evaluate({"coldframe": model.scorer}, model.data, split, part="valid")
-        return found.value("coldframe", "all", "ndcg@10")
+        return found.value("coldframe", "all", metric)
 
     folder.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(folder / "trials.jsonl"))
     )
+    name = f"{plan_hash(catalog, split, quick, seed)}-{metric}"
     study = optuna.create_study(
-        storage=storage, study_name=plan_hash(catalog, split, quick, seed),
-        direction="maximize", load_if_exists=True,
-    )  # fmt: skip
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True
+    )
     while (done := len(_finished(study))) < trials:
         if progress is not None:
             progress(f"trial {done + 1}", done, trials)
         # A sampler of its own for every trial: started again, a search would else draw the same anew.
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed(seed, done))
         study.optimize(objective, n_trials=1)
-    rows = [{**trial.params, "value": trial.value} for trial in _finished(study)]
+    rows = [{**trial.user_attrs["settings"], "value": trial.value} for trial in _finished(study)]
     rows.sort(key=lambda row: -row["value"])
     best = study.best_trial
-    return Found(with_settings(start, best.params), float(best.value), tuple(rows))
+    return Found(with_settings(start, best.user_attrs["settings"]), float(best.value), tuple(rows))
 
 
 def trial_seed(seed: int, done: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..kg.errors import UsageError
 from ..kg.graph import Graph
 from ..kg.split import Split
 from ..kg.vocabulary import IntArray
@@ -33,7 +34,8 @@ def pair_segments(
 
     hot: the item has positive training interactions; warm: it has none, but is `seen` (n_items,) in
     other known rows; cold: neither. degree:a-b: by positive training interactions of the item.
-    cold-users: the user has no positive training interaction. One more per group of users.
+    cold-users: the user has no positive training interaction. One more per group of users; UsageError
+    where it has the name of one of these.
     """
     degree = data.item_degree[item]
     hot = degree > 0
@@ -48,6 +50,8 @@ def pair_segments(
         segments[name] = (degree >= low) & ((degree <= high) if high is not None else True)
     segments["cold-users"] = data.user_degree[user] == 0
     for name, members in (groups or {}).items():
+        if name in segments or name == "cold-only":
+            raise UsageError(f"a group is called {name!r}, as a segment is", where="groups")
         segments[name] = np.isin(user, members)
     return segments
 

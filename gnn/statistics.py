@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..kg.errors import DataError
+from ..kg.errors import DataError, UsageError
+from ..kg.in_memory import whole
 from .evaluate import Evaluation
-from .metrics import Float64
+from .metrics import Float64, Metric, listed, metric_name
 
 # Draws of one chunk of the bootstrap: twice 32 MB.
 _CHUNK = 4_000_000
@@ -36,7 +37,7 @@ class Difference:
 def paired_bootstrap(
     first: npt.ArrayLike,
     second: npt.ArrayLike,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     *,
     resamples: int = 2000,
     level: float = 0.95,
@@ -44,21 +45,25 @@ def paired_bootstrap(
     """Percentile interval of the mean of first - second, resampling the pairs (users).
 
     Pairs with a NaN on either side are left out. p = twice the smaller share of resampled means on
-    one side of 0, with one added to both counts, at most 1: it is never 0.
+    one side of 0, with one added to both counts, at most 1: it is never 0. `rng` may be a seed.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 13.3 and 15.
 
     Raises:
-        DataError: the shapes differ, or no pair is left.
+        DataError: the shapes differ, or no pair is left. UsageError: a level outside (0, 1), or no
+        resamples.
     """
+    if not 0 < level < 1:
+        raise UsageError(f"must be between 0 and 1, got {level}", where="level", hint="say 0.95")
     (found,) = _bootstrap(_gaps(first, second)[:, None], rng, resamples, level)
     return found
 
 
 def _bootstrap(
-    gaps: Float64, rng: np.random.Generator, resamples: int, level: float = 0.95
+    gaps: Float64, rng: np.random.Generator | int, resamples: int, level: float = 0.95
 ) -> list[Difference]:
     """Of each column of gaps (n, m), all from the same resamples of the rows."""
-    n = len(gaps)
+    n, rng = len(gaps), np.random.default_rng(rng)
+    resamples = whole(resamples, "resamples")
     means = np.empty((resamples, gaps.shape[1]))
     step = max(1, _CHUNK // n)
     for start in range(0, resamples, step):
@@ -111,8 +116,8 @@ def holm(p_values: npt.ArrayLike) -> Float64:
 def compare(
     evaluation: Evaluation,
     model: str,
-    metrics: Mapping[str, tuple[str, ...]],
-    rng: np.random.Generator,
+    metrics: Mapping[str, Metric | Sequence[Metric]],
+    rng: np.random.Generator | int,
     *,
     resamples: int = 10_000,
 ) -> list[dict[str, Any]]:
@@ -122,24 +127,41 @@ def compare(
     that with few resamples nothing is left of many rows once Holm has corrected them.
 
     Args:
-        metrics: segment -> metrics, e.g. {"hot": ("ndcg@10",), "cold-only": ("ndcg@10",)}.
+        metrics: segment -> metrics, e.g. {"hot": ("ndcg@10", "recall@20"), "cold-only": "ndcg@10"}.
+        rng: of the resamples; or its seed.
 
     Returns:
         JSON-ready rows: model, against, segment, metric, mean, low, high, p, n, p_holm; the last is
         corrected over all rows. Segments without a pair are left out.
+
+    Raises:
+        UsageError: a model, segment or metric that there is not.
     """
+    if not isinstance(metrics, Mapping):
+        raise UsageError(
+            f"got {metrics!r:.60}, expected metrics by segment",
+            where="metrics",
+            hint="{'all': ('ndcg@10',)}",
+        )
+    rng = np.random.default_rng(rng)
     rows: list[dict[str, Any]] = []
     others = [other for other in evaluation.models if other != model]
     for segment, names in metrics.items():
+        evaluation.ranking(model, segment)  # refuses what was not evaluated
         if segment not in evaluation.segment_names or not others:
             continue
-        for name in names:
+        for name in listed(names):
             own = evaluation.per_user(model, segment, name)
             theirs = [evaluation.per_user(other, segment, name) for other in others]
             gaps = own[:, None] - np.stack(theirs, 1)
             gaps = gaps[~np.isnan(gaps).any(1)]
             for other, found in zip(others, _bootstrap(gaps, rng, resamples), strict=True):
-                head = {"model": model, "against": other, "segment": segment, "metric": name}
+                head = {
+                    "model": model,
+                    "against": other,
+                    "segment": segment,
+                    "metric": metric_name(name),
+                }
                 rows.append(head | asdict(found))
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(adjusted)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..kg.errors import IntegrityError, ResourceError, UsageError
 from ..kg.graph import FloatArray, Graph
+from ..kg.typed_fields import check_fields
 from .textcache import TextCache
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class TextConfig:
     download: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(
                 f"precision {self.precision!r} is none of auto, float32, bfloat16",

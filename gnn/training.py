@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kg.errors import DataError, UsageError, nearest
+from ..kg.typed_fields import check_fields
 from .auxiliary import Auxiliary
 from .batches import Sampler, Step
 from .device import autocast
@@ -86,6 +87,7 @@ class TrainingConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.loss not in LOSSES:
             raise UsageError(
                 f"unknown loss {self.loss!r}", where="loss", hint=nearest(self.loss, LOSSES)

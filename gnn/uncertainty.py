@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..kg.errors import StateError, UsageError, nearest
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .encoder import Hidden
@@ -46,6 +47,7 @@ class DropoutConfig:
     rate: float = 0.1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.passes >= 2, f"must be at least 2, got {self.passes}", "passes")
         require(0 <= self.rate < 1, f"must be in [0, 1), got {self.rate}", "rate")
 

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 
 from ..kg.errors import ResourceError
 from ..kg.graph import FloatArray
+from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, require
@@ -92,6 +93,7 @@ class ItemKNNConfig:
     power: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
         require(self.shrink >= 0, f"got {self.shrink}, expected 0 or more", "shrink")
         require(self.power > 0, f"got {self.power}, expected above 0", "power")
@@ -149,6 +151,7 @@ class RP3BetaConfig:
     k: int = 200
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.alpha > 0, f"got {self.alpha}, expected above 0", "alpha")
         require(self.beta >= 0, f"got {self.beta}, expected 0 or more", "beta")
         require(self.k >= 1, f"got {self.k}, expected 1 or more", "k")
@@ -213,6 +216,7 @@ class EASEConfig:
     memory_gb: float = 4.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
         require(self.memory_gb > 0, f"got {self.memory_gb}, expected above 0", "memory_gb")
 
@@ -267,6 +271,7 @@ class RatedEASEConfig:
     disliked: float = 0.5
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require(self.penalty > 0, f"got {self.penalty}, expected above 0", "penalty")
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
 from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
-from .catalog_inputs import leave_out, said, sorted_out
-from .errors import DataError, StateError
+from .catalog_inputs import check_source, leave_out, said, sorted_out
+from .errors import DataError, StateError, UsageError
 from .export import write_nquads
 from .files import atomic_folder
 from .graph import Graph
+from .in_memory import as_sources
 from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 Advance = Callable[[float, float], None]
-Tables = dict[str, pa.Table]
+Tables = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,9 @@ class Catalog:
     statements: Quads | None = field(default=None, repr=False)
     tables: Sources | None = field(default=None, repr=False)
     inputs: tuple[Source, ...] = field(default=(), repr=False)
+
+    def __repr__(self) -> str:
+        return f"Catalog({self.graph!r}, path={None if self.path is None else str(self.path)!r})"
 
     @property
     def name(self) -> str:
@@ -152,7 +154,7 @@ class Catalog:
         """Read RDF or tables, or both, through a schema into a catalog folder; all or nothing.
 
         Args:
-            inputs: files and folders; Arrow tables by the names of the schema's sections; or `Quads`.
+            inputs: files and folders; tables by the names of the schema's sections; or `Quads`.
             schema: a schema, or the path of its file.
             out: the folder to make.
             replace: put it in the place of an existing catalog.
@@ -180,18 +182,23 @@ def read(
 
     Args:
         source: a catalog folder; RDF or table files, folders or globs; an rdflib graph; `Quads`; or
-            Arrow tables by the names of the schema's `[tables.*]` sections.
+            tables by the names of the schema's `[tables.*]` sections: Arrow tables, data frames,
+            whatever else `in_memory.as_table` takes, or paths.
         schema: the schema or its file. Without one, `schema.toml` beside the data is taken, or
             else a draft is inferred from the data.
         reading: limits of RDF files and their base IRI.
 
     Raises:
         SchemaError, ParseError, DataError: schema, syntax or content is wrong.
+        UsageError: the source or the schema is nothing of these.
     """
+    source = list(source) if isinstance(source, Iterator) else source
+    check_source(source)
     if isinstance(source, str | Path) and (Path(source) / MANIFEST).is_file() and schema is None:
         return Catalog.open(source)
-    if isinstance(source, dict):
-        return _from_tables(source, _schema(schema, source))
+    if isinstance(source, Mapping):
+        given = as_sources(source)
+        return _from_tables(given, _schema(schema, given))
     if not isinstance(source, str | Path | Sequence):
         return _from_rdf(source, schema, reading)
     paths = [source] if isinstance(source, str | Path) else list(source)
@@ -218,6 +225,23 @@ def read(
     return _from_both(rdf, wanted, declared, reading)
 
 
+def graph_of(catalog: Catalog | Graph) -> Graph:
+    """The graph of a catalog, or the graph itself.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(catalog, Catalog):
+        return catalog.graph
+    if not isinstance(catalog, Graph):
+        raise UsageError(
+            f"got {type(catalog).__name__}, expected a catalog or a graph",
+            where="catalog",
+            hint="coldframe.read(folder) gives one",
+        )
+    return catalog
+
+
 def _silent(_done: float, _total: float) -> None:
     """Nobody wants to know."""
 
@@ -226,6 +250,13 @@ def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
     if isinstance(schema, Schema):
         return schema
     if schema is not None:
+        if not isinstance(schema, str | Path) or "\n" in str(schema):
+            got = "a text" if isinstance(schema, str) else type(schema).__name__
+            raise UsageError(
+                f"got {got}, expected a schema or the path of one",
+                where="schema",
+                hint="Schema.loads(text) reads one from a text",
+            )
         return Schema.load(schema)
     from .infer import infer_schema
 

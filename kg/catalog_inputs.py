@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, UsageError
 from .quads import Quads
 from .table_sources import SUFFIXES as TABLE_SUFFIXES
 from .table_sources import is_table
 
 _LOG = logging.getLogger(__name__)
+_LAYOUTS = (("*.inter*", "atomic"), ("train.txt*", "kgat"))
+
+
+def check_source(source: Any) -> None:
+    """Refuse what `catalog.read` cannot read; an rdflib graph is known by its `triples`.
+
+    Raises:
+        UsageError: it is no source, and how to make one of it.
+    """
+    if isinstance(source, str | Path | Mapping | Quads) or hasattr(source, "triples"):
+        return
+    hint = "a path or several, an rdflib graph, or tables by name: {'ratings': frame}"
+    if hasattr(source, "adjacency"):  # networkx
+        hint = "give its edges as a table: {'facts': networkx.to_pandas_edgelist(graph)}"
+    elif isinstance(source, Sequence) and all(isinstance(one, str | Path) for one in source):
+        return
+    raise UsageError(f"got {type(source).__name__}, expected a source", where="source", hint=hint)
 
 
 def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
@@ -49,11 +66,11 @@ def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path
         if any(is_rdf(child) for child in inside):
             rdf.append(path)
         elif not here_tables:
-            raise DataError(
-                "no RDF files and no tables in this folder",
-                where=str(path),
-                hint=f"looked for {known}, also packed",
-            )
+            hint = f"looked for {known}, also packed"
+            layout = next((name for file, name in _LAYOUTS if list(here.glob(file))), "")
+            if layout:
+                hint = f"its files are in a layout of their own: coldframe dataset {layout} --from {path}"
+            raise DataError("no RDF files and no tables in this folder", where=str(path), hint=hint)
     return rdf, tables, schemas
 
 

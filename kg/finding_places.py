@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .quads import Quads
-from .schema import RDF_TYPE, Event, Feature, PropertyPath, Schema
+from .schema import Event, Feature, PropertyPath, Schema
 from .vocabulary import IntArray
 
 
@@ -46,7 +46,9 @@ class Places:
             return ""
         if self.quads is None:
             return "id" if self._described(node_type) else ""
-        return RDF_TYPE if self.schema.nodes[node_type].classes else ""
+        return (
+            ", ".join(self.schema.type_properties) if self.schema.nodes[node_type].classes else ""
+        )
 
     def nodes(self, node_type: str, iris: Sequence[str]) -> list[str]:
         """The file of each node: of its first statement, as subject or else as object."""

@@ -27,7 +27,7 @@ from .quads import BLANK_NODE_PREFIX, Quads
 from .reader import read_quads
 from .schema import Schema
 from .statements import Statements
-from .subclasses import instances
+from .subclasses import terms_of
 
 Mask = npt.NDArray[np.bool_]
 _OWN = Limits(statement_bytes=1 << 40)  # what a catalog holds was let in once
@@ -129,7 +129,7 @@ def _events_of(quads: Quads, schema: Schema, gone: Mask) -> Mask:
     is_term, ends = quads.o >= 0, np.maximum(quads.o, 0)
     out = np.zeros(len(gone), bool)
     for event in schema.events.values():
-        events = instances(quads, event.classes, schema.classes)
+        events = terms_of(quads, schema, event.classes)
         out[quads.s[events[quads.s] & is_term & gone[ends]]] = True
         out[quads.o[gone[quads.s] & is_term & events[ends]]] = True
         for path in event.roles.values():

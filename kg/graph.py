@@ -181,6 +181,11 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
+    def __repr__(self) -> str:
+        return (
+            f"Interactions({len(self):,} rows, {int((self.label == 1).sum()):,} of them positive)"
+        )
+
     def select(self, rows: npt.NDArray[np.bool_] | IntArray) -> Interactions:
         """The rows of a boolean mask or of row numbers, in that order."""
         iri = self.iri
@@ -242,6 +247,11 @@ class Graph:
     user_type: str = "user"
     item_type: str = "item"
     name: str = "catalog"
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(f"{name}: {len(one):,}" for name, one in self.nodes.items())
+        edges = sum(len(one) for one in self.edges.values())
+        return f"Graph({self.name!r}, {{{nodes}}}, {edges:,} edges, {len(self.interactions):,} interactions)"
 
     @property
     def users(self) -> NodeSet:

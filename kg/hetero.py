@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .catalog import Catalog, graph_of
 from .edges import edge_set
 from .errors import DataError
 from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
@@ -32,13 +33,13 @@ class Strings(np.ndarray):
 
 
 def to_hetero(
-    graph: Graph,
+    catalog: Catalog | Graph,
     interactions: Interactions | None = None,
     *,
     inverses: bool = True,
     strings: bool = True,
 ) -> HeteroData:
-    """A graph as `torch_geometric.data.HeteroData`; nothing shares memory with the graph.
+    """A catalog's graph as `torch_geometric.data.HeteroData`; nothing shares memory with the graph.
 
     Shapes, for a node type of n nodes with f numeric features:
         iri: object array (n,), the identifiers; position = node index.
@@ -64,6 +65,7 @@ def to_hetero(
     """
     from torch_geometric.data import HeteroData
 
+    graph = graph_of(catalog)
     events = (graph.user_type, INTERACTS, graph.item_type)
     _check_names(graph, events)
     data = HeteroData()

@@ -63,7 +63,8 @@ def infer_schema(data: Any) -> str:
     """Draft a schema as TOML text.
 
     Args:
-        data: `Quads`; Arrow tables or paths by name; or a path or paths of RDF files or tables.
+        data: `Quads`; tables or their paths by name, as `catalog.read` takes them; or a path or
+            paths of RDF files or tables.
 
     Raises:
         DataError: there is nothing to draft from.
@@ -75,9 +76,10 @@ def infer_schema(data: Any) -> str:
 
         return draft_from_quads(data)
     if isinstance(data, Mapping):
+        from .in_memory import as_sources
         from .infer_tables import draft_from_tables
 
-        return draft_from_tables(data)
+        return draft_from_tables(as_sources(data))
     paths = [Path(p) for p in ([data] if isinstance(data, str | Path) else data)]
     return _from_paths(paths)
 

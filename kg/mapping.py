@@ -24,9 +24,9 @@ from .problems import Problem
 from .quads import CodeArray, Quads
 from .references import fallback
 from .report import Findings, Report
-from .schema import RDF_TYPE, XSD, Feature, Hop, NodeType, Relation, Schema
+from .schema import XSD, Feature, Hop, NodeType, Relation, Schema
 from .statements import Pairs, Statements
-from .subclasses import SUBCLASS, with_subclasses
+from .subclasses import with_subclasses
 from .unmatched import KIND as UNMATCHED
 from .unmatched import find_unmatched
 from .vocabulary import TEXT, IntArray, local_name
@@ -122,7 +122,7 @@ class Mapping:
 
     def where_typed(self, code: int) -> str:
         """The file that gives a term its class."""
-        types = self.statements.pairs(Hop(RDF_TYPE))
+        types = self.statements.pairs_of(self.schema.type_properties)
         rows = types.row[types.start == code]
         return self.statements.where(int(rows[0])) if len(rows) else ""
 
@@ -197,8 +197,8 @@ class Mapping:
     def with_class(self, classes: Sequence[str]) -> BoolArray:
         """Mask of the terms that have one of these classes or one below them, (n_terms,)."""
         mask = np.zeros(len(self.statements), bool)
-        types = self.statements.pairs(Hop(RDF_TYPE))
-        below = self.statements.pairs(Hop(SUBCLASS))
+        types = self.statements.pairs_of(self.schema.type_properties)
+        below = self.statements.pairs_of(self.schema.subclass_properties)
         own = {self.statements.code(iri) for iri in classes} - {-1}
         apart = {self.statements.code(iri) for iri in self.schema.classes} - own
         codes = with_subclasses(below.start, below.end, own, apart)
@@ -416,7 +416,8 @@ class Mapping:
 
     def _unused(self) -> dict[str, int]:
         """Statements per property that the schema does not speak of, the most frequent first."""
-        taken = self.schema.spoken_of | {r.path.text for r in self.relations} | {SUBCLASS}
+        taken = self.schema.spoken_of | {r.path.text for r in self.relations}
+        taken |= set(self.schema.subclass_properties)
         counts = {
             iri: rows.stop - rows.start
             for iri in self._properties()

@@ -109,6 +109,7 @@ from pathlib import Path
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDF_TYPE = RDF + "type"
+SUBCLASS = "http://www.w3.org/2000/01/rdf-schema#subClassOf"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 EVENT_ROLES = ("user", "item", "rating", "time", "split")
 FEATURE_KINDS = ("text", "number", "date", "category")
@@ -313,6 +314,8 @@ class Schema:
         nodes, relations, events, tables: by name.
         user_type, item_type: node types.
         languages: order of preference where a feature has none of its own, "" = without a language.
+        type_properties, subclass_properties: IRIs of properties that say of which class a node is, and
+            which class is below which; rdf:type and rdfs:subClassOf are always among them.
         same_as: IRIs of properties whose ends are merged into one node.
         splits: names that events give as `split`, in order; empty = sorted as found.
         open_relations: template of properties that are relations without being named; "" if none.
@@ -328,6 +331,8 @@ class Schema:
     user_type: str
     item_type: str
     languages: tuple[str, ...] = ()
+    type_properties: tuple[str, ...] = (RDF_TYPE,)
+    subclass_properties: tuple[str, ...] = (SUBCLASS,)
     same_as: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     open_relations: str = ""
@@ -366,7 +371,7 @@ class Schema:
         named |= {relation.inverse for relation in self.relations.values()}
         named |= {event.inverse for event in self.events.values()}
         named |= {event.property for event in self.events.values()}
-        return frozenset(named - {""} | {RDF_TYPE})
+        return frozenset(named - {""} | set(self.type_properties))
 
     def open_relation(self, iri: str) -> Relation | None:
         """The relation that `open_relations` makes of a property; None if the schema names it

@@ -13,7 +13,7 @@ from .problems import Problem
 from .quads import CodeArray, Quads
 from .report import Findings
 from .schema import NodeType, PropertyPath, Schema
-from .subclasses import instances
+from .subclasses import terms_of
 from .vocabulary import IntArray
 
 Mask = npt.NDArray[np.bool_]
@@ -58,8 +58,7 @@ class _Checker:
     def members(self, node_type: NodeType) -> Mask:
         """Terms that have one of the type's classes, shape (n_terms,)."""
         if node_type.name not in self._members:
-            found = instances(self.quads, node_type.classes, self.schema.classes)
-            self._members[node_type.name] = found
+            self._members[node_type.name] = terms_of(self.quads, self.schema, node_type.classes)
         return self._members[node_type.name]
 
     def relation(
@@ -81,7 +80,7 @@ class _Checker:
         rows, subject, target = np.arange(at.start, at.stop), self.quads.s[at], self.quads.o[at]
         if classes:
             start = target if inverse else subject
-            own = (start >= 0) & instances(self.quads, classes, self.schema.classes)[start]
+            own = (start >= 0) & terms_of(self.quads, self.schema, classes)[start]
             rows, subject, target = rows[own], subject[own], target[own]
         first, last = (targets, sources) if inverse else (sources, targets)
         subject_types, target_types = self._types(first), self._types(last)

@@ -12,6 +12,8 @@ from .literals import TIME_UNITS
 from .schema import (
     EVENT_ROLES,
     FEATURE_KINDS,
+    RDF_TYPE,
+    SUBCLASS,
     Column,
     Event,
     Feature,
@@ -25,7 +27,7 @@ from .schema_values import Values
 MAX_SCHEMA_BYTES = 4_000_000
 _LARGEST = 1e300  # of a threshold; whole numbers in TOML have no bound
 _TOP = {"name", "users", "items", "languages", "same_as", "splits", "open_relations", "prefixes"}
-_TOP |= {"nodes", "relations", "events", "tables"}
+_TOP |= {"nodes", "relations", "events", "tables", "type_properties", "subclass_properties"}
 _NODE = {"class", "iri", "label", *FEATURE_KINDS}
 _RELATION = {"property", "path", "from", "to", "inverse", "closure"}
 _EVENT = {
@@ -117,6 +119,8 @@ class _Parser(Values):
             user_type=user_type,
             item_type=item_type,
             languages=self.languages,
+            type_properties=self.with_more(RDF_TYPE, "type_properties"),
+            subclass_properties=self.with_more(SUBCLASS, "subclass_properties"),
             same_as=tuple(self.iri(word, "same_as") for word in self.words(top, "same_as", "")),
             splits=self.words(top, "splits", ""),
             open_relations=self.open_relations,
@@ -124,6 +128,11 @@ class _Parser(Values):
             source=self.source,
             text=text,
         )
+
+    def with_more(self, standard: str, key: str) -> tuple[str, ...]:
+        """The standard's property, and those that the schema names beside it."""
+        named = (self.iri(word, key) for word in self.words(self.top, key, ""))
+        return tuple(dict.fromkeys((standard, *named)))
 
     def roles(self) -> tuple[str, str]:
         """Names of the node types of users and items; users may be absent from `nodes`."""

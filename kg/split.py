@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
+from .errors import DataError, UsageError
 from .graph import Graph, Interactions
 from .ids import sorted_distinct
+from .in_memory import whole
 from .vocabulary import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -103,6 +104,16 @@ class Split:
                     )
 
 
+def check_split(split: object) -> None:
+    """UsageError for what is no split, such as the name of a protocol."""
+    if not isinstance(split, Split):
+        raise UsageError(
+            f"got {split!r:.60}, expected a Split",
+            where="split",
+            hint="datasets.splits.make_split and given_split make one",
+        )
+
+
 def part_of_name(name: str) -> str:
     """Which of `PARTS` a catalog means by the name of a split, in any case; "" if none."""
     plain = name.strip().casefold()
@@ -141,8 +152,12 @@ def _joined_pairs(graph: Graph) -> Iterator[tuple[str, IntArray]]:
 
 
 def rng_for(seed: int, purpose: str) -> np.random.Generator:
-    """A generator that depends on the seed and on what it is for, and on nothing else."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+    """A generator that depends on the seed and on what it is for, and on nothing else.
+
+    Raises:
+        UsageError: the seed is no whole number from 0.
+    """
+    return np.random.default_rng([whole(seed, "seed", 0), zlib.crc32(purpose.encode())])
 
 
 def hold_out_per_user(

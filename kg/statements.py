@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +99,10 @@ class Statements:
             end = np.where(end >= 0, self.canon[np.maximum(end, 0)], end)
         out = Pairs(start, end, np.arange(rows.start, rows.stop))
         return out.turned() if hop.inverse else out
+
+    def pairs_of(self, properties: Sequence[str]) -> Pairs:
+        """All statements of several properties, one after the other."""
+        return reduce(Pairs.join, (self.pairs(Hop(iri)) for iri in properties))
 
     def follow(self, path: PropertyPath, starts: npt.NDArray[np.bool_] | None = None) -> Pairs:
         """All ends of a path, repeats included.

@@ -57,7 +57,9 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
         if name not in schema.tables:
             where = f"{schema.source}:tables"
             raise DataError(
-                f"unknown table {name!r}", where=where, hint=nearest(name, schema.tables)
+                f"no section reads the table {name!r}",
+                where=where,
+                hint=f"write [tables.{name}] into the schema; {nearest(name, schema.tables)}",
             )
     for name in schema.tables:
         if name not in tables:

@@ -12,8 +12,8 @@ from .errors import closest
 from .problems import Problem
 from .quads import Quads
 from .report import Findings
-from .schema import RDF_TYPE, PropertyPath, Schema
-from .subclasses import instances
+from .schema import PropertyPath, Schema
+from .subclasses import instances, rows_of_any
 
 KIND = "unmatched"
 COMPARED = 1000  # terms of the data, the most frequent first, among which the nearest is looked for
@@ -24,7 +24,7 @@ def find_unmatched(quads: Quads, schema: Schema, found: Findings) -> None:
 
     A subclass counts for its classes. An inverse counts for its property: either may state the edges.
     """
-    data = _Terms(quads)
+    data = _Terms(quads, schema)
     for key, iri in _named_classes(schema):
         if not data.has_class(iri):
             found.add(KIND, key, 1, [_problem(schema, key, iri, "class", data.classes)])
@@ -40,13 +40,19 @@ def find_unmatched(quads: Quads, schema: Schema, found: Findings) -> None:
 class _Terms:
     """Classes and properties of some statements."""
 
-    def __init__(self, quads: Quads) -> None:
-        self.quads = quads
-        types = quads.o[quads.rows_of(RDF_TYPE)]
+    def __init__(self, quads: Quads, schema: Schema) -> None:
+        self.quads, self._schema = quads, schema
+        types = quads.o[rows_of_any(quads, schema.type_properties)]
         self._classes: Counter[int] = Counter(types[types >= 0].tolist())
 
     def has_class(self, iri: str) -> bool:
-        return self._classes[self.quads.find(iri)] > 0 or bool(instances(self.quads, [iri]).any())
+        if self._classes[self.quads.find(iri)]:
+            return True
+        schema = self._schema
+        below = instances(
+            self.quads, [iri], types=schema.type_properties, subclasses=schema.subclass_properties
+        )
+        return bool(below.any())
 
     def has_property(self, iri: str) -> bool:
         rows = self.quads.rows_of(iri)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -48,6 +49,10 @@ class Vocabulary(Sequence[str]):
         out = cls.__new__(cls)
         out._array = ids.cast(TEXT)
         return out
+
+    def __repr__(self) -> str:
+        first = "" if not len(self) else f", the first {self[0]!r}"
+        return f"Vocabulary({len(self):,} identifiers{first})"
 
     @property
     def array(self) -> pa.Array:
@@ -118,7 +123,7 @@ class Vocabulary(Sequence[str]):
         """Index of an IRI or, where no IRI matches, of a local name (original id); -1 if unknown.
 
         A local name may be given as it stands or before percent-encoding; one that fits two IRIs matches
-        neither. Numbers and Arrow scalars count as the text that they read as.
+        neither. Numbers and scalars (Arrow, NumPy, torch) count as the text that they read as.
         """
         text = as_text(name)
         position = self._positions.get(text)
@@ -134,19 +139,14 @@ class Vocabulary(Sequence[str]):
         """Indices of `names`, shape (n,).
 
         Args:
-            names: as `find` takes them; a single text is refused, as it would be read by its letters.
+            names: as `find` takes them; a single one is refused, and so is a table of them.
             missing: "raise" (UnknownIdError naming the first five) or "mark" (-1 in their place).
             kind: the word for one identifier in the error, such as "user".
 
         Raises:
-            UsageError: `names` is one text. UnknownIdError: some are unknown, or fit several.
+            UsageError: `names` is no list of them. UnknownIdError: some are unknown, or fit several.
         """
-        if isinstance(names, str | bytes):
-            raise UsageError(
-                f"{names!r} stands where several {kind}s are expected",
-                hint=f"give a list: [{names!r}]",
-            )
-        wanted = [as_text(name) for name in names]
+        wanted = [as_text(name) for name in several(names, kind)]
         found = np.fromiter((self.find(name) for name in wanted), np.int64, len(wanted))
         if missing == "raise" and (found < 0).any():
             unknown = [wanted[i] for i in np.flatnonzero(found < 0)[:5]]
@@ -164,11 +164,35 @@ class Vocabulary(Sequence[str]):
         return Vocabulary(pa.concat_arrays([self._array, pa.array(new, TEXT)]))
 
 
+def several(names: Iterable[object], kind: str) -> Iterable[object]:
+    """The names, if they are several: a text would be read by its letters, a frame by its columns.
+
+    Raises:
+        UsageError: they are one, or a table.
+    """
+    if hasattr(names, "column_names") or getattr(names, "ndim", 1) > 1:
+        raise UsageError(
+            f"got {type(names).__name__} where a list of {kind}s is expected",
+            hint=f"give the column of the ids: table[{kind!r}]",
+        )
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError(
+            f"{names!r} stands where several {kind}s are expected", hint=f"give a list: [{names!r}]"
+        )
+    return names
+
+
 def as_text(name: object) -> str:
-    """An identifier as text: of an Arrow scalar its value, of a number its digits."""
+    """An identifier as text: of a scalar its value, of a whole number its digits.
+
+    1.0 is 1: data frames make decimals of whole numbers where one is missing.
+    """
     if isinstance(name, str):
         return name
-    return str(name.as_py() if isinstance(name, pa.Scalar) else name)
+    value: Any = name.as_py() if isinstance(name, pa.Scalar) else name
+    if hasattr(value, "item"):  # a scalar of NumPy or torch
+        value = value.item()
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def local_name(iri: str) -> str:

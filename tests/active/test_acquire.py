@@ -170,8 +170,12 @@ def test_names_that_can_be_read_once_are_read_once(view):
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"user_cap": 0}, "user_cap is 0"),
-        ({"item_cap": -1}, "item_cap is -1"),
+        ({"user_cap": 0}, "user_cap: must be at least 1, got 0"),
+        ({"user_cap": 1.5}, "user_cap: expected a whole number"),
+        ({"users": "12"}, "'12' stands where several users are expected"),
+        ({"criteria": "entropy"}, "criteria: got 'entropy', expected several names"),
+        ({"user_cost": {"0": "dear"}}, "user_cost: got {'0': 'dear'}, expected numbers by id"),
+        ({"item_cap": -1}, "item_cap: must be at least 1, got -1"),
         ({"targets": []}, "targets"),
         ({"user_cost": {"0": float("nan")}}, "user '0' has nan"),
         ({"item_cost": {"6": -2.0}}, "item '6' has -2"),
@@ -185,9 +189,29 @@ def test_limits_that_are_none_are_named(view, wrong, named):
         acquire(view, 3, config=AskConfig(**wrong))
 
 
-def test_a_negative_seed_is_refused(view):
-    with pytest.raises(UsageError, match="seed is -1"):
-        acquire(view, 3, seed=-1)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1}, {"seed": 1.5}, {"budget": "5"}, {"round": "a"}, {"config": {"user_cap": 1}},
+        {"chance": 0.5}, {"strategy": None}, {"asked": [(1,)]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_argument_is_named(view, wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong)).replace("asked", "pairs")):
+        acquire(view, **({"budget": 3} | wrong))
+
+
+def test_only_a_model_can_be_asked_with(view):
+    with pytest.raises(UsageError, match="a posterior, a graph and known pairs"):
+        acquire(view.graph, 3)
+
+
+def test_questions_can_be_excluded_as_the_table_that_they_came_in(view):
+    first = acquire(view, 3)
+    again = acquire(view, 3, exclude=first)
+    asked = set(zip(first["user"].to_pylist(), first["item"].to_pylist(), strict=True))
+    assert asked.isdisjoint(zip(again["user"].to_pylist(), again["item"].to_pylist(), strict=True))
 
 
 def test_a_function_of_ones_own_is_played_and_named(view):

@@ -285,9 +285,9 @@ def test_wrong_configurations_are_refused(wrong):
 
 
 def test_a_function_is_no_strategy_of_a_simulation():
-    with pytest.raises(UsageError, match="no name") as caught:
+    with pytest.raises(UsageError, match="a function") as caught:
         SimulationConfig(strategies=(find_strategy("random"),))
-    assert "acquire" in caught.value.hint
+    assert "own=" in caught.value.hint
 
 
 def test_a_budget_beyond_the_pool_is_refused(graph):

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch_geometric.nn import GATConv
 
 from coldframe.gnn.auxiliary import Auxiliary
 from coldframe.gnn.batches import Sampler
-from coldframe.gnn.convolutions import CONVOLUTIONS
+from coldframe.gnn.convolutions import CONVOLUTIONS, hetero_layer
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import Encoded, EncoderConfig, GraphEncoder, Hidden
 from coldframe.gnn.inputs import InputSpace
@@ -267,3 +268,13 @@ def test_each_input_can_be_switched_off(switch: str) -> None:
         relations = {} if switch == "kg" else view.relations
         stripped = replace(view, features=features, relations=relations)
         torch.testing.assert_close(scores(model(stripped)), before)
+
+
+def test_a_convolution_of_ones_own_learns_and_hears_as_ours_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = hetero_layer(lambda d: GATConv((d, d), d, add_self_loops=False))
+    monkeypatch.setitem(CONVOLUTIONS, "gat", own)
+    test_messages_pass_both_ways("gat")
+    test_overfits_a_few_edges("gat")
+    test_permuting_nodes_permutes_outputs("gat", 1)

@@ -159,6 +159,48 @@ class TestAtomic:
         graph = graph_of("atomic", write(tmp_path, **ATOMIC), positive=positive)
         assert int(graph.interactions.label.sum()) == count
 
+    def test_users_and_items_are_found_where_other_columns_stand_first(
+        self, tmp_path: Path
+    ) -> None:
+        files = {
+            "t__inter": "review_id:token\tuser_id:token\tbusiness_id:token\tstars:float\tuseful:float\tdate:float\n"
+            "r1\ta\tx\t5\t0\t100\nr2\ta\ty\t2\t1\t200\nr3\tb\tx\t4\t0\t300\n",
+            "t__item": "business_id:token\titem_name:token_seq\nx\tPizza Place\ny\tBar\n",
+        }
+        folder = write(tmp_path, **files)
+        graph = graph_of("atomic", folder)
+        assert [name[-1] for name in graph.users.vocabulary] == ["a", "b"]
+        assert [name[-1] for name in graph.items.vocabulary] == ["x", "y"]
+        assert graph.interactions.rating.tolist() == [5, 2, 4]
+        assert graph.interactions.time.tolist() == [100, 200, 300]
+        assert graph.interactions.label.tolist() == [1, 0, 1]
+        chosen = graph_of("atomic", folder, user="review_id", rating="useful", positive=1)
+        assert chosen.n_users == 3
+        assert chosen.interactions.rating.tolist() == [0, 1, 0]
+        for wrong, words in (
+            ({"item": "busines_id"}, "did you mean"),
+            ({"user": "business_id"}, "and of"),
+        ):
+            with pytest.raises(UsageError, match=words):
+                load_dataset("atomic", folder, **wrong)
+
+    def test_eleven_ratings_from_nothing_to_ten_have_a_threshold(self, tmp_path: Path) -> None:
+        rows = "".join(f"u{k}\tb{k % 3}\t{k}\n" for k in range(11))
+        folder = write(tmp_path, t__inter=f"user_id:token\titem_id:token\trating:float\n{rows}")
+        assert graph_of("atomic", folder).interactions.label.sum() == 3
+
+    def test_values_may_be_parted_by_commas_and_titles_of_common_words_are_texts(
+        self, tmp_path: Path
+    ) -> None:
+        rows = "".join(f"i{k}\tFast Food, Bars\tThe Red Book of {k}\n" for k in range(20))
+        files = {
+            "t__inter": "user_id:token\titem_id:token\n1\ti0\n",
+            "t__item": f"item_id:token\tkinds:token_seq\tbook_title:token_seq\n{rows}",
+        }
+        graph = graph_of("atomic", write(tmp_path, **files))
+        assert sorted(graph.nodes["kinds"].titles) == ["Bars", "Fast Food"]
+        assert graph.items.texts["book_title"][0].startswith("The Red Book")
+
     def test_labels_that_are_no_numbers_are_named(self, tmp_path: Path) -> None:
         inter = "u:token\ti:token\tlabel:float\na\tx\tyes\nb\tx\tno\n"
         with pytest.raises(DataError, match=r"'label' holds '(yes|no)'"):

@@ -246,7 +246,7 @@ def test_check_finds_a_test_pair_among_the_edges(forward: bool) -> None:
 def test_every_protocol_is_covered_here() -> None:
     assert set(PROTOCOLS) == {
         "all", "fixed", "warm", "item-cold", "user-cold", "cold-split-column", "thinned",
-        "kg-coldstart-open", "time",
+        "kg-coldstart-open", "time", "leave-one-out",
     }  # fmt: skip
 
 
@@ -343,3 +343,35 @@ def test_time_needs_all_times_and_more_than_one() -> None:
         make_split(timed(graph, time), "time")
     with pytest.raises(DataError, match="no part to train on"):
         make_split(timed(graph, np.zeros(len(time))), "time")
+
+
+def test_leave_one_out_tests_the_latest_like_and_tunes_on_the_one_before() -> None:
+    graph = make_graph(per_user=8)
+    times = np.random.default_rng(5).permutation(len(graph.interactions)).astype(float)
+    graph = timed(graph, times)
+    split = make_split(graph, "leave-one-out")
+    likes = liked(graph.interactions)
+    for user in range(graph.n_users):
+        own = likes.select(likes.user == user)
+        latest = own.item[np.argsort(own.time)][::-1]
+        tested, tuned = (rows.item[rows.user == user] for rows in (split.test, split.valid))
+        expected = latest[:2].tolist() if len(latest) >= 3 else []
+        assert [*tested, *tuned] == expected
+    assert not np.isin(split.cold_items, split.train.item).any()
+
+
+def test_leave_one_out_draws_by_chance_without_times_and_refuses_some() -> None:
+    graph = make_graph()
+    one, two = (make_split(graph, "leave-one-out", seed) for seed in (1, 2))
+    assert len(one.test) == len(two.test) == graph.n_users
+    assert pairs(one.test) != pairs(two.test)
+    with pytest.raises(DataError, match="have no time"):
+        make_split(
+            timed(graph, np.where(graph.interactions.user == 0, np.nan, 1.0)), "leave-one-out"
+        )
+
+
+@pytest.mark.parametrize("seed", [1.0, -1, None, "a"])
+def test_what_is_no_seed_is_named(seed: Any) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        make_split(make_graph(), "warm", seed)

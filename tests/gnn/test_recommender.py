@@ -262,7 +262,12 @@ def test_null_labels_teach_nothing(loaded: Callable[[], Recommender]) -> None:
     ("table", "match"),
     [
         (lambda u, i: pa.table({"user": [u], "item": [i], "label": [2]}), "got 2"),
-        (lambda u, i: pa.table({"user": [u], "item": [i], "label": ["like"]}), "got like"),
+        (lambda u, i: pa.table({"user": [u], "item": [i], "label": ["like"]}), "got 'like'"),
+        (lambda u, i: [{"user": u, "item": i, "label": 1, "round": 0}], "round: got 0"),
+        (
+            lambda u, i: {"user": [u], "item": [i], "label": [1], "rating": ["a"]},
+            "expected numbers",
+        ),
         (lambda u, i: pa.table({"user": [u], "item": [i], "label": [float("nan")]}), "got nan"),
         (lambda u, i: pa.table({"user": [u], "item": [i]}), "'label' is missing"),
     ],

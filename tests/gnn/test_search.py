@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.search import search_space
 from coldframe.gnn.text import TextConfig
 from coldframe.kg.catalog import Catalog
+from coldframe.kg.errors import UsageError
 from coldframe.kg.split import Split
 
 pytest.importorskip("optuna")
@@ -68,3 +70,46 @@ def test_only_trials_of_the_same_data_and_settings_count(
         for catalog, split, base in plans:
             search.search(catalog, split, 2, tmp_path, base=base)
     assert len(fits) == 2 * len(plans)
+
+
+def test_settings_may_depend_on_each_other(
+    planted_catalog: Catalog, planted_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[RecommenderConfig] = []
+
+    def made(config: RecommenderConfig, **_: object) -> SimpleNamespace:
+        tried.append(config)
+        return SimpleNamespace(fit=lambda *_: None, scorer=object(), data=None)
+
+    monkeypatch.setattr(search, "Recommender", made)
+    asked = SimpleNamespace(value=lambda *what: float(what[-1] == "recall@20"))
+    monkeypatch.setattr(search, "evaluate", lambda *_, **__: asked)
+
+    def space(trial: Any) -> dict[str, object]:
+        depth = trial.suggest_int("how deep", 0, 1)
+        more = {"hybrid.encoder.hops": trial.suggest_int("hops", 1, 2)} if depth else {}
+        return {"hybrid.encoder.depth": depth, **more}
+
+    found = search.search(
+        planted_catalog, planted_split, 8, str(tmp_path), space=space, metric="recall@20"
+    )
+    assert found.value == 1.0
+    assert {len(row) for row in found.trials} == {2, 3}
+    assert {one.hybrid.encoder.depth for one in tried} == {0, 1}
+    assert found.config.hybrid.encoder.depth == found.trials[0]["hybrid.encoder.depth"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trials": 2.5},
+        {"metric": "ndg@10"},
+        {"space": {"hybrid.trainin.epochs": (1, 2)}},
+        {"space": {"hybrid.encoder.depth": (1.5, 2.5)}},
+    ],
+)
+def test_what_cannot_be_searched_is_named(
+    planted_catalog: Catalog, planted_split: Split, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        search.search(planted_catalog, planted_split, **({"trials": 1, "folder": tmp_path} | wrong))

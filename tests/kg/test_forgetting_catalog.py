@@ -88,6 +88,19 @@ def test_everything_of_hers_goes_and_nothing_else(tmp_path: Path) -> None:
     assert (len(nobody.graph.users), len(nobody.graph.items)) == (0, 1)
 
 
+def test_an_event_of_a_subclass_goes_as_a_whole(tmp_path: Path) -> None:
+    gift = FACTS.replace("bought/1> a ex:Purchase", "bought/1> a ex:Gift")
+    gift += "ex:Gift <http://www.w3.org/2000/01/rdf-schema#subClassOf> ex:Purchase .\n"
+    (tmp_path / "facts.ttl").write_text(gift)
+    (tmp_path / "schema.toml").write_text(SCHEMA)
+    catalog, _ = Catalog.ingest(
+        tmp_path / "facts.ttl", tmp_path / "schema.toml", tmp_path / "catalog"
+    )
+    assert len(catalog.graph.interactions) == 2
+    new, _ = without_person(catalog, EVE)
+    assert "bought/1" not in "\n".join(new.quads().lines())
+
+
 def test_a_catalog_of_tables(tmp_path: Path) -> None:
     (tmp_path / "schema.toml").write_text(SCHEMA + TABLES)
     tables = {

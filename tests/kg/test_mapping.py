@@ -288,6 +288,24 @@ def test_a_node_of_a_subclass_is_of_the_class() -> None:
     assert not report.unused
 
 
+def test_other_properties_may_say_what_a_node_is_and_what_is_below_a_class() -> None:
+    schema = 'type_properties = "ex:P31"\nsubclass_properties = ["ex:P279"]\n' + ITEM
+    tree = ":Film :P279 :Item . :Short :P279 :Film . "
+    graph, report = build(
+        schema, tree + ":a :P31 :Film . :b :P31 :Short . :c a :Item . :d :P31 :Other ."
+    )
+    assert names(graph, "item") == ["a", "b", "c"]
+    assert not report.unused
+    assert not report.problems
+    assert Schema.loads(schema).type_properties[1:] == (EX + "P31",)
+
+
+def test_a_class_without_a_node_of_its_own_is_no_typing_error() -> None:
+    graph, report = build(ITEM, SUB + ":Film rdfs:subClassOf :Item . :a a :Film .")
+    assert names(graph, "item") == ["a"]
+    assert not report.problems
+
+
 def test_a_subclass_of_another_node_type_stays_there() -> None:
     schema = ITEM + '[nodes.film]\nclass = "ex:Film"\n'
     tree = (

@@ -1,0 +1,92 @@
+"""Values of configuration fields, held to the types that the fields declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from .errors import ColdframeError, UsageError
+
+
+def check_fields(config: Any) -> None:
+    """Hold a frozen dataclass's fields to their types; to be called first in its `__post_init__`.
+
+    Raises:
+        UsageError: naming the field, what was got and what was expected.
+    """
+    hints = _hints(type(config))
+    for item in dataclasses.fields(config):
+        value, default = getattr(config, item.name), item.default
+        plain = None if default is dataclasses.MISSING else default
+        fitted = fit_value(value, hints[item.name], plain, UsageError, item.name)
+        if fitted is not value:
+            object.__setattr__(config, item.name, fitted)
+
+
+def fit_value(value: Any, hint: Any, default: Any, error: type[ColdframeError], where: str) -> Any:
+    """The value as the field's type: whole numbers pass as decimals, NumPy's numbers as Python's, lists,
+    ranges and arrays as tuples; nothing else bends."""
+    fitted = _match(value, hint)
+    if fitted is _NO:
+        raise error(
+            f"got {value!r:.80} ({type(value).__name__}), expected {_name(hint)}",
+            where=where,
+            hint=f"the default is {'none' if default is None else json.dumps(default, default=str)}",
+        )
+    return fitted
+
+
+_NO = object()
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _match(value: Any, hint: Any) -> Any:
+    origin = get_origin(hint)
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        value = value.item()
+    if origin in (Union, types.UnionType):
+        tries = (_match(value, option) for option in get_args(hint))
+        return next((found for found in tries if found is not _NO), _NO)
+    if origin is Literal:
+        return value if value in get_args(hint) else _NO
+    if origin in (tuple, list):
+        inner = get_args(hint)[0] if get_args(hint) else Any
+        if not isinstance(value, list | tuple | range | np.ndarray):
+            return _NO
+        items = [_match(item, inner) for item in value]
+        return (
+            _NO
+            if any(item is _NO for item in items)
+            else (tuple if origin is tuple else list)(items)
+        )
+    if hint is Any:
+        return value
+    if hint is type(None):
+        return None if value is None or value == "none" else _NO
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is str and isinstance(value, Path):
+        return str(value)
+    if isinstance(hint, type) and isinstance(value, hint):
+        return _NO if isinstance(value, bool) and hint is not bool else value
+    return _NO
+
+
+def _name(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (tuple, list):
+        return f"a list of {_name(get_args(hint)[0])}"
+    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
