@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from ..kg.errors import UsageError
+from .pool import Pool
 from .state import AskState
 from .strategies import Picks, Strategy
 
@@ -26,8 +28,7 @@ def held_to_contract(strategy: Strategy, name: str = "") -> Strategy:
 
     def play(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
         picks = strategy(state, budget, rng)
-        fault = _fault(picks, state, budget)
-        if fault:
+        if fault := _fault(picks, state.pool, budget):
             raise UsageError(
                 f"strategy {called} {fault}",
                 hint="a strategy is a function of state, budget and generator that gives Picks: distinct "
@@ -38,27 +39,33 @@ def held_to_contract(strategy: Strategy, name: str = "") -> Strategy:
     return play
 
 
-def _fault(picks: Any, state: AskState, budget: float) -> str:
-    """What is wrong with the picks; "" if nothing."""
+def _fault(picks: Any, pool: Pool, budget: float) -> str:
+    """What is wrong, in words; "" where nothing is."""
     if not isinstance(picks, Picks):
         return f"gave {type(picks).__name__}, expected Picks"
-    pool, user, item = state.pool, np.asarray(picks.user), np.asarray(picks.item)
-    columns = (user, item, picks.utility, picks.gain, picks.coverage, picks.answer_chance)
-    if len({np.shape(column) for column in columns}) > 1 or user.ndim != 1:
-        return f"gave columns of shapes {[np.shape(column) for column in columns]}"
-    for kind, index, known in (("user", user, pool.users), ("item", item, pool.items)):
-        if not np.isin(index, known).all():
-            return f"picked a {kind} that is not in the pool"
-    if len(np.unique(np.stack([user, item]), axis=1).T) < len(user):
-        return "picked a pair twice"
+    columns = [getattr(picks, field.name) for field in fields(Picks)]
+    if not all(isinstance(each, np.ndarray) and each.ndim == 1 for each in columns):
+        return "gave Picks with something else than arrays of one dimension"
+    if len({len(each) for each in columns}) > 1:
+        return f"gave Picks of different lengths, {', '.join(str(len(each)) for each in columns)}"
+    user, item = picks.user, picks.item
+    if not len(picks):
+        return ""
+    if not all(np.issubdtype(each.dtype, np.integer) for each in (user, item)):
+        return "gave users or items that are no catalog indices"
+    if not (np.isin(user, pool.users).all() and np.isin(item, pool.items).all()):
+        return "picked a user or an item that is not in the pool"
     if pool.is_known(user, item).any():
-        return "picked a pair that is known or must not be asked"
+        return "picked a pair that must not be asked"
+    if len(np.unique(user * pool.known.shape[1] + item)) < len(picks):
+        return "picked a pair twice"
+    after = pool.after(user, item)
+    for kind, count, cap in (
+        ("user", after.asked_user[user], pool.user_cap),
+        ("item", after.asked_item[item], pool.item_cap),
+    ):
+        if (count > cap).any():
+            return f"asks {count.max()} questions of one {kind}, and the cap is {cap}"
     if picks.cost(pool) > budget + _SLACK:
         return f"spent {picks.cost(pool):g} of a budget of {budget:g}"
-    for kind, index, asked, cap in (
-        ("user", user, pool.asked_user, pool.user_cap),
-        ("item", item, pool.asked_item, pool.item_cap),
-    ):
-        if (asked[index] + np.bincount(index, minlength=len(asked))[index] > cap).any():
-            return f"asks a {kind} more often than the cap of {cap}"
     return ""

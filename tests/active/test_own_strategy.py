@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.active.acquire import AskConfig, acquire
+from coldframe.active.acquire import acquire
 from coldframe.active.beliefs import View
 from coldframe.active.simulate import SimulationConfig, simulate
 from coldframe.active.strategies import best_of, described
@@ -38,35 +38,6 @@ def test_pairs_that_a_function_picks_are_asked(view: View) -> None:
     table = acquire(view, 5, strategy=first_pairs([0, 1], [6, 7]))
     assert [name[-1] for name in table["item"].to_pylist()] == ["6", "7"]
     assert (table["gain"].to_numpy() > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("users", "items", "fault"),
-    [
-        ([0, 0], [6, 6], "picked a pair twice"),
-        ([0], [0], "is known"),
-        ([0], [99], "item that is not in the pool"),
-        ([5], [6], "user that is not in the pool"),
-        ([0, 1, 2, 3], [6, 6, 6, 6], "spent 4 of a budget of 3"),
-        ([0, 0], [6, 7], "more often than the cap of 1"),
-    ],
-)
-def test_the_contract_is_held(view: View, users: list[int], items: list[int], fault: str) -> None:
-    config = AskConfig(users=range(5), user_cap=1)
-
-    def careless(state: Any, *_: Any) -> Any:
-        picks = described(state, [0], [6], [1.0])
-        filled = {name: np.ones(len(users)) for name in ("utility", "gain", "coverage")}
-        return replace(
-            picks,
-            user=np.array(users),
-            item=np.array(items),
-            answer_chance=filled["gain"],
-            **filled,
-        )
-
-    with pytest.raises(UsageError, match=fault):
-        acquire(view, 3, strategy=careless, config=config)
 
 
 def liked_by_chance() -> Graph:

@@ -57,7 +57,7 @@ def test_an_interrupted_search_is_the_same_search(
 def test_only_trials_of_the_same_data_and_settings_count(
     planted_catalog: Catalog, planted_split: Split, tmp_path: Path, fits: list[object]
 ) -> None:
-    schema = replace(planted_catalog.schema, name="other")
+    schema = replace(planted_catalog.schema, text='name = "other"')
     thinner = replace(planted_split, train=planted_split.train.select(np.arange(100)))
     config = RecommenderConfig(text=TextConfig("none"))
     plans = [
