@@ -15,8 +15,9 @@ import zstandard
 
 from coldframe.kg.errors import DataError, ParseError, UsageError
 from coldframe.kg.guarded import Limits
-from coldframe.kg.quads import RDF, Quads
+from coldframe.kg.quads import Quads
 from coldframe.kg.reader import read_quads
+from coldframe.kg.schema import RDF
 
 TURTLE = """
 @prefix a: <http://a.org/> .
