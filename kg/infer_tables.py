@@ -48,6 +48,7 @@ from .infer_types import kind_of_text, threshold_line
 from .literals import likely_unit
 from .table_inputs import read_all
 from .vectors import is_readable, vector_length
+from .vocabulary import TEXT
 
 BASE = "urn:catalog:"
 _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
@@ -101,9 +102,14 @@ class _Drafting:
                 self.things[name] = DraftNode(singular(name), count=len(self.data[name]))
 
     def set_aside(self, name: str) -> None:
-        """Take the columns out of a table that are not read cell by cell."""
+        """Take the columns out of a table that are not read cell by cell; keep the others' values."""
         table = self.data[name]
-        odd = [column for column in table.column_names if not is_readable(table[column])]
+        table = pa.table([_values(column) for column in table.columns], table.column_names)
+        odd = [
+            column
+            for column in table.column_names
+            if not is_readable(table[column]) or pa.types.is_large_binary(table[column].type)
+        ]
         self.vectors[name] = [column for column in odd if vector_length(table[column])]
         self.draft.remarks += [
             f"the column {column!r} of {name!r} ({table[column].type}) is not read"
@@ -261,7 +267,9 @@ class _Drafting:
             column = role_column(table, role, [*roles.values(), self.ids[name]])
             if column:
                 roles[role] = column
-        event = singular(name)
+        event, taken = singular(name), [node.name for node in self.things.values()]
+        if event in taken:  # its class would be theirs
+            event = unique_name(f"{event}_event", taken)
         body = [f'class = "{BASE}{event}"', *(f'{role} = "{BASE}{role}"' for role in roles)]
         if "rating" in roles and not counts(roles["rating"]):
             body.append(threshold_line(filled_text(table[roles["rating"]])))
@@ -291,3 +299,15 @@ class _Drafting:
 
 def _repeat(text: pa.Array) -> bool:
     return bool(pc.count_distinct(text).as_py() < 0.9 * len(text))
+
+
+def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary's values, and bytes as the text that they are; what is no UTF-8 stays bytes."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        try:
+            return column.cast(TEXT)
+        except pa.ArrowInvalid:
+            return column.cast(pa.large_binary())
+    return column
