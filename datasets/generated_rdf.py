@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from ..kg.schema import RDF_TYPE, XSD
 from ..kg.split import rng_for
 from .planted import World, genera
 from .seed_words import (
@@ -28,8 +29,7 @@ from .seed_words import (
 
 BASE = "https://seeds.example.org/"
 PARTS = ("train", "valid", "test")
-_RDF_TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
-_XSD = "http://www.w3.org/2001/XMLSchema#"
+_TYPE = f"<{RDF_TYPE}>"
 _PREFIXES = f"""\
 @prefix : <{BASE}vocabulary/> .
 @prefix plant: <{BASE}plant/> .
@@ -42,7 +42,7 @@ _PREFIXES = f"""\
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 @prefix skos: <http://www.w3.org/2004/02/skos/core#> .
 @prefix dcterms: <http://purl.org/dc/terms/> .
-@prefix xsd: <{_XSD}> .
+@prefix xsd: <{XSD}> .
 
 """
 
@@ -84,11 +84,11 @@ def events_ntriples(world: World) -> Iterator[bytes]:
             event = f"<{BASE}rating/g{user:05d}-p{item:05d}>"
             when = datetime.fromtimestamp(int(world.time[row]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             lines.append(
-                f"{event} {_RDF_TYPE} {word}Rating> .\n"
+                f"{event} {_TYPE} {word}Rating> .\n"
                 f"{event} {word}gardener> <{gardener_iri(user)}> .\n"
                 f"{event} {word}plant> <{plant_iri(item)}> .\n"
-                f'{event} {word}stars> "{world.stars[row]}"^^<{_XSD}integer> .\n'
-                f'{event} {word}at> "{when}"^^<{_XSD}dateTime> .\n'
+                f'{event} {word}stars> "{world.stars[row]}"^^<{XSD}integer> .\n'
+                f'{event} {word}at> "{when}"^^<{XSD}dateTime> .\n'
                 f'{event} {word}part> "{PARTS[world.part[row]]}" .\n'
             )
         yield "".join(lines).encode()

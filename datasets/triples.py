@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ..kg.errors import UsageError, nearest
 from ..kg.files import StrPath, atomic_write
-from ..kg.schema import Schema
+from ..kg.schema import RDF_TYPE, XSD, Schema
 from ..kg.split import rng_for
 from .base import bundled_schema
 
@@ -53,8 +53,6 @@ _WORDS = np.array(
         "yarrow",
     ]
 )
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XSD = "http://www.w3.org/2001/XMLSchema#"
 _RELATIONS = ("genre", "maker", "topic", "place", "similar")
 
 
@@ -136,7 +134,7 @@ def _write_lines(out: BinaryIO, items: int, targets: dict[str, int], seed: int) 
     for table in _chunks(items, targets, seed):
         c = {name: table[name].combine_chunks() for name in table.column_names}
         subject = _join(f"<{_BASE}item/", c["item"], "> <")
-        lines = [subject, f"{_RDF}type> <{_BASE}Item> .\n"]
+        lines = [subject, f"{RDF_TYPE}> <{_BASE}Item> .\n"]
         for name in _RELATIONS:
             kind = "item" if name == "similar" else name
             lines += [subject, f"{_BASE}{name}> <{_BASE}{kind}/", c[name], "> .\n"]
@@ -149,13 +147,13 @@ def _literals() -> tuple[tuple[str, str, str], ...]:
     return (
         ("label", "http://www.w3.org/2000/01/rdf-schema#label", "@en"),
         ("summary", "http://purl.org/dc/terms/abstract", "@en"),
-        ("price", f"{_BASE}price", f"^^<{_XSD}decimal>"),
-        ("released", f"{_BASE}released", f"^^<{_XSD}date>"),
+        ("price", f"{_BASE}price", f"^^<{XSD}decimal>"),
+        ("released", f"{_BASE}released", f"^^<{XSD}date>"),
     )
 
 
 def _write_turtle(out: BinaryIO, items: int, targets: dict[str, int], seed: int) -> None:
-    out.write(f"@prefix : <{_BASE}> .\n@prefix xsd: <{_XSD}> .\n".encode())
+    out.write(f"@prefix : <{_BASE}> .\n@prefix xsd: <{XSD}> .\n".encode())
     for table in _chunks(items, targets, seed):
         c = {name: table[name].combine_chunks() for name in table.column_names}
         parts: list[pa.Array | str] = [f"<{_BASE}item/", c["item"], "> a :Item"]

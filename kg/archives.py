@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -318,11 +318,18 @@ def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
         )
 
 
+@lru_cache(maxsize=1)
+def _archive(path: Path, _size: int, _changed: int) -> zipfile.ZipFile:
+    """An open archive, kept for its next member: to open it is to read a directory of thousands."""
+    return zipfile.ZipFile(path)
+
+
 @contextmanager
 def _member_content(path: Path, name: str, limits: Limits) -> Iterator[Content]:
     with ExitStack() as stack:
         try:
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            found = path.stat()
+            archive = _archive(path, found.st_size, found.st_mtime_ns)
             file = stack.enter_context(archive.open(name))
         except _DAMAGED as error:
             raise ParseError(f"damaged archive: {error}", where=f"{path}!{name}") from None

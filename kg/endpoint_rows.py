@@ -6,13 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
+from .schema import RDF, XSD
 
 BLANK = r"^_:[\w.-]+$"
 _IRI = r"^[^\x00-\x20<>\"{}|^`\\]+$"
 _LANGUAGE = r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$"
-_XSD = "http://www.w3.org/2001/XMLSchema#"
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_UNTYPED = ("", f"{_XSD}string", f"{_RDF}langString")
+_UNTYPED = ("", f"{XSD}string", f"{RDF}langString")
 
 
 def nquads_lines(table: pa.Table, predicate: str, end: str, *, blank: bool = False) -> pa.Array:

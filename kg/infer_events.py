@@ -32,6 +32,7 @@ def write_events(
     table: pa.Table,
     ends: tuple[str, ...],
     own: str,
+    types: list[str],
     file: list[str],
 ) -> None:
     """Enter a table of events into the draft: its events, and the sections that read them.
@@ -39,6 +40,7 @@ def write_events(
     Args:
         base: the namespace of what is drafted.
         ends: the columns of user and item. own: the column that names the rows, or "".
+        types: names of node types, whose classes are theirs.
         file: lines that say which file it is, and how that is written.
     """
     roles = dict(zip(("user", "item"), ends, strict=True))
@@ -58,7 +60,8 @@ def write_events(
             else table
         )
         used = [heading[len("[events.") : -1] for heading, _ in draft.sections]
-        event = unique_name(plain_name(value) if kind else singular(name), used)
+        event = plain_name(value) if kind else singular(name)
+        event = unique_name(f"{event}_event" if event in types else event, [*used, *types])
         own_roles = dict(roles)
         if "rating" in roles and kind and _is_one(rows[roles["rating"]]):
             del own_roles["rating"]

@@ -51,6 +51,7 @@ from .infer_writing import read_as_written
 from .table_inputs import joined, read_all
 from .table_sources import paths_of
 from .vectors import is_readable, vector_length
+from .vocabulary import TEXT
 
 BASE = "urn:catalog:"
 _NEARLY_ALL = 0.98  # of a table's rows have ids of their own: the rest are repeated by mistake
@@ -137,9 +138,14 @@ class _Drafting:
                     break
 
     def set_aside(self, name: str) -> None:
-        """Take the columns out of a table that are not read cell by cell."""
+        """Take the columns out of a table that are not read cell by cell; keep the others' values."""
         table = self.data[name]
-        odd = [column for column in table.column_names if not is_readable(table[column])]
+        table = pa.table([_values(column) for column in table.columns], table.column_names)
+        odd = [
+            column
+            for column in table.column_names
+            if not is_readable(table[column]) or pa.types.is_large_binary(table[column].type)
+        ]
         self.vectors[name] = [column for column in odd if vector_length(table[column])]
         self.draft.remarks += [
             f"the column {column!r} of {name!r} ({table[column].type}) is not read"
@@ -330,7 +336,8 @@ class _Drafting:
     def write_event(self, name: str) -> None:
         """The events of a table, and their sections."""
         table, ends, own = self.data[name], self.events[name], self.ids[name]
-        write_events(self.draft, BASE, name, table, ends, own, self.files.get(name, []))
+        types = [node.name for node in self.things.values()]
+        write_events(self.draft, BASE, name, table, ends, own, types, self.files.get(name, []))
 
     def name_ends(self, owners: list[tuple[DraftNode, ...]]) -> None:
         """Which types are users and items: from the first events, or else by name and size."""
@@ -353,3 +360,15 @@ def _repeat(text: pa.Array) -> bool:
 
 def _is_code(column: str) -> bool:
     return words(column)[-1] in CODES
+
+
+def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary's values, and bytes as the text that they are; what is no UTF-8 stays bytes."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        try:
+            return column.cast(TEXT)
+        except pa.ArrowInvalid:
+            return column.cast(pa.large_binary())
+    return column

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .quads import RDF, CodeArray
-from .schema import Hop
+from .quads import CodeArray
+from .schema import RDF, Hop
 from .statements import Pairs, Statements
 from .vocabulary import IntArray
 

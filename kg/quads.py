@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .schema import XSD
+
 CodeArray = npt.NDArray[np.int32]
 
-XSD_STRING = "http://www.w3.org/2001/XMLSchema#string"
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+XSD_STRING = f"{XSD}string"
 BLANK_NODE_PREFIX = "urn:coldframe:bnode:"
 
 # Of canonical N-Triples (RDF 1.2), as the parser writes a literal.

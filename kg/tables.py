@@ -268,7 +268,10 @@ class _Reading:
             where = ", ".join(dict.fromkeys(str(place) for place, _ in parts))
             missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
             message = f"this {name} has no row of its own"
-            listed = [Problem(kind, iri, name, where, message) for iri in missing[:100].to_pylist()]
+            listed = [
+                Problem(kind, iri, name, where, message)
+                for iri in missing[: self.findings.room(kind, name)].to_pylist()
+            ]
             self.findings.add(kind, name, len(missing), listed)
 
     def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pyoxigraph as ox
 
-from .quads import RDF, XSD_STRING
+from .quads import XSD_STRING
+from .schema import RDF
 
 Row = tuple[str, str, str, str]
 """Tokens of subject, predicate, object and graph ("" = default graph)."""

@@ -207,3 +207,26 @@ def test_any_name_of_a_column_is_written_as_toml() -> None:
     tables = {"items": pa.table({"id": ["1", "2", "3"], odd: ["1", "2", "3"]})}
     _, _, graph, _ = drafted(tables)
     assert [values.tolist() for values in graph.items.numbers.values()] == [[1, 2, 3]]
+
+
+def test_dictionaries_and_bytes_are_drafted_as_what_they_hold() -> None:
+    tables = {
+        "items": pa.table(
+            {
+                "id": pa.array(["1", "2", "3"]).dictionary_encode(),
+                "title": pa.array([b"a rose", b"an iris", b"a lily"]),
+                "thumb": pa.array([b"\xff", b"\xfe", b"\xfd"]),
+            }
+        )
+    }
+    draft, _, graph, _ = drafted(tables)
+    assert graph.items.texts["title"] == ("a rose", "an iris", "a lily")
+    assert "'thumb' of 'items' (large_binary) is not read" in draft
+
+
+def test_events_never_get_the_class_of_a_node_type() -> None:
+    tables = {"items": pa.table({"user": ["a", "b"], "item_id": ["x", "x"]})}
+    _, schema, graph, _ = drafted(tables)
+    assert len(graph.interactions) == 2
+    classes = [iri for node in schema.nodes.values() for iri in node.classes]
+    assert not {iri for event in schema.events.values() for iri in event.classes} & {*classes}

@@ -15,8 +15,9 @@ import zstandard
 
 from coldframe.kg.errors import DataError, ParseError, UsageError
 from coldframe.kg.guarded import Limits
-from coldframe.kg.quads import RDF, Quads
+from coldframe.kg.quads import Quads
 from coldframe.kg.reader import read_quads
+from coldframe.kg.schema import RDF
 
 TURTLE = """
 @prefix a: <http://a.org/> .
@@ -298,3 +299,18 @@ def test_an_empty_xml_lang_is_named() -> None:
     with pytest.raises(ParseError) as caught:
         read_quads(text, syntax="rdfxml")
     assert 'xml:lang=""' in caught.value.hint
+
+
+def test_an_archive_of_many_members_is_opened_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for k in range(50):
+            archive.writestr(f"{k}.nt", f"<http://a.org/{k}> <http://a.org/p> <http://a.org/o> .\n")
+    opened, real = [], zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or real(path))
+    assert len(read_quads(tmp_path)) == 50
+    assert len(opened) <= 2
+    with real(tmp_path / "many.zip", "w") as archive:
+        archive.writestr("other.nt", "<http://a.org/x> <http://a.org/p> <http://a.org/o> .\n")
+    assert len(read_quads(tmp_path)) == 1, "another archive of the same name"

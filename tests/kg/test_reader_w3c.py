@@ -15,8 +15,9 @@ import pyoxigraph as ox
 import pytest
 
 from coldframe.kg.errors import ParseError
-from coldframe.kg.quads import BLANK_NODE_PREFIX, RDF
+from coldframe.kg.quads import BLANK_NODE_PREFIX
 from coldframe.kg.reader import read_quads
+from coldframe.kg.schema import RDF
 
 MF = "http://www.w3.org/2001/sw/DataAccess/tests/test-manifest#"
 RDFTEST = "http://www.w3.org/ns/rdftest#"
