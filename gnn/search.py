@@ -18,6 +18,7 @@ from ..kg.split import Split, rng_for
 from .config import RecommenderConfig
 from .evaluate import evaluate
 from .recommender import Recommender
+from .unfinished import plan_hash
 
 C = TypeVar("C")
 Progress = Callable[[str, int, int], None]
@@ -69,13 +70,14 @@ def search(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Found:
-    """Try configurations until `trials` are finished; those of an earlier, stopped search count.
+    """Try configurations until `trials` are finished; those of an earlier search of the same count.
 
     Each is fitted on the training pairs and ranked by NDCG@10 of the whole score on the validation
     pairs; test pairs are never looked at. The linear parts keep their defaults meanwhile.
 
     Args:
-        folder: the log of trials, by which a search goes on.
+        folder: the log of trials, by which a search goes on; one with another catalog, schema, split,
+            base or seed starts its own in it.
         base: what is not searched.
 
     Raises:
@@ -101,7 +103,7 @@ def search(
         optuna.storages.journal.JournalFileBackend(str(folder / "trials.jsonl"))
     )
     study = optuna.create_study(
-        storage=storage, study_name=f"{catalog.content_hash[:16]}-{split.name}-{seed}",
+        storage=storage, study_name=plan_hash(catalog, split, quick, seed),
         direction="maximize", load_if_exists=True,
     )  # fmt: skip
     while (done := len(_finished(study))) < trials:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from coldframe.gnn import search
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.search import search_space
+from coldframe.gnn.text import TextConfig
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.split import Split
 
@@ -22,17 +25,22 @@ def test_the_space_is_read_from_the_settings() -> None:
     assert space["hybrid.encoder.depth"] == (1, 2)
 
 
-def test_an_interrupted_search_is_the_same_search(
-    planted_catalog: Catalog,
-    planted_split: Split,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """No setting is tried twice for having been stopped; nothing is trained here."""
-    model = SimpleNamespace(fit=lambda *_: None, scorer=object(), data=None)
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was fitted, one entry per trial; nothing is trained."""
+    seen: list[object] = []
+    model = SimpleNamespace(fit=lambda *given: seen.append(given), scorer=object(), data=None)
     monkeypatch.setattr(search, "Recommender", lambda *_, **__: model)
     value = SimpleNamespace(value=lambda *_: 0.5)
     monkeypatch.setattr(search, "evaluate", lambda *_, **__: value)
+    return seen
+
+
+@pytest.mark.usefixtures("fits")
+def test_an_interrupted_search_is_the_same_search(
+    planted_catalog: Catalog, planted_split: Split, tmp_path: Path
+) -> None:
+    """No setting is tried twice for having been stopped."""
 
     def tried(folder: str, *counts: int) -> list[dict[str, object]]:
         for count in counts:
@@ -42,3 +50,21 @@ def test_an_interrupted_search_is_the_same_search(
     whole, parts = tried("whole", 6), tried("parts", 3, 6)
     assert whole == parts
     assert len({str(row) for row in parts}) == 6
+
+
+def test_only_trials_of_the_same_data_and_settings_count(
+    planted_catalog: Catalog, planted_split: Split, tmp_path: Path, fits: list[object]
+) -> None:
+    schema = replace(planted_catalog.schema, text='name = "other"')
+    thinner = replace(planted_split, train=planted_split.train.select(np.arange(100)))
+    config = RecommenderConfig(text=TextConfig("none"))
+    plans = [
+        (planted_catalog, planted_split, None),
+        (replace(planted_catalog, schema=schema), planted_split, None),
+        (planted_catalog, thinner, None),
+        (planted_catalog, planted_split, config),
+    ]
+    for _ in range(2):
+        for catalog, split, base in plans:
+            search.search(catalog, split, 2, tmp_path, base=base)
+    assert len(fits) == 2 * len(plans)
