@@ -61,6 +61,10 @@ class AdaptConfig:
         if not 0 < self.learning_rate < math.inf:
             got = self.learning_rate
             raise UsageError(f"must be above 0, got {got}", where="learning_rate", hint="say 5e-5")
+        if self.lora_rank < 0:
+            raise UsageError(f"must not be negative, got {self.lora_rank}", where="lora_rank")
+        if not 0 < self.clip < math.inf:
+            raise UsageError(f"must be above 0, got {self.clip}", where="clip")
         if not 0 < self.masked < 1:
             raise UsageError(f"must be between 0 and 1, got {self.masked}", where="masked")
 

@@ -42,7 +42,9 @@ class ALSConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        require(self.factors >= 1, f"must be at least 1, got {self.factors}", "factors")
+        for name in ("factors", "iterations"):
+            value = getattr(self, name)
+            require(value >= 1, f"must be at least 1, got {value}", name)
         require(self.penalty > 0, f"must be above 0, got {self.penalty}", "penalty")
         require(
             self.unobserved_ratio > 0,

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +19,13 @@ from ..kg.errors import IntegrityError, StateError, UsageError, nearest
 from ..kg.files import atomic_write, naming, read_sealed, write_sealed
 from ..kg.split import PARTS
 from ..kg.typed_fields import check_fields
-from ..kg.vocabulary import IntArray, Vocabulary
+from ..kg.vocabulary import IntArray
 from .labels import corrections
 from .runs import Run
 
 LEDGER, KEY = "privacy.json", "pseudonyms.key"
 BUDGET = 1.0  # of epsilon, where the first export names none
+_LEAST_EPSILON = 1e-9  # per group; far below it the noise no longer fits 64 bits and cancels out
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class CountsConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"must be a number of at least 0, got {value}", where=name)
+        if 0 < self.epsilon / self.per_user < _LEAST_EPSILON:
+            raise UsageError(
+                f"{self.epsilon:g} for {self.per_user} groups per user leaves nothing but noise",
+                where="epsilon",
+                hint=f"give at least {_LEAST_EPSILON * self.per_user:g}, or 0 for exact counts",
+            )
 
 
 def counts(run: Run, config: CountsConfig) -> pa.Table:
@@ -140,19 +148,26 @@ def pseudonym(key: bytes, name: str) -> str:
     return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:20]
 
 
-def _groups(run: Run, by: str) -> tuple[Vocabulary, sp.csr_matrix]:
+def _groups(run: Run, by: str) -> tuple[Sequence[str], sp.csr_matrix]:
     """Names of the groups, and which items are in them, binary (n_items, n_groups)."""
     graph = run.catalog.graph
     if by == "item":
         return graph.items.vocabulary, sp.eye(graph.n_items, dtype=np.int64, format="csr")
-    edges = {key[1]: key for key in graph.edges if key[0] == graph.item_type}
-    if by not in edges:
+    relations = [key for key in graph.edges if key[0] == graph.item_type]
+    chosen = [key for key in relations if key[1] == by]  # one for each type that it leads to
+    if not chosen:
         raise UsageError(
-            f"items have no relation {by!r}", where="by", hint=nearest(by, ["item", *edges])
+            f"items have no relation {by!r}",
+            where="by",
+            hint=nearest(by, ["item", *(key[1] for key in relations)]),
         )
-    index, target = graph.edges[edges[by]].index, graph.nodes[edges[by][2]]
-    ones = np.ones(index.shape[1], np.int64)
-    return target.vocabulary, sp.csr_matrix((ones, tuple(index)), (graph.n_items, len(target)))
+    names, members = [], []
+    for key in chosen:
+        index, target = graph.edges[key].index, graph.nodes[key[2]]
+        ones = np.ones(index.shape[1], np.int64)
+        names += list(target.vocabulary)
+        members.append(sp.csr_matrix((ones, tuple(index)), (graph.n_items, len(target))))
+    return names, sp.csr_matrix(sp.hstack(members))
 
 
 def _members(run: Run, groups: sp.csr_matrix) -> sp.csr_matrix:

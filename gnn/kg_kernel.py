@@ -51,6 +51,7 @@ class KGKernelConfig:
         check_fields(self)
         require(self.noise > 0, f"must be above 0, got {self.noise}", "noise")
         require(self.rarity >= 0, f"must not be negative, got {self.rarity}", "rarity")
+        require(self.anchors >= 1, f"must be at least 1, got {self.anchors}", "anchors")
 
 
 class KGKernel:

@@ -243,8 +243,8 @@ def tune_all(
         settings: configurations chosen before on the same data; they are not tuned again.
         ready: scorers already fitted on `data`, taken as they are.
 
-    Those without a KG profile or text, and EASE where its memory does not suffice, are left out
-    with a warning.
+    Those that need a KG profile, texts or low ratings are left out where there are none; EASE, with a
+    warning, where its memory does not suffice.
     """
     missing = _lacking(data)
     kinds = [kind for kind in (*KINDS, *BLENDS) if kind not in missing]

@@ -95,6 +95,7 @@ def test_refusals_are_named(tiny_model: Path, tmp_path: Path) -> None:
         adapt_text_model(["one", "one", ""], tmp_path / "out", model=str(tiny_model))
     with pytest.raises(ResourceError):
         adapt_text_model(TEXTS, tmp_path / "out", model="nobody/no-such-model")
-    with pytest.raises(UsageError, match="masked"):
-        AdaptConfig(masked=0)
+    for name, value in (("masked", 0), ("lora_rank", -1), ("clip", 0.0)):
+        with pytest.raises(UsageError, match=name):
+            AdaptConfig(**{name: value})
     assert not (tmp_path / "out").exists()

@@ -136,7 +136,9 @@ def test_learns_planted_groups() -> None:
     assert np.mean(scores[group & ~shown][:, None] > scores[~group][None]) > 0.99
 
 
-@pytest.mark.parametrize("wrong", [{"factors": 0}, {"penalty": 0.0}, {"unobserved_ratio": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"factors": 0}, {"iterations": 0}, {"penalty": 0.0}, {"unobserved_ratio": 0.0}]
+)
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         ALSConfig(**wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import Run
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import IntegrityError, StateError, UsageError
-from coldframe.kg.graph import Interactions
+from coldframe.kg.graph import EdgeSet, Interactions
 from coldframe.kg.split import Split
 
 RUNNER = CliRunner()
@@ -55,6 +56,17 @@ def test_small_groups_are_left_out_and_the_others_are_exact(run: Run) -> None:
     )
     assert table["users"].to_pylist() == sorted(expected.values(), reverse=True)
     assert not (run.path / LEDGER).exists()
+
+
+def test_a_relation_to_several_types_has_the_groups_of_all(run: Run) -> None:
+    graph = run.catalog.graph
+    relation = next(key[1] for key in graph.edges if key[0] == graph.item_type)
+    whole = counts(run, CountsConfig(relation, at_least=1)).num_rows
+    also = (graph.item_type, relation, graph.item_type)
+    pairs = EdgeSet(np.array([[0, 1], [1, 2]]))
+    both = replace(graph, edges={also: pairs, **graph.edges})
+    run._fill(catalog=replace(run.catalog, graph=both))
+    assert counts(run, CountsConfig(relation, at_least=1)).num_rows == whole + 2
 
 
 def test_groups_of_a_relation_count_each_user_once(run: Run) -> None:
@@ -142,7 +154,9 @@ def test_pseudonyms_are_stable_and_their_key_is_the_owners(run: Run) -> None:
     assert not set(counts(run, config)["group"].to_pylist()) & set(names)
 
 
-@pytest.mark.parametrize("wrong", [{"at_least": 0}, {"epsilon": -1.0}, {"epsilon": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"at_least": 0}, {"epsilon": -1.0}, {"epsilon": float("nan")}, {"epsilon": 1e-20}]
+)
 def test_wrong_settings_are_named(wrong: dict) -> None:
     with pytest.raises(UsageError):
         CountsConfig(**wrong)

@@ -174,7 +174,7 @@ def test_numbers_that_are_all_missing_or_all_alike_say_nothing(tiny_graph: Graph
     assert np.isfinite(missing).all()
 
 
-@pytest.mark.parametrize("wrong", [{"noise": 0.0}, {"rarity": -1.0}])
+@pytest.mark.parametrize("wrong", [{"noise": 0.0}, {"rarity": -1.0}, {"anchors": 0}])
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         KGKernelConfig(**wrong)
