@@ -174,9 +174,10 @@ def _check_unchanged(run: Run) -> None:
         )
 
 
-def told(run: Run) -> int:
-    """Pairs with a label that the run has learned from so far."""
-    rows = [run.labels(number) for number in range(1, run.round + 1)]
+def told(run: Run, until: int | None = None) -> int:
+    """Pairs with a label that the run has learned from so far, or until the end of a round."""
+    last = run.round if until is None else until
+    rows = [run.labels(number) for number in range(1, last + 1)]
     width = run.catalog.graph.n_items
     return len({int(code) for one in rows for code in one.user * width + one.item})
 
@@ -211,7 +212,7 @@ def learn(run: Run, *, measure: bool = True) -> Learned:
         )
     model = run.model
     if measure and run.round == 0:
-        _keep_start(run, model)
+        keep_start(run, model)
     # Answers that nobody was asked for make a round of their own, with no questions.
     rounds.ask(lambda _: _no_questions())
     number = rounds.current
@@ -261,9 +262,11 @@ def _on_a_scale(ratings: npt.ArrayLike) -> bool:
     return bool(np.any(np.isfinite(known) & ~np.isin(known, (0, 1))))
 
 
-def _keep_start(run: Run, model: Recommender) -> None:
+def keep_start(run: Run, model: Recommender) -> list[dict[str, Any]]:
+    """Measure a model that has learned from no answer, as round 0; its rows."""
     rows = measured_rows(run, model, run.round_folder(0))
     write_sealed(run.round_folder(0) / "metrics.json", {"labels": 0, "rows": rows})
+    return rows
 
 
 def unlearned(run: Run, rounds: Rounds) -> pa.Table:

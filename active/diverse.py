@@ -86,7 +86,9 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
     rows = state.rows_of(candidates.items)
     queues = [rng.permutation(np.flatnonzero(line)).tolist() for line in candidates.open]
     counts, basket = state.label_counts.copy(), Basket(state.pool, budget)
-    unit = worth(np.ones((len(rows), 1), np.float32), _first(candidates), state.pool)[:, 0]
+    # What a question about an item is worth, whichever of its candidates will be asked.
+    each = worth(np.ones(candidates.users.shape, np.float32), candidates, state.pool)
+    unit = each.sum(axis=1) / np.maximum(candidates.open.sum(axis=1), 1)
     gains = state.cover.marginal(counts)[rows] * unit
     heap = [(-float(g), k, 0) for k, g in enumerate(gains)]
     heapq.heapify(heap)
@@ -120,12 +122,6 @@ def _inform(state: AskState, covered: npt.NDArray[np.float64], counts: IntArray,
     assert state.cover is not None
     targets, after = state.cover.step(covered, row, int(counts[row]))
     covered[targets] = after
-
-
-def _first(candidates: Candidates) -> Candidates:
-    """One column: each item with its first candidate user."""
-    open_rows = np.asarray(candidates.open.any(axis=1))[:, None]
-    return Candidates(candidates.items, candidates.users[:, :1], open_rows)
 
 
 def _sample(state: AskState, rng: np.random.Generator) -> tuple[Candidates, IntArray]:

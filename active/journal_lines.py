@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from ..kg.errors import DataError
 from ..kg.files import plain
 from .answers import Answer
 from .repeats import Record
@@ -31,7 +32,7 @@ def line_of(record: Record, before: str) -> bytes:
     if not math.isnan(answer.rating):
         body["rating"] = answer.rating
     if answer.extra:
-        body["extra"] = json.loads(json.dumps(plain(dict(answer.extra)), default=str))
+        body["extra"] = {key: _kept(value) for key, value in answer.extra.items()}
     body["crc"] = _crc(body)
     return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()
 
@@ -62,6 +63,14 @@ def is_cut_off(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return True
     return False
+
+
+def _kept(value: Any) -> Any:
+    """A further entry as JSON has it; what JSON has not, such as the time of an Arrow table, as text."""
+    try:
+        return plain(value)
+    except DataError:
+        return str(value)
 
 
 def _crc(body: Mapping[str, Any]) -> str:

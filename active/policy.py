@@ -92,7 +92,8 @@ class Policy:
             raise DataError(
                 f"weights are not {len(ARMS)} x {len(FEATURES)} finite numbers", where=str(path)
             )
-        return cls(weights, dict(found.get("provenance") or {}))
+        provenance = found.get("provenance")
+        return cls(weights, provenance if isinstance(provenance, dict) else {})
 
 
 @cache

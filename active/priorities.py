@@ -184,7 +184,12 @@ def _queried(graph: Graph, rule: Rule, select: Select | None) -> Array:
     if select is None:
         raise UsageError("a catalog in memory answers no query", where=f"weight {rule.text!r}")
     with naming(path, "read"):
-        table = select(path.read_text("utf-8"))
+        raw = path.read_bytes()
+    try:
+        query = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
+    table = select(query)
     if "item" not in table.column_names:
         raise UsageError("the query selects no ?item", where=str(path))
     weighted = "weight" in table.column_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,7 @@ from ..gnn.runs import Run
 from ..gnn.unfinished import unfinished_work
 from ..kg.errors import StateError, nearest
 from ..kg.graph import Interactions
-from .cycle import (
-    Learned,
-    learn,
-    rounds_of,
-    unlearned,
-)
+from .cycle import Learned, keep_start, learn, rounds_of, unlearned
 from .cycle import told as labels_told
 from .fold import positive_from
 from .journal import ROLLED_BACK, standing
@@ -148,8 +144,9 @@ def _touched(before: list[Record], after: list[Record]) -> set[tuple[str, str]]:
 def relearn(run: Run, *, measure: bool = True) -> Learned:
     """Train anew on the run's split and, round by round, on the labels left; then learn what is new.
 
-    What comes is the model of a run that was never told what was taken out. An interrupted training
-    goes on where it was.
+    What comes is the model of a run that was never told what was taken out, and with `measure` the
+    figures of its rounds; those of before were of models that are gone. An interrupted training goes on
+    where it was.
     """
     run, _, _ = reconcile(run)
     model = Recommender(
@@ -160,12 +157,17 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
     )
     work = unfinished_work(run.path, run.catalog, run.split, model)
     model.fit(run.catalog, run.split, work=work)
+    rounds, measured = rounds_of(run), list[dict[str, Any]]()
+    if measure:
+        measured = keep_start(run, model)
     for number in range(1, run.round + 1):
         rows = run.labels(number)
         if len(rows):
             model.tell(rows).retrain()
+        if measure:
+            measured = measured_rows(run, model, run.round_folder(number))
+        rounds.close(number, {"labels": labels_told(run, number), "rows": measured})
     done = run.renew(model)
     if len(unlearned(done, rounds_of(done))):
         return learn(done, measure=measure)
-    measured = measured_rows(done, model) if measure else []
     return Learned(done, 0, labels_told(done), "", measured)

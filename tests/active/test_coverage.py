@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,16 @@ def test_neighbours_are_kept_to_a_number():
 def test_unknown_form_is_refused():
     with pytest.raises(UsageError, match="max"):
         Cover(sp.csr_matrix((2, 2)), np.ones(2), form="maxx")
+
+
+def test_what_a_question_covers_does_not_hang_on_the_cost_of_the_first_user():
+    cost = np.array([50.0, 1.0, 1.0, 1.0, 1.0])
+    plain = asking_state("similar", 0)
+    dear = replace(plain, pool=replace(plain.pool, user_cost=cost))
+    utilities = [
+        coverage_only(state, 1, np.random.default_rng(0)).utilities[0] for state in (plain, dear)
+    ]
+    assert utilities[1] == pytest.approx(utilities[0] * (4 + 1 / 50) / 5)
 
 
 @pytest.mark.parametrize("coverage", ["similar", "pagerank"])

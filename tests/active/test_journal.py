@@ -3,6 +3,8 @@
 import csv
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -230,6 +232,19 @@ def test_a_verdict_tells_when_its_last_answer_was_given_or_else_told(journal):
     assert journal.tell(rows, round=1).accepted == 3
     given, told = fold(journal.records())["time"].to_pylist()
     assert (given, told) == ("2026-01-01T00:00:00+00:00", journal.records()[2].time)
+
+
+def test_a_table_may_hold_times_and_numbers_that_json_does_not_have(journal, tmp_path):
+    given = datetime(2026, 1, 1, 9, tzinfo=UTC)
+    table = pa.table(
+        {"user": ["0"], "item": ["0"], "answer": ["like"], "time": [given], "fee": [Decimal("1.5")]}
+    )
+    pq.write_table(table, tmp_path / "answers.parquet")
+    assert journal.tell(table, round=1).accepted == 1
+    assert journal.tell(tmp_path / "answers.parquet", round=1).repeated == 1
+    (record,) = journal.records()
+    assert record.answer.extra == {"time": "2026-01-01 09:00:00+00:00", "fee": "1.5"}
+    assert fold([record])["time"].to_pylist() == ["2026-01-01T09:00:00+00:00"]
 
 
 @pytest.mark.parametrize(

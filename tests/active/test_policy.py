@@ -105,6 +105,8 @@ def test_a_wrong_policy_file_is_refused(tmp_path, change, says):
     write_json(tmp_path / "p.json", {**content, **change})
     with pytest.raises(DataError, match=says):
         Policy.load(tmp_path / "p.json")
+    write_json(tmp_path / "odd.json", {**content, "provenance": 5})
+    assert Policy.load(tmp_path / "odd.json").provenance == {}
     write_json(tmp_path / "list.json", [1])
     with pytest.raises(DataError, match="format"):
         Policy.load(tmp_path / "list.json")

@@ -58,6 +58,9 @@ def test_a_query_gives_the_items_and_their_weights(tiny_graph, tmp_path):
     query.write_text(f'SELECT ?item ("-1" AS ?weight) {{ ?item <{BASE}season> ?any }}')
     with pytest.raises(DataError, match="at least 0"):
         weights(tiny_graph, f"@{query}", select=store.select)
+    query.write_bytes(b"SELECT \xff")
+    with pytest.raises(UsageError, match="byte 7"):
+        weights(tiny_graph, f"@{query}", select=store.select)
     with pytest.raises(ResourceError):
         weights(tiny_graph, "@missing.rq", select=store.select)
     with pytest.raises(UsageError, match="memory"):

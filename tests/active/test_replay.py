@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from coldframe import cli
 from coldframe.active import replay
-from coldframe.active.cycle import ask, learn, rounds_of, tell
+from coldframe.active.cycle import ask, curve, learn, rounds_of, tell
 from coldframe.active.fold import fold
 from coldframe.active.influence import influences
 from coldframe.active.journal import Journal
 from coldframe.active.replay import relearn, roll_back
+from coldframe.active.stopping import StopConfig, stop_reason
 from coldframe.datasets.generated import generate_catalog
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.config import RecommenderConfig
@@ -125,6 +126,16 @@ def test_rolled_back_is_as_if_it_had_never_been_told(base: Path, by: dict) -> No
     np.testing.assert_array_equal(scores(opened(base)), scores(clean))
     again = roll_back(opened(base), **by)
     assert (again.answers, again.labels, again.run.stale) == (0, 0, "")
+
+
+def test_the_rounds_figures_are_those_of_the_models_that_are_left(base: Path) -> None:
+    run = opened(base)
+    rounds_of(run).close(2, {"labels": 24, "rows": [{"segment": "all", "ndcg@10": 0.99}]})
+    done = relearn(roll_back(run, annotator="mal").run)
+    measured = curve(done.run)
+    assert [(row["round"], row["labels"]) for row in measured] == [(0, 0), (1, 12), (2, 12)]
+    assert measured[2]["rows"] == measured[1]["rows"] == done.rows
+    assert stop_reason(done.run, StopConfig(target=0.98)) is None
 
 
 def opened_labels(found: replay.RolledBack, number: int) -> np.ndarray:
