@@ -44,7 +44,8 @@ def _text_of(
     """Text vectors: those that there are, and of new nodes in the same space."""
     if not data.text:
         return {}
-    found = embed_nodes(grown, config, cache=None, device=device, corpus=data.graph)
+    known = {kind: len(before) for kind, before in data.text.items()}
+    found = embed_nodes(grown, config, cache=None, device=device, corpus=data.graph, skip=known)
     for kind, before in data.text.items():
         rows = found.get(kind, before[:0])
         if rows.shape[1] != before.shape[1]:
@@ -53,5 +54,5 @@ def _text_of(
                 where=f"node type {kind}",
                 hint="install the text model that it was trained with, or train again",
             )
-        rows[: len(before)] = before
+        found[kind] = np.concatenate([before, rows])
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,28 +67,37 @@ def embed_nodes(
     cache: Path | None,
     device: str,
     corpus: Graph | None = None,
+    skip: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
     """Text vectors (n, d) of every node type that has texts, all in one space; see `embed_texts`.
 
     Args:
         corpus: the graph that TF-IDF is fitted on, if not this one: that of the training.
+        skip: node type -> how many of its first nodes are left out, as their vectors are known.
     """
-    kinds, documents = _documents(graph)
-    if config.model == "none" or not any(documents):
+    texts = _documents(graph, skip or {})
+    if config.model == "none" or not any(map(any, _documents(graph, {}).values())):
         return {}
-    known = None if corpus is None else _documents(corpus)[1]
+    known = None if corpus is None else _joined(_documents(corpus, {}))
     rows = embed_texts(
-        documents, config, cache=cache, corpus=known, device=device, progress=progress
+        _joined(texts), config, cache=cache, corpus=known, device=device, progress=progress
     )
-    ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
-    return dict(zip(kinds, np.split(rows, ends), strict=True))
+    ends = np.cumsum([len(own) for own in texts.values()])[:-1]
+    return dict(zip(texts, np.split(rows, ends), strict=True))
 
 
-def _documents(graph: Graph) -> tuple[list[str], list[str]]:
-    """The node types that have texts, and the texts of their nodes, one type after the other."""
-    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
-    return kinds, [text for kind in kinds for text in graph.nodes[kind].documents]
+def _documents(graph: Graph, skip: Mapping[str, int]) -> dict[str, list[str]]:
+    """The texts of the nodes of each type that has any, after the first `skip` of it."""
+    return {
+        kind: list(one.documents)[skip.get(kind, 0) :]
+        for kind, one in graph.nodes.items()
+        if one.texts and one.texts_are_input
+    }
+
+
+def _joined(texts: Mapping[str, list[str]]) -> list[str]:
+    return [text for own in texts.values() for text in own]
 
 
 def embed_texts(
@@ -265,6 +274,8 @@ def _tfidf(texts: Sequence[str], corpus: Sequence[str], dimensions: int) -> Floa
     width = min(dimensions, min(counts.shape) - 1)
     if width < 1:
         return _unit(np.asarray(vectorizer.transform(texts).todense(), np.float32))
+    if not texts:
+        return np.zeros((0, width), np.float32)
     reduction = TruncatedSVD(width, random_state=0).fit(counts)
     return _unit(reduction.transform(vectorizer.transform(texts)).astype(np.float32))
 

@@ -129,3 +129,22 @@ def test_texts_of_another_width_are_refused(
     monkeypatch.setattr("coldframe.gnn.extension.embed_nodes", embed)
     with pytest.raises(IntegrityError, match="have 5 dimensions"):
         model.extend(LATER)
+
+
+def test_only_new_texts_are_embedded(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def embed(texts: Sequence[str], *_: object, **__: object) -> np.ndarray:
+        asked.append(len(texts))
+        return np.ones((len(texts), model.data.text["item"].shape[1]), np.float32)
+
+    before = model.data.text["item"]
+    monkeypatch.setattr("coldframe.gnn.text.embed_texts", embed)
+    text = model.extend(LATER).data.text["item"]
+    assert asked == [2]
+    np.testing.assert_array_equal(text[:40], before)
+    assert (text[40:] == 1).all()
+
+
+def test_a_state_with_nothing_new_is_taken_in(model: Recommender) -> None:
+    assert model.extend(FIRST).graph.n_items == 40
