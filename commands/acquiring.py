@@ -166,7 +166,7 @@ def _limits(
         targets=None if targets is None else read_ids(targets, "user"),
         user_cost=cost.user,
         item_cost=cost.item,
-        item_weight=weights_of(run, weight),
+        item_weight=weights_of(run.catalog, weight),
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..gnn.runs import Run
+    from ..kg.catalog import Catalog
     from ..kg.graph import Graph
     from ..kg.vocabulary import Vocabulary
 
@@ -68,18 +69,42 @@ def read_ids(path: Path, kind: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def weights_of(run: Run, rules: list[str] | None) -> dict[str, float] | None:
+def weights_of(catalog: Catalog, rules: list[str] | None) -> dict[str, float] | None:
     """The items' priorities that rules of --weight give; None without rules."""
     from ..active.priorities import item_weights, parse
 
     if not rules:
         return None
-    graph, items = run.catalog.graph, run.catalog.schema.nodes[run.catalog.schema.item_type]
+    graph, items = catalog.graph, catalog.schema.nodes[catalog.schema.item_type]
     dates = {feature.name for feature in items.features if feature.kind == "date"}
     if not any(parse(rule).selector.startswith("@") for rule in rules):
         return item_weights(graph, rules, dates=dates)
-    with run.catalog.store() as store:
+    with catalog.store() as store:
         return item_weights(graph, rules, store.select_within, dates=dates)
+
+
+def chosen_items(
+    catalog: Catalog, only: list[str] | None, never: list[str] | None
+) -> list[str] | None:
+    """IRIs of the items that all selectors of --only take and none of --never; None without any.
+
+    Raises:
+        UsageError, DataError: a selector cannot be read, or takes no item. DataError: no item is left.
+    """
+    if not only and not never:
+        return None
+    kept = dict.fromkeys(catalog.graph.items.vocabulary)
+    for selectors, wanted, flag in ((only, True, "--only"), (never, False, "--never")):
+        for selector in selectors or ():
+            try:
+                taken = weights_of(catalog, [f"{selector}:0"]) or {}
+            except (UsageError, DataError) as error:
+                where = f"{flag} {selector!r}"
+                raise type(error)(error.message, where=where, hint=error.hint) from None
+            kept = {item: None for item in kept if (item in taken) == wanted}
+    if not kept:
+        raise DataError("no item is left", where="--only, --never")
+    return list(kept)
 
 
 def held_out_note(run: Run) -> str:

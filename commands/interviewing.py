@@ -74,7 +74,7 @@ def interview(
             opened.model,
             user=user,
             items=among,
-            item_weight=weights_of(opened, weight),
+            item_weight=weights_of(opened.catalog, weight),
             positive=positive_from(opened.catalog.schema),
             config=InterviewConfig(questions),
         )

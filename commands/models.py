@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..kg.errors import IntegrityError, StateError, UsageError
+from ..kg.errors import DataError, IntegrityError, StateError, UsageError
 from .console import Output, command
 from .inputs import held_run
 from .layers import Layered, resolve, settings
@@ -225,6 +225,12 @@ def evaluation(
 
     if part not in ("test", "valid"):
         raise UsageError(f"got {part!r}, expected test or valid", where="--part")
+    if not (getattr(run.split, part).label == 1).any():  # before the baselines are fitted
+        raise DataError(
+            f"the run holds no like back to test on ({part} of the split {run.split.name!r})",
+            where=str(run.path),
+            hint="train one that does, by another --protocol, and evaluate that",
+        )
     with output.progress("evaluate") as bar:
         model: Recommender = run.model
         scorers = compared(model, run.split, names, bar.stage)

@@ -68,6 +68,18 @@ Weight = Annotated[
         "repeatable.",
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="SELECTOR",
+        help="Only items of which this holds: stock=yes, price<=50, @query.rq; repeatable.",
+    ),
+]
+Never = Annotated[
+    list[str] | None,
+    typer.Option("--never", metavar="SELECTOR", help="No items of which this holds; repeatable."),
+]
 Later = Annotated[
     Path | None,
     typer.Option(

@@ -10,8 +10,8 @@ import typer
 
 from ..kg.errors import DataError, UnknownIdError, UsageError
 from .console import Output
-from .inputs import check_ids, check_suffix, held_out_note, read_ids, with_ids
-from .options import Device, Ids, Json, Later, RunFolder, TopK
+from .inputs import check_ids, check_suffix, chosen_items, held_out_note, read_ids, with_ids
+from .options import Device, Ids, Json, Later, Never, Only, RunFolder, TopK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +44,8 @@ def recommend(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Only these items, in such a file."),
     ] = None,
+    only: Only = None,
+    never: Never = None,
     top: TopK = 10,
     out: Annotated[
         Path | None,
@@ -76,6 +78,7 @@ def recommend(
     from ..gnn.ranking import RECOMMENDATIONS
     from ..gnn.runs import Run
     from ..gnn.uncertainty import known_method
+    from ..kg.catalog import Catalog
 
     output = Output(as_json)
     check_suffix(out, TREC)
@@ -85,6 +88,7 @@ def recommend(
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
         opened = Run.open(run, device=device, progress=bar.stage)
+        chosen = chosen_items(Catalog.open(catalog) if catalog else opened.catalog, only, never)
         model = _extended(opened.model, catalog)
         if not model.graph.n_users:
             raise DataError(
@@ -97,6 +101,7 @@ def recommend(
             skipped = lost_users + lost_items
         _check_known(users, wanted, model.graph.users, "user")
         _check_known(items, among, model.graph.items, "item")
+        among = _both(model.graph.items, among, chosen)
         found = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method
         )
@@ -241,6 +246,17 @@ def _check_known(path: Path | None, ids: list[str] | None, nodes: NodeSet, kind:
         more = "; somebody new is asked with `coldframe interview`" if kind == "user" else ""
         more += "; `recommend --skip-unknown` leaves such out"
         raise UnknownIdError(error.message, where=str(path), hint=error.hint + more) from None
+
+
+def _both(items: NodeSet, named: list[str] | None, chosen: list[str] | None) -> list[str] | None:
+    """The items of a file that are chosen as well; None = all."""
+    if named is None or chosen is None:
+        return named if chosen is None else chosen
+    among = {int(place) for place in items.vocabulary.indices(chosen, kind="item")}
+    kept = [one for one in named if items.vocabulary.find(one) in among]
+    if not kept:
+        raise DataError("no item of the file is left", where="--only, --never")
+    return kept
 
 
 def _known(

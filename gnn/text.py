@@ -254,6 +254,8 @@ def _tfidf(texts: Sequence[str], corpus: Sequence[str], dimensions: int) -> Floa
     width = min(dimensions, min(counts.shape) - 1)
     if width < 1:
         return _unit(np.asarray(vectorizer.transform(texts).todense(), np.float32))
+    if not texts:
+        return np.zeros((0, width), np.float32)
     reduction = TruncatedSVD(width, random_state=0).fit(counts)
     return _unit(reduction.transform(vectorizer.transform(texts)).astype(np.float32))
 

@@ -7,7 +7,9 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from .errors import ParseError
@@ -18,7 +20,7 @@ DELIMITERS = (";", "\t", "|", ",")
 BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
 _LONGEST_HEADER = 100_000  # characters that are looked at: below the reader's limit for a cell
 
-Skipped = list[tuple[str, str]]  # file and line of a row that was left out, and why
+Remarks = list[tuple[str, str, str]]  # kind of finding, file and line or row, what is odd there
 
 
 def likely_delimiter(header: str, usual: str) -> str:
@@ -30,12 +32,13 @@ def likely_delimiter(header: str, usual: str) -> str:
     return best if cells[usual] <= 1 < cells[best] else usual
 
 
-def read_delimited(path: Path, table: TableMap, usual: str, skipped: Skipped) -> pa.Table:
+def read_delimited(path: Path, table: TableMap, usual: str, remarks: Remarks) -> pa.Table:
     """Every column as text.
 
     Args:
         usual: what parts the cells where the section does not say.
-        skipped: takes the rows with too many or too few cells, where the section says to leave them out.
+        remarks: takes the rows with too many or too few cells, where the section says to leave them out
+            (`bad-row`), and cells in which whole rows stand (`open-quote`).
 
     Raises:
         ParseError: the table is empty, or its header is none. Also what Arrow and the codecs raise.
@@ -49,10 +52,10 @@ def read_delimited(path: Path, table: TableMap, usual: str, skipped: Skipped) ->
 
     def leave_out(row: pacsv.InvalidRow) -> str:
         reason = f"{row.actual_columns} cells, expected {row.expected_columns}: left out"
-        skipped.append((f"{path}:{row.number}" if row.number else str(path), reason))
+        remarks.append(("bad-row", f"{path}:{row.number}" if row.number else str(path), reason))
         return "skip"
 
-    return pacsv.read_csv(
+    data = pacsv.read_csv(
         pa.input_stream(str(path), compression="detect"),
         pacsv.ReadOptions(
             use_threads=False,
@@ -70,6 +73,24 @@ def read_delimited(path: Path, table: TableMap, usual: str, skipped: Skipped) ->
         ),
         pacsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False),
     )
+    if table.quote:
+        remarks += _open_quotes(data, delimiter, path)
+    return data
+
+
+def _open_quotes(data: pa.Table, delimiter: str, path: Path) -> Remarks:
+    """Cells with a line that has as many cells as a row: a quote that is never closed takes what follows
+    it, up to the next quote or the end of the file, for text."""
+    rest = rf"[^{re.escape(delimiter)}\n]*"
+    row = rf"\n{rest}(?:{re.escape(delimiter)}{rest}){{{data.num_columns - 1}}}(?:\n|$)"
+    message = (
+        "a cell holds a whole row: is a quote left open? quote = false takes quotes as they are"
+    )
+    out: Remarks = []
+    for name in data.column_names if data.num_columns > 1 else ():
+        found = np.flatnonzero(np.asarray(pc.match_substring_regex(data[name], row), bool))
+        out += [("open-quote", f"{path}:row {k + 1}", message) for k in found]
+    return out
 
 
 def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], bool]:

@@ -86,19 +86,12 @@ def infer_schema(data: Any) -> str:
 
 def _from_paths(paths: Sequence[Path]) -> str:
     """From the RDF among the paths; from the tables where there is none."""
-    from .archives import files_in, is_rdf
+    from .catalog_inputs import sorted_out
     from .infer_rdf import draft_from_quads
     from .infer_tables import draft_from_tables
     from .reader import read_quads
-    from .table_sources import is_table
 
-    inside = {path: files_in(path) for path in paths if path.is_dir()}
-    tables = [file for path in paths for file in inside.get(path, [path]) if is_table(file)]
-    rdf = [
-        path
-        for path in paths
-        if not is_table(path) and (path not in inside or any(is_rdf(file) for file in inside[path]))
-    ]
+    rdf, tables, _ = sorted_out(paths)
     if tables and not rdf:
         return draft_from_tables(_named(tables))
     if not rdf:

@@ -14,7 +14,8 @@ from .files import naming
 from .schema import TableMap
 from .table_sources import is_text_table, usual_delimiter
 
-_UTF8, _FALLBACK = "utf-8", "latin-1"
+_UTF8 = "utf-8"
+_GUESSES = ("cp1252", "latin-1")  # the first has signs such as € where the other has none
 _CHUNK = 1 << 20
 # A quote behind a backslash that ends no cell, in a file whose cells are quoted.
 _ESCAPED = re.compile(rb'(?:^|[,;\t|\n])"[^"\r\n]*\\"(?=[^",;\t|\r\n])')
@@ -43,7 +44,7 @@ def find_dialect(path: Path, name: str) -> tuple[TableMap, list[str]]:
         written = "\\t" if delimiter == "\t" else delimiter
         lines.append(f'delimiter = "{written}"')
     if encoding != _UTF8:
-        sure = "" if encoding != _FALLBACK else "   # a guess: it is not UTF-8"
+        sure = "" if encoding not in _GUESSES else "   # a guess: it is not UTF-8"
         lines.append(f'encoding = "{encoding}"{sure}')
     if escaped:
         lines.append('escape = "\\\\"')
@@ -67,5 +68,18 @@ def _encoding(path: Path) -> tuple[str, str, bool]:
                 chunk = source.read(_CHUNK)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return _FALLBACK, first.decode(_FALLBACK), escaped
+        encoding = _guess(path)
+        return encoding, first.decode(encoding, errors="replace"), escaped
     return _UTF8, first.decode(_UTF8, errors="replace").removeprefix("\ufeff"), escaped
+
+
+def _guess(path: Path) -> str:
+    """The first of `_GUESSES` that reads all of a file."""
+    decoder = codecs.getincrementaldecoder(_GUESSES[0])()
+    with pa.input_stream(str(path), compression="detect") as source:
+        try:
+            while chunk := source.read(_CHUNK):
+                decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return _GUESSES[1]
+    return _GUESSES[0]

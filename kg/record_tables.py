@@ -9,11 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from .delimited import Remarks
 from .errors import ParseError, ResourceError
 from .fields import dotted_names, field_column, field_of
 from .vocabulary import TEXT
 
-SUFFIXES = (".jsonl", ".yaml", ".yml")
+SUFFIXES = (".jsonl", ".ndjson", ".yaml", ".yml")
 MAX_BYTES = 1 << 30
 
 Record = Mapping[str, Any]
@@ -23,7 +24,7 @@ def read_record_table(
     path: Path,
     suffix: str,
     wanted: Iterable[str] | None,
-    skipped: list[tuple[str, str]] | None = None,
+    remarks: Remarks | None = None,
 ) -> pa.Table:
     """Fields as columns of text, or of lists of text where a record has a list.
 
@@ -33,7 +34,7 @@ def read_record_table(
         suffix: one of `SUFFIXES`; a suffix of compression may follow it in the file's name.
         wanted: the fields to read, where they are there; None = all, with dotted names for those within
             records, but no lists of records.
-        skipped: takes place and reason of lines that are no JSON object; None = they are errors.
+        remarks: takes the lines that are no JSON object (`bad-row`); None = they are errors.
 
     Raises:
         ParseError: not of the format, a record that is no mapping, or a wanted value that is one.
@@ -47,8 +48,8 @@ def read_record_table(
         )
     records: list[tuple[str, Record]] = []
     if data.strip():
-        lines = suffix == ".jsonl"
-        records = list(json_records(data, path, skipped) if lines else yaml_records(data, path))
+        lines = suffix in (".jsonl", ".ndjson")
+        records = list(json_records(data, path, remarks) if lines else yaml_records(data, path))
     if not records:
         raise ParseError("the table is empty", where=str(path), hint="it holds no record")
     if wanted is None:
@@ -61,7 +62,7 @@ def read_record_table(
 
 
 def json_records(
-    data: bytes, path: Path, skipped: list[tuple[str, str]] | None = None
+    data: bytes, path: Path, remarks: Remarks | None = None
 ) -> Iterator[tuple[str, Record]]:
     """One JSON object per line, with its place; empty lines are skipped."""
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
@@ -71,9 +72,9 @@ def json_records(
         try:
             yield place, _json_object(line, place)
         except ParseError as error:
-            if skipped is None:
+            if remarks is None:
                 raise
-            skipped.append((place, f"{error.message}: left out"))
+            remarks.append(("bad-row", place, f"{error.message}: left out"))
 
 
 def _json_object(line: bytes, place: str) -> Record:

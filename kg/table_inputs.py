@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .delimited import BLOCK, DELIMITERS, Skipped, read_delimited
+from .delimited import BLOCK, DELIMITERS, Remarks, read_delimited
 from .errors import DataError, ParseError, SchemaError, nearest
 from .fields import field_column, flattened, with_fields
 from .files import naming
@@ -34,14 +34,14 @@ class Section:
 
     Attributes:
         places: where each row stands.
-        skipped: place and reason of rows that the section lets leave out, as they are badly formed.
+        remarks: what was odd in the files: rows that were left out, cells that hold rows.
         unmet: column and value of `where` that no row has, and the nearest that some row has.
         texts: whether it was read from delimited text.
     """
 
     data: pa.Table
     places: RowPlaces
-    skipped: Skipped
+    remarks: Remarks
     unmet: list[tuple[str, str, str]]
     texts: bool = False
 
@@ -55,13 +55,13 @@ def read_section(source: Source, table: TableMap, key: str) -> Section:
         DataError: a column holds what is neither plain values nor lists of them.
     """
     name = table.file or table.name
-    skipped: Skipped = []
+    remarks: Remarks = []
     if isinstance(source, pa.Table):
         parts = [plain_cells(_pick(source, table.wanted, key, name), name)]
         files: tuple[str, ...] = (name,)
     else:
         paths = paths_of(source)
-        parts = [plain_cells(_read_file(path, table, key, skipped), str(path)) for path in paths]
+        parts = [plain_cells(_read_file(path, table, key, remarks), str(path)) for path in paths]
         files = tuple(map(str, paths))
         name = files[0] if len(files) == 1 else name
     places = RowPlaces.of(name, files, [len(part) for part in parts])
@@ -72,7 +72,7 @@ def read_section(source: Source, table: TableMap, key: str) -> Section:
     if kept is not None:
         data, places = data.filter(pa.array(kept)), replace(places, kept=np.flatnonzero(kept))
     texts = not isinstance(source, pa.Table) and is_text_table(Path(files[0]))
-    return Section(data, places, skipped, unmet, texts)
+    return Section(data, places, remarks, unmet, texts)
 
 
 def read_columns(source: Source, table: TableMap, key: str) -> pa.Table:
@@ -80,7 +80,7 @@ def read_columns(source: Source, table: TableMap, key: str) -> pa.Table:
     return read_section(source, table, key).data
 
 
-def _read_file(path: Path, table: TableMap, key: str, skipped: Skipped) -> pa.Table:
+def _read_file(path: Path, table: TableMap, key: str, remarks: Remarks) -> pa.Table:
     """The wanted columns of one file; what its folders say (`dt=2026-01-01`) are columns as well."""
     wanted = table.wanted
     with naming(path, "read"):
@@ -94,7 +94,7 @@ def _read_file(path: Path, table: TableMap, key: str, skipped: Skipped) -> pa.Ta
                     _expect(names, needed, key, str(path))
                     data = file.read(columns=needed, use_threads=False)
             else:
-                data = _read_text(path, table, wanted, skipped)
+                data = _read_text(path, table, wanted, remarks)
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
     for name, value in _partition(path).items():
@@ -207,13 +207,13 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
 
 
 def _read_text(
-    path: Path, table: TableMap, wanted: Iterable[str] | None, skipped: Skipped
+    path: Path, table: TableMap, wanted: Iterable[str] | None, remarks: Remarks
 ) -> pa.Table:
     """CSV, TSV or records with every column as text; of records only those that are wanted."""
     if suffix_of(path) in RECORDS:
-        lenient = skipped if table.skip_bad_rows else None
+        lenient = remarks if table.skip_bad_rows else None
         return read_record_table(path, suffix_of(path), wanted, lenient)
-    return read_delimited(path, table, usual_delimiter(path), skipped)
+    return read_delimited(path, table, usual_delimiter(path), remarks)
 
 
 def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .delimited import Skipped
+from .delimited import Remarks
 from .problems import Problem
 from .references import Reference
 from .report import Findings
@@ -43,11 +43,13 @@ def empty_rows(
     findings.add(kind, name, len(lost), listed)
 
 
-def skipped_rows(findings: Findings, skipped: Skipped, table: TableMap) -> None:
-    """Rows that are badly formed, and that the section lets leave out."""
-    kind = "bad-row"
-    listed = [Problem(kind, "", table.name, place, message) for place, message in skipped]
-    findings.add(kind, table.name, len(skipped), listed[: findings.room(kind, table.name)])
+def odd_rows(findings: Findings, remarks: Remarks, table: TableMap) -> None:
+    """What the reader of a file has to say of its rows."""
+    for kind in dict.fromkeys(kind for kind, _, _ in remarks):
+        own = [
+            Problem(kind, "", table.name, place, text) for k, place, text in remarks if k == kind
+        ]
+        findings.add(kind, table.name, len(own), own[: findings.room(kind, table.name)])
 
 
 def values_not_met(

@@ -28,9 +28,9 @@ from .table_inputs import read_section
 from .table_rows import (
     empty_rows,
     escaped_quotes,
+    odd_rows,
     repeated_ids,
     several_units,
-    skipped_rows,
     values_not_met,
 )
 from .table_sources import Source, Sources
@@ -129,7 +129,7 @@ class _Reading:
         """First pass over one table: columns to codes and IRIs."""
         section = read_section(source, table, f"{self.schema.source}:tables.{table.name}")
         data, where = section.data, section.places
-        skipped_rows(self.findings, section.skipped, table)
+        odd_rows(self.findings, section.remarks, table)
         values_not_met(self.findings, section.unmet, where)
         if section.texts and table.quote and not table.escape:
             escaped_quotes(self.findings, data, table, where)

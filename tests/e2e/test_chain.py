@@ -178,6 +178,30 @@ def test_ids_that_the_catalog_lacks_can_be_left_out(base, made, tmp_path):
     assert RUNNER.invoke(cli.app, [*map(str, words), "--skip-unknown"]).exit_code == 3
 
 
+def test_only_items_of_which_something_holds_are_recommended(base, tmp_path):
+    graph = Run.open(base / "run").catalog.graph
+    habit, price = graph.items.categories["habit"], graph.items.numbers["price"]
+    median = float(np.nanmedian(price))
+    wanted = (habit.codes == habit.names.index("annual")) & ~(price <= np.float32(median))
+    items = {graph.items.vocabulary[int(k)] for k in np.flatnonzero(wanted)}
+    words = ("recommend", base / "run", "-k", "99", "--include-known", "--only", "habit=annual")
+    middle = f"price<={median}"
+    rows = run(*words, "--never", middle)["recommendations"]
+    assert {row["item"] for row in rows} == items
+    some = tmp_path / "items.txt"
+    some.write_text(min(items) + "\n" + graph.items.vocabulary[int(np.flatnonzero(~wanted)[0])])
+    rows = run(*words, "--never", middle, "--items", some)["recommendations"]
+    assert {row["item"] for row in rows} == {min(items)}
+    for more, code in (
+        (("--only", "habti=annual"), 2),
+        (("--only", "habit=anual"), 3),
+        (("--never", "habit=annual"), 3),
+    ):
+        failed = RUNNER.invoke(cli.app, [*map(str, words), *more, "--json"])
+        assert failed.exit_code == code
+        assert more[0] in json.loads(failed.stdout)["error"]["where"]
+
+
 def test_the_neighbours_of_every_item_are_those_of_each(base, tmp_path):
     out = tmp_path / "near.parquet"
     model = Run.open(base / "run").model

@@ -65,6 +65,12 @@ def test_a_run_without_test_pairs_is_not_sent_to_be_evaluated(base):
     run(*shlex.split(first)[1:])
 
 
+def test_a_run_that_holds_nothing_back_is_refused_before_anything_is_fitted(base, monkeypatch):
+    monkeypatch.setattr("coldframe.commands.comparison.compared", None)
+    error = run("evaluate", base / "a run", code=3)["error"]
+    assert "holds no like back" in error["message"]
+
+
 def test_hints_can_be_typed_as_they_stand():
     words = ("retrain", Path("my runs/it's one"))
     assert shlex.split(command(*words)) == ["coldframe", "retrain", "my runs/it's one"]

@@ -191,3 +191,7 @@ def test_how_far_the_corpus_goes_is_saved(model: Recommender, tmp_path: Path) ->
     model.extend(LATER)
     again = Recommender.load(model.save(tmp_path / "later"), model.graph, device="cpu")
     assert again.data.corpus == model.data.corpus == {"item": 40}
+
+
+def test_a_state_with_nothing_new_is_taken_in(model: Recommender) -> None:
+    assert model.extend(FIRST).graph.n_items == 40

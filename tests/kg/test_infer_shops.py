@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from coldframe.kg.catalog import Catalog, read
+from coldframe.kg.errors import DataError
 from coldframe.kg.infer import infer_schema
 from coldframe.kg.schema import Schema
 
@@ -98,3 +100,21 @@ def test_a_table_that_is_not_understood_says_what_comes_nearest() -> None:
     assert (
         "'words' was not understood: no column names its rows; 'word' comes nearest (75%" in draft
     )
+
+
+def test_the_letters_of_windows_are_read_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    for odd, guess in ((b"\x80", "cp1252"), (b"\x80\x81", "latin-1")):
+        path.write_bytes(b"id,name\n1,Gr\xf6\xdfe in " + odd + b" and more\n2,one thing\n")
+        draft = infer_schema([path])
+        assert f'encoding = "{guess}"   # a guess' in draft
+    path.write_bytes(b"id,name\n1,Gr\xf6\xdfe in \x80 and more\n2,one thing\n")
+    graph = read([path], Schema.loads(infer_schema([path]))).graph
+    assert "Größe in € and more" in list(graph.items.texts["name"])
+
+
+def test_a_format_that_is_neither_is_told_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError, match="neither RDF nor a table") as caught:
+        infer_schema([tmp_path / "a.xlsx"])
+    assert ".csv" in caught.value.hint

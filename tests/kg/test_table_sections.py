@@ -183,3 +183,20 @@ def test_lines_that_are_no_json_are_left_out_where_the_section_says_so(tmp_path:
     assert catalog.report is not None
     assert catalog.report.edges["view"] == 2
     assert [p.where for p in catalog.report.problems] == [f"{path}:2", f"{path}:3"]
+
+
+def test_a_quote_that_is_never_closed_is_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "view.csv"
+    table = '[tables.view]\nevents = "view"\ncolumns = { user = "u", item = "i" }\n'
+    path.write_text('u,i,note\n1,a,"well\nmeant, really"\n2,a,"27 inch\n3,a,x\n4,b,y\n')
+    report = read([path], Schema.loads(HEAD + table)).report
+    assert report is not None
+    assert report.edges["view"] == 2
+    assert [(p.kind, p.where) for p in report.problems] == [("open-quote", f"{path}:row 2")]
+
+
+def test_lines_of_json_by_their_other_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "view.ndjson"
+    path.write_text('{"u": 1, "i": "a"}\n')
+    table = '[tables.view]\nevents = "view"\ncolumns = { user = "u", item = "i" }\n'
+    assert len(read([path], Schema.loads(HEAD + table)).graph.interactions) == 1
