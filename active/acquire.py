@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from ..gnn.profiles import item_profile
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import Graph, Interactions
-from ..kg.in_memory import as_pairs, whole
+from ..kg.in_memory import as_pairs, numbers_by_id, whole
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray, several
 from .answers import CRITERION
@@ -68,7 +68,7 @@ class AskConfig:
                 object.__setattr__(self, kind, tuple(several(names, kind.removesuffix("s"))))
         for kind in ("user_cost", "item_cost", "item_weight"):
             if (numbers := getattr(self, kind)) is not None:
-                object.__setattr__(self, kind, _by_id(numbers, kind))
+                object.__setattr__(self, kind, numbers_by_id(numbers, kind))
         if self.targets == ():
             raise UsageError("targets names nobody", hint="leave it out for a sample of all users")
         for kind in ("user_cap", "item_cap"):
@@ -146,16 +146,6 @@ def acquire(
         values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
         table = table.append_column(CRITERION + name, pa.array(values.astype(np.float64)))
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
-
-
-def _by_id(numbers: Any, where: str) -> dict[str, float]:
-    """A mapping, or a series of a data frame, as numbers by id."""
-    try:
-        return {name: float(value) for name, value in dict(numbers).items()}
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"got {numbers!r:.60}, expected numbers by id", where=where, hint="{'ann': 2.0}"
-        ) from None
 
 
 def _play(

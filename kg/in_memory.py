@@ -101,6 +101,20 @@ def _not_pairs(got: object, where: str) -> UsageError:
     )
 
 
+def numbers_by_id(numbers: Any, where: str) -> dict[str, float]:
+    """Numbers by id, from a mapping or a series of a data frame.
+
+    Raises:
+        UsageError: it is neither, or a value is no number.
+    """
+    try:
+        return {name: float(value) for name, value in dict(numbers).items()}
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"got {numbers!r:.60}, expected numbers by id", where=where, hint="{'ann': 2.0}"
+        ) from None
+
+
 def whole(value: Any, where: str, least: int = 1) -> int:
     """A whole number of at least `least` as an int; NumPy's count, decimals and booleans do not.
 
