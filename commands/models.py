@@ -50,7 +50,7 @@ def train(
         str,
         typer.Option(
             help="How interactions are split: default (the catalog's own split, else item-cold), fixed, "
-            "time (the latest likes are tested), item-cold, user-cold, warm, thinned, cold-split-column, kg-coldstart-open, or all: "
+            "time (the latest likes are tested), leave-one-out, item-cold, user-cold, warm, thinned, cold-split-column, kg-coldstart-open, or all: "
             "nothing held back to test on."
         ),
     ] = "default",
