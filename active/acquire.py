@@ -74,13 +74,14 @@ class AskConfig:
         for kind in ("user_cap", "item_cap"):
             if (cap := getattr(self, kind)) is not None:
                 object.__setattr__(self, kind, whole(cap, kind))
-        if isinstance(self.criteria, str):
+        chosen: Any = self.criteria
+        if isinstance(chosen, str):
             raise UsageError(
-                f"got {self.criteria!r}, expected several names",
+                f"got {chosen!r}, expected several names",
                 where="criteria",
-                hint=f"give ({self.criteria!r},)",
+                hint=f"give ({chosen!r},)",
             )
-        object.__setattr__(self, "criteria", tuple(self.criteria))
+        object.__setattr__(self, "criteria", tuple(chosen))
         for name in self.criteria:
             if name not in CRITERIA:
                 raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))
@@ -128,8 +129,7 @@ def acquire(
             posterior in the place of the model. UnknownIdError: an unknown id.
         DataError: the catalog has no users.
     """
-    if not isinstance(budget, Real) or not 0 < budget < np.inf:
-        raise UsageError(f"budget is {budget!r}, expected a number above 0", where="budget")
+    _check_budget(budget)
     seed, round = whole(seed, "seed", 0), whole(round, "round", 0)
     for name, value, kind in (("config", config, AskConfig), ("chance", chance, AnswerChance)):
         if value is not None and not isinstance(value, kind):
@@ -146,6 +146,11 @@ def acquire(
         values = evaluate_pairs(CRITERIA[name], state, picks.user, picks.item)
         table = table.append_column(CRITERION + name, pa.array(values.astype(np.float64)))
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
+
+
+def _check_budget(budget: Any) -> None:
+    if not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
+        raise UsageError(f"budget is {budget!r}, expected a number above 0", where="budget")
 
 
 def _play(
