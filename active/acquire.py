@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from ..gnn.profiles import item_profile
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import Graph, Interactions
-from ..kg.in_memory import as_pairs, whole
+from ..kg.in_memory import as_pairs, numbers_by_id, whole
 from ..kg.split import rng_for
 from ..kg.vocabulary import IntArray, several
 from .answers import CRITERION
@@ -68,19 +68,20 @@ class AskConfig:
                 object.__setattr__(self, kind, tuple(several(names, kind.removesuffix("s"))))
         for kind in ("user_cost", "item_cost", "item_weight"):
             if (numbers := getattr(self, kind)) is not None:
-                object.__setattr__(self, kind, _by_id(numbers, kind))
+                object.__setattr__(self, kind, numbers_by_id(numbers, kind))
         if self.targets == ():
             raise UsageError("targets names nobody", hint="leave it out for a sample of all users")
         for kind in ("user_cap", "item_cap"):
             if (cap := getattr(self, kind)) is not None:
                 object.__setattr__(self, kind, whole(cap, kind))
-        if isinstance(self.criteria, str):
+        chosen: Any = self.criteria
+        if isinstance(chosen, str):
             raise UsageError(
-                f"got {self.criteria!r}, expected several names",
+                f"got {chosen!r}, expected several names",
                 where="criteria",
-                hint=f"give ({self.criteria!r},)",
+                hint=f"give ({chosen!r},)",
             )
-        object.__setattr__(self, "criteria", tuple(self.criteria))
+        object.__setattr__(self, "criteria", tuple(chosen))
         for name in self.criteria:
             if name not in CRITERIA:
                 raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))
@@ -128,8 +129,7 @@ def acquire(
             posterior in the place of the model. UnknownIdError: an unknown id.
         DataError: the catalog has no users.
     """
-    if not isinstance(budget, Real) or not 0 < budget < np.inf:
-        raise UsageError(f"budget is {budget!r}, expected a number above 0", where="budget")
+    _check_budget(budget)
     seed, round = whole(seed, "seed", 0), whole(round, "round", 0)
     for name, value, kind in (("config", config, AskConfig), ("chance", chance, AnswerChance)):
         if value is not None and not isinstance(value, kind):
@@ -148,14 +148,9 @@ def acquire(
     return table.replace_schema_metadata({PLAN: json.dumps(played.as_dict())})
 
 
-def _by_id(numbers: Any, where: str) -> dict[str, float]:
-    """A mapping, or a series of a data frame, as numbers by id."""
-    try:
-        return {name: float(value) for name, value in dict(numbers).items()}
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"got {numbers!r:.60}, expected numbers by id", where=where, hint="{'ann': 2.0}"
-        ) from None
+def _check_budget(budget: Any) -> None:
+    if not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
+        raise UsageError(f"budget is {budget!r}, expected a number above 0", where="budget")
 
 
 def _play(

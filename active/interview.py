@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from ..gnn.ranking import RECOMMENDATIONS
 from ..kg.errors import DataError, UsageError
+from ..kg.in_memory import numbers_by_id, whole
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
@@ -73,8 +74,8 @@ class Interview:
         positive: ratings from here on are a like; None = a rating must be 0 or 1.
 
     Raises:
-        UnknownIdError: an id that the catalog does not have. StateError: there is no posterior, or
-        nobody has interactions.
+        UnknownIdError: an id that the catalog does not have. UsageError: a weight below 0. StateError:
+        there is no posterior, or nobody has interactions.
     """
 
     def __init__(
@@ -95,9 +96,14 @@ class Interview:
         self._known, liked = _history(model, user)
         self.beliefs: Newcomer = Population.of(model.posterior, model.known).newcomer(liked)
         self._weight: Array = np.ones(len(vocabulary))
-        if item_weight:
-            places = vocabulary.indices(item_weight, kind="item")
-            self._weight[places] = list(item_weight.values())
+        if item_weight is not None:
+            weights = numbers_by_id(item_weight, "item_weight")
+            if weights and not min(weights.values()) >= 0:
+                raise UsageError(
+                    f"expected weights from 0 on, got {weights}"[:200], where="item_weight"
+                )
+            places = vocabulary.indices(weights, kind="item")
+            self._weight[places] = list(weights.values())
         if items is not None:
             others = np.ones(len(vocabulary), bool)
             others[vocabulary.indices(items, kind="item")] = False
@@ -151,9 +157,7 @@ class Interview:
 
         The score is the logit of the expected chance of a like, std that of the logit.
         """
-        if k < 1:
-            raise UsageError(f"must be at least 1, got {k}", where="k")
-        left = self._left()
+        k, left = whole(k, "k"), self._left()
         scores = self.beliefs.scores(left)
         best = np.argsort(-scores, kind="stable")[:k]
         items = self.graph.items.vocabulary

@@ -50,8 +50,8 @@ def train(
         str,
         typer.Option(
             help="How interactions are split: default (the catalog's own split, else item-cold), fixed, "
-            "time (the latest likes are tested), item-cold, user-cold, warm, thinned, cold-split-column, kg-coldstart-open, or all: "
-            "nothing held back to test on."
+            "time (the latest likes are tested), leave-one-out, item-cold, user-cold, warm, thinned, "
+            "cold-split-column, kg-coldstart-open, or all: nothing held back to test on."
         ),
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the encoder, at most.")] = None,

@@ -51,7 +51,9 @@ def given_split(
         if part != "train":
             rows[part] = rows[part].select(rows[part].label == 1)
     return Split(
-        **rows,
+        train=rows["train"],
+        valid=rows["valid"],
+        test=rows["test"],
         cold_items=_only_tested(rows, "item"),
         cold_users=_only_tested(rows, "user"),
         name=name,

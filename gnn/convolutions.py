@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +115,7 @@ def hetero_layer(make: Callable[[int], nn.Module]) -> Callable[..., Layer]:
     return HeteroLayer
 
 
-def _sage(d: int) -> nn.Module:
+def _sage(d: int) -> Any:
     """Mean aggregation (Hamilton et al. 2017)."""
     from torch_geometric.nn import SAGEConv
 

@@ -227,9 +227,7 @@ def evaluate(
     )
 
 
-def _checked(
-    scorers: Any, data: Any, split: Any, part: str, ks: int | Sequence[int]
-) -> tuple[int, ...]:
+def _checked(scorers: Any, data: Any, split: Any, part: str, ks: Any) -> tuple[int, ...]:
     """The cut-offs, if these are what `evaluate` takes."""
     check_split(split)
     if not isinstance(data, TrainingData):

@@ -39,12 +39,12 @@ class Given:
                 where=f"scorers: {name}",
                 hint="of a recommender give model.scorer",
             )
-        self.scores = sp.csr_matrix(scores) if sp.issparse(scores) else dense(scores, name)
+        self.scores: Any = sp.csr_matrix(scores) if sp.issparse(scores) else dense(scores, name)
 
     def score(self, users: IntArray) -> FloatArray:
         """The rows of the users."""
         rows = self.scores[users]
-        return rows.toarray() if sp.issparse(rows) else np.asarray(rows)
+        return np.asarray(rows.toarray() if sp.issparse(rows) else rows)
 
 
 def dense(scores: Any, name: str) -> FloatArray:

@@ -14,6 +14,7 @@ from ..kg.catalog import Catalog, graph_of
 from ..kg.coldstart import resolve
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.graph_checks import check_graph
 from ..kg.in_memory import as_pairs, whole
 from ..kg.split import Split, check_split
 from ..kg.vocabulary import IntArray
@@ -125,9 +126,11 @@ class Recommender:
             work: folder in which the same fit goes on where it was interrupted.
 
         Raises:
-            UsageError: the split is none. DataError: the catalog has no items. StateError, IntegrityError: see `Hybrid.fit`.
+            UsageError: the split is none. DataError: the catalog has no items, or a graph made by hand
+            does not fit together. StateError, IntegrityError: see `Hybrid.fit`.
         """
         graph = graph_of(catalog)
+        check_graph(graph)
         if split is not None:
             check_split(split)
         if not graph.n_items:

@@ -154,7 +154,7 @@ def _finished(study: Any) -> list[Any]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
 
 
-def _suggest(trial: Any, key: str, values: tuple[Any, ...]) -> Any:
+def _suggest(trial: Any, key: str, values: Sequence[Any]) -> Any:
     low, high = values[0], values[-1]
     if isinstance(low, float) and len(values) == 2:
         log = low > 0 and math.log10(high / low) >= 1

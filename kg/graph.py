@@ -154,12 +154,16 @@ class Interactions:
         split_names: tuple[str, ...] = (),
         iri: pa.Array | None = None,
     ) -> Interactions:
-        """Fill what is not given: label 1, rating and time NaN, round 0, split -1."""
-        users = np.asarray(user, np.int64)
+        """Fill what is not given: label 1, rating and time NaN, round 0, split -1.
+
+        Raises:
+            DataError: users or items are no indices, or the columns differ in length.
+        """
+        users, items = _indices(user, "user"), _indices(item, "item")
         n = len(users)
         return cls(
             user=users,
-            item=np.asarray(item, np.int64),
+            item=items,
             label=np.ones(n, np.int8) if label is None else np.asarray(label, np.int8),
             rating=np.full(n, np.nan, np.float32)
             if rating is None
@@ -223,6 +227,17 @@ class Interactions:
         out.sum_duplicates()
         out.data[:] = 1.0
         return out
+
+
+def _indices(values: npt.ArrayLike, kind: str) -> IntArray:
+    given = np.asarray(values)
+    if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+        raise DataError(
+            f"{kind}s are {given.dtype} of shape {given.shape}, expected indices (n,)",
+            where="interactions",
+            hint=f"graph.{kind}s.vocabulary.indices(ids) gives them",
+        )
+    return given.astype(np.int64, copy=False)
 
 
 # Of `Interactions`, those that every row has.

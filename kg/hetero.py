@@ -13,6 +13,7 @@ from .catalog import Catalog, graph_of
 from .edges import edge_set
 from .errors import DataError
 from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
+from .graph_checks import check_graph
 from .vocabulary import TEXT, Vocabulary
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def to_hetero(
     from torch_geometric.data import HeteroData
 
     graph = graph_of(catalog)
+    check_graph(graph)
     events = (graph.user_type, INTERACTS, graph.item_type)
     _check_names(graph, events)
     data = HeteroData()

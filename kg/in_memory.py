@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from .errors import DataError, UsageError
@@ -84,6 +85,8 @@ def as_pairs(pairs: Any, where: str = "pairs") -> list[Pair]:
         return list(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
     if not isinstance(pairs, Iterable) or isinstance(pairs, str | bytes):
         raise _not_pairs(pairs, where)
+    if isinstance(pairs, np.ndarray):
+        pairs = pairs.tolist()  # ten times as fast as row by row
     out = []
     for pair in pairs:
         if isinstance(pair, str | bytes) or not hasattr(pair, "__len__") or len(pair) != 2:
@@ -99,6 +102,20 @@ def _not_pairs(got: object, where: str) -> UsageError:
         where=where,
         hint="give [(user, item), ...], or a table with columns user and item",
     )
+
+
+def numbers_by_id(numbers: Any, where: str) -> dict[str, float]:
+    """Numbers by id, from a mapping or a series of a data frame.
+
+    Raises:
+        UsageError: it is neither, or a value is no number.
+    """
+    try:
+        return {name: float(value) for name, value in dict(numbers).items()}
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"got {numbers!r:.60}, expected numbers by id", where=where, hint="{'ann': 2.0}"
+        ) from None
 
 
 def whole(value: Any, where: str, least: int = 1) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +19,7 @@ def check_fields(config: Any) -> None:
     Raises:
         UsageError: naming the field, what was got and what was expected.
     """
-    hints = _hints(type(config))
+    hints = get_type_hints(type(config))
     for item in dataclasses.fields(config):
         value, default = getattr(config, item.name), item.default
         plain = None if default is dataclasses.MISSING else default
@@ -45,11 +44,6 @@ def fit_value(value: Any, hint: Any, default: Any, error: type[ColdframeError], 
 _NO = object()
 
 
-@cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
 def _match(value: Any, hint: Any) -> Any:
     origin = get_origin(hint)
     if isinstance(value, np.bool_ | np.integer | np.floating):
@@ -72,7 +66,7 @@ def _match(value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
     if hint is type(None):
-        return None if value is None or value == "none" else _NO
+        return None if value is None or (isinstance(value, str) and value == "none") else _NO
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):

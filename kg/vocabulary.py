@@ -38,6 +38,11 @@ class Vocabulary(Sequence[str]):
                 self._array = pa.array(names, TEXT)
             except UnicodeEncodeError as error:
                 raise DataError(f"an identifier is not Unicode text: {error.reason}") from None
+            except (pa.ArrowException, TypeError):
+                wrong = next(name for name in names if not isinstance(name, str))
+                raise DataError(
+                    f"identifier {wrong!r} is no text", hint="IRIs are best: f'urn:item:{number}'"
+                ) from None
         if pc.count_distinct(self._array, mode="all").as_py() != len(self._array):
             counts = pc.value_counts(self._array)
             twice = next(c["values"].as_py() for c in counts if c["counts"].as_py() > 1)

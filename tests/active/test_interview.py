@@ -141,3 +141,14 @@ def test_wrong_words_are_refused(view):
     empty = View(view.posterior, view.graph, sp.csr_matrix(view.known.shape))
     with pytest.raises(StateError):
         Interview(empty)
+
+
+@pytest.mark.parametrize("wrong", [{"item_weight": {"0": "x"}}, {"item_weight": {"0": -1.0}}])
+def test_weights_are_numbers_from_nothing_on(view, wrong):
+    with pytest.raises(UsageError, match="item_weight"):
+        Interview(view, **wrong)
+
+
+def test_the_length_of_a_list_is_a_whole_number(view):
+    with pytest.raises(UsageError, match="k: expected a whole number"):
+        Interview(view).recommend(5.5)
