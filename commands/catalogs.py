@@ -1,4 +1,4 @@
-"""From files to a catalog: ingest, dataset, schema infer, check, sparql."""
+"""From files to a catalog and back: ingest, dataset, schema infer, check, sparql, export."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..kg.reading import Reading
 
 TITLE = "Data in"
-COMMANDS = ("ingest", "dataset", "schema", "check", "sparql")
+COMMANDS = ("ingest", "dataset", "schema", "check", "sparql", "export")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The catalog folder to make.")]
 Limit = Annotated[
@@ -53,6 +53,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(schema, name="schema")
     app.command()(check)
     app.command()(sparql)
+    app.command()(export)
 
 
 def ingest(
@@ -225,6 +226,29 @@ def sparql(
             o.say(f"... and {len(table) - ROWS:,} more; --out FILE writes all")
 
     output.result(found, show)
+
+
+def export(
+    catalog: CatalogFolder,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="An RDF file: .nq, .trig (with the rounds), .nt, .ttl; or .nq.gz, ...",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write the catalog as RDF, each round's answers in a named graph."""
+    from ..kg.catalog import Catalog
+    from ..kg.rdf_files import write_rdf
+
+    count = write_rdf(Catalog.open(catalog), out)
+    Output(as_json).result(
+        {"path": str(out), "statements": count},
+        lambda o: o.say(f"{count:,} statements written to {out}"),
+    )
 
 
 def _store(catalog: Path, advance: Bar) -> CatalogStore:

@@ -17,9 +17,12 @@ from .vocabulary import TEXT
 ROWS = 1 << 17
 
 
-def write_statements(quads: Quads, path: str | Path) -> int:
-    """Write statements as they are, atomically; returns how many."""
-    atomic_write(path, lambda out: _write(quads, out))
+def write_statements(quads: Quads, path: str | Path | BinaryIO) -> int:
+    """Write statements as they are to a file, atomically, or to an open one; returns how many."""
+    if isinstance(path, str | Path):
+        atomic_write(path, lambda out: _write(quads, out))
+    else:
+        _write(quads, path)
     return len(quads)
 
 

@@ -138,6 +138,18 @@ def test_verify_finds_a_changed_byte(generated, tmp_path):
     assert "1 of" in spoken.stderr
 
 
+def test_a_catalog_is_written_as_rdf(generated, tmp_path):
+    made, catalog = generated
+    found = run("export", catalog, "--out", tmp_path / "all.nq.gz")
+    assert found["path"] == str(tmp_path / "all.nq.gz")
+    report = run("ingest", found["path"], "--schema", made.schema, "--out", tmp_path / "again")
+    assert found["statements"] == report["triples"]
+    assert report["nodes"] == run("check", catalog)["nodes"]
+    refused = RUNNER.invoke(cli.app, ["export", str(catalog), "--out", str(tmp_path / "all.xlsx")])
+    assert refused.exit_code == 2
+    assert "use one of .nt" in refused.stderr
+
+
 def test_sparql_fills_the_store_at_the_first_question(generated, tmp_path):
     made, _ = generated
     catalog = tmp_path / "catalog"
