@@ -20,6 +20,7 @@ from .infer_types import MOST, Types, Use, literal_kind, literal_sample, thresho
 from .quads import Quads
 
 DEPTH = 2  # hidden nodes that a path may pass
+ENOUGH = 10  # edges, of which all being another relation's is no accident
 _SAME_AS = "http://www.w3.org/2002/07/owl#sameAs"
 _BROADER = "http://www.w3.org/2004/02/skos/core#broader"
 
@@ -41,10 +42,10 @@ def draft_from_quads(quads: Quads) -> str:
         if k not in types.hidden and k not in dict(events) and k not in types.joined
     ]
     things = {k: DraftNode(types.names[k], types.classes_of(k), int(types.count[k])) for k in shown}
-    seen_inverse: set[str] = set()
+    told: set[str] = set()
     loose: list[Loose] = []
     for kind in shown:
-        _describe(draft, types, things, kind, seen_inverse, loose)
+        _describe(draft, types, things, kind, told, loose)
     for node, relations in loose_types(quads, loose, [node.name for node in things.values()]):
         things[len(types.classes) + len(things)] = node
         for each in relations:
@@ -74,11 +75,15 @@ def _describe(
     types: Types,
     things: dict[int, DraftNode],
     kind: int,
-    inverses: set[str],
+    told: set[str],
     loose: list[Loose],
 ) -> None:
-    """Features and relations of one node type, through hidden nodes too; `loose` takes the relations
-    to nodes without class."""
+    """Features and relations of one node type, through hidden nodes too.
+
+    Args:
+        told: type and path of what is a relation, or the inverse of one.
+        loose: takes the relations to nodes without class.
+    """
     node = things[kind]
     everything = _paths(types, kind, types.uses[kind], "", DEPTH)
     for path, use in sorted(everything, key=lambda pair: pair[0].count(">/<")):
@@ -90,8 +95,8 @@ def _describe(
         if use.property == _SAME_AS or _says_nothing(types, use):
             continue
         targets = [t for t, n in use.targets.items() if t in things and n > 0.05 * len(use.rows)]
-        if targets and f"{kind} {path}" not in inverses:
-            _write_relation(draft, types, kind, path, use, targets, inverses)
+        if targets and f"{kind} {path}" not in told:
+            _write_relation(draft, types, kind, path, use, targets, told)
         elif set(use.targets) == {-1} and _is_shared(types.quads, use):
             ends = types.quads.o[use.rows]
             loose.append(Loose(path, node.name, sorted_distinct(ends[ends >= 0])))
@@ -140,14 +145,15 @@ def _write_relation(
     path: str,
     use: Use,
     targets: list[int],
-    inverses: set[str],
+    told: set[str],
 ) -> None:
     more = []
+    told.add(f"{kind} {path}")
     if path.count("<") == 1 and len(targets) == 1:
-        inverse = _inverse_of(types, kind, use, targets[0])
+        inverse = _inverse_of(types, kind, use, targets[0], told)
         if inverse:
             more.append(f'inverse = "<{inverse}>"')
-            inverses.add(f"{targets[0]} <{inverse}>")
+            told.add(f"{targets[0]} <{inverse}>")
     if use.property == _BROADER and targets == [kind]:
         more.append("closure = true")
     names = [quoted(types.names[t]) for t in targets]
@@ -164,17 +170,21 @@ def _add_relation(draft: Draft, path: str, source: str, to: str, more: list[str]
     draft.sections.append((f"[relations.{telling_name(path, source, taken)}]", body))
 
 
-def _inverse_of(types: Types, kind: int, use: Use, target: int) -> str:
-    """A property of the target type that says the same the other way round; "" if none does."""
+def _inverse_of(types: Types, kind: int, use: Use, target: int, told: set[str]) -> str:
+    """A property of the target type, not told yet, that says the same the other way round; "" if none
+    does. Either may leave edges out: most of one's, or all of the other's, are enough."""
     quads = types.quads
     width = len(quads.terms)
     rows = use.rows[quads.o[use.rows] >= 0]
     there = quads.s[rows].astype(np.int64) * width + quads.o[rows]
     for other in types.uses[target]:
-        if other.property == use.property or set(other.targets) != {kind}:
+        if other.property == use.property or f"{target} <{other.property}>" in told:
+            continue
+        if set(other.targets) != {kind}:
             continue
         back = quads.o[other.rows].astype(np.int64) * width + quads.s[other.rows]
-        if np.isin(there, back).mean() > 0.5:
+        shared = int(np.isin(there, back).sum())
+        if 2 * shared > len(there) or (len(back) >= ENOUGH and shared > MOST * len(back)):
             return other.property
     return ""
 

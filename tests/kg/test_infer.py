@@ -244,3 +244,22 @@ def test_each_property_is_looked_through_once_for_all_types(
     types = Types(quads)
     assert len(types.classes) > 4
     assert len(asked) <= len(np.unique(quads.p)) + 1
+
+
+def tree(lines: str) -> Schema:
+    """The draft of a tree of 40 concepts and further statements."""
+    concepts = [f":t{k} a skos:Concept ; skos:broader :t{k // 2} ." for k in range(1, 40)]
+    text = PREFIXES + " ".join([":t0 a skos:Concept .", *concepts, lines])
+    return Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
+
+
+def test_a_property_that_tells_a_part_of_a_relation_from_above_is_its_inverse() -> None:
+    below = " ".join(f":t{k // 2} skos:narrower :t{k} ." for k in range(1, 40, 3))
+    (broader,) = tree(below).relations.values()
+    assert broader.inverse == "http://www.w3.org/2004/02/skos/core#narrower"
+
+
+def test_what_is_a_relation_already_is_no_inverse_of_another() -> None:
+    relations = tree(":t0 :down :t1 .").relations
+    assert relations["broader"].inverse == ""
+    assert all(each.inverse == "" for each in relations.values())

@@ -58,3 +58,9 @@ def test_a_moment_is_seconds_or_iso() -> None:
     assert np.isnan(got[2:]).all()
     stamps = pa.array([978300760], pa.timestamp("s"))
     assert parse_moments(stamps).tolist() == [978300760.0]
+
+
+def test_a_number_reads_the_same_whatever_stands_beside_it() -> None:
+    texts = ["0e12345", "1e-99999", "1e99999", "+1.5", ".5", "5.", "1e4"]
+    alone = [parse_numbers(pa.array([text]))[0] for text in texts]
+    np.testing.assert_array_equal(parse_numbers(pa.array([*texts, "no number"]))[:-1], alone)
