@@ -45,8 +45,8 @@ class Recommender:
 
     Args:
         config: its settings; see `RecommenderConfig`.
-        seed: everything random is derived from it; singular vectors of the linear parts, which are
-            no more than a numerical method, have seeds of their own.
+        seed: everything random is derived from it, but for where the linear parts' iterations start and
+            for the users by whom the prior estimates a sum, which have seeds of their own.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Attributes (after `fit` or `load`):
