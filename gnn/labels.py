@@ -17,11 +17,12 @@ def labelled_rows(
 ) -> Interactions:
     """Columns user, item (ids), label (1, 0, or null = cannot tell: left out), rating, round.
 
-    The last two may be missing: no rating, and round 1.
+    The last two may be missing, as a whole or in a row: no rating, and round 1.
 
     Raises:
         UnknownIdError: an id that the catalog does not have.
-        DataError: a column is missing, or a label is none of 1, 0 and null.
+        DataError: a column is missing, a label is none of 1, 0 and null, a rating no number, or a round
+            none from 1 on; round 0 are the catalog's own interactions.
     """
     for name in ("user", "item", "label"):
         if name not in answers.column_names:
@@ -31,15 +32,27 @@ def labelled_rows(
     wrong = [str(one) for one in label if one not in (0, 1)]
     if wrong:
         raise DataError(f"got {wrong[0]}, expected 1, 0 or null", where="label")
-    names = rows.column_names
+    rounds = pc.fill_null(_numbers(rows, "round", pa.int32()), 1).to_numpy()
+    if len(rounds) and rounds.min() < 1:
+        raise DataError(f"got {rounds.min()}, expected numbers from 1 on", where="round")
     return Interactions.build(
         graph.users.vocabulary.indices(rows["user"].to_pylist(), kind="user"),
         graph.items.vocabulary.indices(rows["item"].to_pylist(), kind="item"),
         label=label,
-        rating=rows["rating"].to_numpy() if "rating" in names else None,
-        round=rows["round"].to_numpy() if "round" in names else 1,
+        rating=_numbers(rows, "rating", pa.float64()).to_numpy(),
+        round=rounds,
         split_names=split_names,
     )
+
+
+def _numbers(rows: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as numbers; nulls where it is missing."""
+    if name not in rows.column_names:
+        return pa.chunked_array([pa.nulls(len(rows), kind)])
+    try:
+        return rows[name].cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"expected {kind} numbers: {error}", where=name) from None
 
 
 def corrections(
