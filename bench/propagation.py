@@ -142,7 +142,7 @@ def random_view(options: argparse.Namespace):  # type: ignore[no-untyped-def]
 
     def edges(rows: int, columns: int, n: int) -> Propagation:
         ends = (rng.integers(rows, size=n), (columns * rng.random(n) ** 2).astype(np.int64))
-        return Propagation.from_edges(*ends, (rows, columns)).normalised(0.5, 0.5)
+        return Propagation.from_scipy(sp.csr_matrix((np.ones(n), ends), (rows, columns))).averaged()
 
     liked = edges(options.users, options.items, options.interactions)
     has = edges(options.items, options.attributes, options.triples)

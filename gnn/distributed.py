@@ -1,8 +1,9 @@
 """Training by many processes under torchrun: each takes a share of every step's users.
 
 All processes draw the same steps from the same generators, so the sum of their gradients is that of
-one process (with the loss "bpr", which draws a negative for each target of its own, in expectation). The first of them writes, the others only compute. Without an initialised process group
-everything here does nothing.
+one process (with the loss "bpr", which draws a negative for each target of its own, in expectation).
+The first of them writes, the others only compute. Without an initialised process group everything here
+does nothing.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ class GraphEncoder(nn.Module):
         config: its shape.
         view: the graph it is built for; later views may have more nodes, never fewer, or be parts.
 
-    Shapes: `forward(view)` gives `Encoded`; it is `join` of what `describe` says of each node. Cost per call: O(edges d + nodes width d).
+    Shapes: `forward(view)` gives `Encoded`; it is `join` of what `describe` says of each node.
+    Cost per call: O(edges d + nodes width d).
     """
 
     trained_items: Tensor

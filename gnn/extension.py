@@ -21,14 +21,17 @@ _SAME = 0.99  # median cosine of vectors that should be equal; less where the sp
 def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) -> TrainingData:
     """The data with the later state's nodes, attributes, texts and events added; see `kg.append`.
 
-    Events of pairs of which the graph has any, held out or not, are left out.
+    Events of pairs of which the graph has any, held out or not, are left out; those of pairs that answers
+    were told of take the place of these.
 
     Raises:
         DataError: it names other types as users or items. IntegrityError: its texts cannot be
         embedded as those of `data` were.
     """
     grown = append(data.graph, later)
-    train = data.train.concat(_new_pairs(grown, len(data.graph.interactions), data.train))
+    new = _new_pairs(grown, len(data.graph.interactions), data.train)
+    told = np.isin(pair_codes(data.train, grown.n_items), pair_codes(new, grown.n_items))
+    train = data.train.select(~told).concat(new)
     corpus = {kind: data.corpus.get(kind, len(rows)) for kind, rows in data.text.items()}
     return TrainingData(grown, train, _text_of(grown, data, corpus, text, device), corpus)
 

@@ -134,7 +134,7 @@ class Hybrid:
                 after an interruption; None = nothing is kept.
 
         Raises:
-            DataError: the catalog can feed none of the parts.
+            DataError: the catalog can feed none of the parts, or see `EncoderScorer.fit`.
             StateError, IntegrityError: `work` holds another fit, or is damaged.
         """
         if valid is None or not (valid.label == 1).any():
@@ -149,6 +149,8 @@ class Hybrid:
                 where="parts",
                 hint="add a part that needs no attributes and no ratings, such as rp3beta",
             )
+        if "encoder" in names:  # before minutes go into tuning
+            self.config.training.check(data.train)
         self.settings = dict(self._given) | _kept_settings(work)
         wait_for_all()
         self._tune(names, inner, valid, work)

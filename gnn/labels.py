@@ -18,15 +18,15 @@ from ..kg.split import pair_codes
 def labelled_rows(answers: Any, graph: Graph, split_names: tuple[str, ...] = ()) -> Interactions:
     """Columns user, item (ids), label (1, 0, or null = cannot tell: left out), rating, round.
 
-    The last two may be missing: no rating, and round 1.
+    The last two may be missing, as a whole or in a row: no rating, and round 1.
 
     Args:
         answers: an Arrow table, a data frame, or what else `in_memory.as_table` takes.
 
     Raises:
         UsageError: it is no table. UnknownIdError: an id that the catalog does not have.
-        DataError: a column is missing, a label is none of 1, 0 and null, or a rating or round is no
-            number.
+        DataError: a column is missing, a label is none of 1, 0 and null, a rating no number, or a round
+            none from 1 on; round 0 are the catalog's own interactions.
     """
     table = as_table(answers, "answers")
     for name in ("user", "item", "label"):
@@ -61,8 +61,8 @@ def _numbers(rows: pa.Table, name: str) -> npt.NDArray[np.float64]:
 
 
 def _rounds(rows: pa.Table) -> npt.NDArray[np.int32]:
-    """Numbers of rounds, from 1 on: 0 is the catalog itself."""
-    numbers = _numbers(rows, "round")
+    """Numbers of rounds, from 1 on: 0 is the catalog itself. 1 where it is null."""
+    numbers = np.nan_to_num(_numbers(rows, "round"), nan=1.0)
     wrong = numbers[~((numbers >= 1) & (numbers == np.floor(numbers)))]
     if len(wrong):
         raise DataError(f"got {wrong[0]:g}, expected whole numbers from 1", where="answers: round")

@@ -130,7 +130,6 @@ def fit_pairs(
     mean: Array,
     precision: Array,
     *,
-    weights: npt.NDArray[np.floating] | None = None,
     start: Array | None = None,
     iterations: int = 25,
     tolerance: float = 1e-6,
@@ -139,20 +138,18 @@ def fit_pairs(
 
     Args:
         users: rows of `vectors`, (p,). items: 0 ... n - 1, (p,). labels: in [0, 1], (p,).
-        weights: how many answers each pair counts for, (p,); 1 by default.
     """
     n, dimension = mean.shape
     design = np.asarray(vectors[users], np.float64)
     outer = packed_outer(design)
-    weight = np.ones(len(users)) if weights is None else np.asarray(weights, np.float64)
     to_item = sp.csr_matrix((np.ones(len(users)), (items, np.arange(len(users)))), (n, len(users)))
     modes = np.array(mean if start is None else start, np.float64)
     hessian = np.array(precision)
     for _ in range(iterations):
         chance = expit(np.einsum("pd,pd->p", design, modes[items]))
-        gradient = to_item @ ((weight * (labels - chance))[:, None] * design)
+        gradient = to_item @ ((labels - chance)[:, None] * design)
         gradient -= np.einsum("nij,nj->ni", precision, modes - mean)
-        curvature = (weight * chance * (1.0 - chance))[:, None]
+        curvature = (chance * (1.0 - chance))[:, None]
         hessian = precision + unpack(to_item @ (curvature * outer), dimension)
         step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
         change = np.abs(np.einsum("pd,pd->p", design, step[items]))

@@ -57,8 +57,9 @@ def softmax_loss(batch: Batch) -> Tensor:
     """-log of a target's share among its user's targets of the step and the negatives.
 
     The multinomial likelihood of a user's targets (Liang et al. 2018, section 2.2): a user with many
-    of them spreads the same mass over more, which keeps long histories from overfitting. With sampled negatives, log q is taken from their scores, so that popular items, sampled more
-    often, are not pushed down for it (Bengio and Senecal 2008; Yi et al. 2019, section 4.1).
+    of them spreads the same mass over more, which keeps long histories from overfitting. With sampled
+    negatives, log q is taken from their scores, so that popular items, sampled more often, are not pushed
+    down for it (Bengio and Senecal 2008; Yi et al. 2019, section 4.1).
     """
     scores = batch.candidate_scores()
     if batch.log_q is not None:

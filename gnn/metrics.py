@@ -300,7 +300,8 @@ def reliability(
     """Bin probabilities over [0, 1], in bins of equal width or of (about) equal count.
 
     Empty bins hold NaN. `weight` is how many pairs each stands for; None = one. Where bins are of
-    equal count, it is the count without the weights. Source: Naeini et al., AAAI 2015, section 2. DataError outside [0, 1].
+    equal count, it is the count without the weights. Source: Naeini et al., AAAI 2015, section 2.
+    DataError outside [0, 1].
     """
     labels, given = _paired(label, probability)
     if given.min() < 0 or given.max() > 1:

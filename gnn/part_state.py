@@ -22,7 +22,7 @@ from .data import TrainingData
 from .gate import KINDS, Gate
 from .kg_kernel import KGKernel
 from .kg_prior import KGPrior
-from .parts import config_type, make_part
+from .parts import PARTS, make_part
 from .plain import from_plain
 from .posterior import Answers, Posterior
 from .scorer_base import Scorer
@@ -131,8 +131,9 @@ def settings_out(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def settings_in(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The reverse of `settings_out`."""
-    return {name: from_plain(config_type(name), value, name) for name, value in values.items()}
+    """The reverse of `settings_out`. KeyError, UsageError: of a part or a setting that there is not."""
+    kinds = {name: part.config for name, part in PARTS.items() if part.config is not None}
+    return {name: from_plain(kinds[name], value, name) for name, value in values.items()}
 
 
 def catalog_of(source: str | None, path: Path) -> Catalog:

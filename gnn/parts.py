@@ -47,11 +47,13 @@ class Part:
 
     Attributes:
         make: constructor that takes its configuration or None.
+        config: the configuration's class; None = it has none, or, as the encoder, one that is given apart.
         tuned: whether validation data choose its configuration, looking at `target`.
         feasible: whether the data hold what it needs.
     """
 
     make: Callable[..., Scorer]
+    config: type[Any] | None = None
     tuned: bool = False
     target: Target = "all"
     feasible: Callable[[TrainingData], bool] = _always
@@ -64,32 +66,16 @@ def _few_items(data: TrainingData) -> bool:
 
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
-    "ease": Part(EASE, tuned=True, feasible=_few_items),
-    "rated-ease": Part(RatedEASE, tuned=True, feasible=feeds_rated_ease),
-    "rp3beta": Part(RP3Beta, tuned=True),
-    "itemknn": Part(ItemKNN, tuned=True),
-    "als": Part(ALS, tuned=True),
-    "kg-knn": Part(KGKNN, tuned=True, target="cold", feasible=_has_profile),
-    "kg-prior": Part(KGPrior),
-    "kg-kernel": Part(KGKernel, feasible=_has_content),
+    "ease": Part(EASE, EASEConfig, tuned=True, feasible=_few_items),
+    "rated-ease": Part(RatedEASE, RatedEASEConfig, tuned=True, feasible=feeds_rated_ease),
+    "rp3beta": Part(RP3Beta, RP3BetaConfig, tuned=True),
+    "itemknn": Part(ItemKNN, ItemKNNConfig, tuned=True),
+    "als": Part(ALS, ALSConfig, tuned=True),
+    "kg-knn": Part(KGKNN, ProfileConfig, tuned=True, target="cold", feasible=_has_profile),
+    "kg-prior": Part(KGPrior, KGPriorConfig),
+    "kg-kernel": Part(KGKernel, KGKernelConfig, feasible=_has_content),
     "encoder": Part(EncoderScorer),
 }
-
-_CONFIGS: dict[str, type[Any]] = {
-    "ease": EASEConfig,
-    "rated-ease": RatedEASEConfig,
-    "rp3beta": RP3BetaConfig,
-    "itemknn": ItemKNNConfig,
-    "als": ALSConfig,
-    "kg-knn": ProfileConfig,
-    "kg-prior": KGPriorConfig,
-    "kg-kernel": KGKernelConfig,
-}
-
-
-def config_type(name: str) -> type[Any]:
-    """The configuration's class of a part that has one."""
-    return _CONFIGS[name]
 
 
 def make_part(name: str, settings: Mapping[str, Any]) -> Scorer:

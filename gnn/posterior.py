@@ -183,8 +183,8 @@ class Posterior:
     ) -> Posterior:
         """Beliefs after more answers; exact in any order, since Newton starts again at the prior.
 
-        Only the items that were answered about are recomputed, and the cohort with any of them. Raises DataError where a label is
-        outside [0, 1] or an index outside its range.
+        Only the items that were answered about are recomputed, and the cohort with any of them. Raises
+        DataError where a label is outside [0, 1] or an index outside its range.
         """
         answers = self.answers.add(users, items, labels)
         new = answers.item[len(self.answers) :]

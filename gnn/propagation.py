@@ -18,8 +18,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from ..kg.ids import sorted_distinct
-from ..kg.vocabulary import IntArray
 from .csc import entries_of
 
 if TYPE_CHECKING:
@@ -44,14 +42,6 @@ class Propagation:
     order: Tensor
     forward_pieces: Pieces | None = None
     backward_pieces: Pieces | None = None
-
-    @classmethod
-    def from_edges(cls, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Propagation:
-        """Ones at (rows, columns); repeated pairs count once. O(nnz log nnz)."""
-        pairs = sorted_distinct(np.asarray(rows, np.int64) * shape[1] + columns)
-        return cls.from_scipy(
-            sp.csr_matrix((np.ones(len(pairs), np.float32), divmod(pairs, shape[1])), shape)
-        )
 
     @classmethod
     def from_scipy(cls, matrix: sp.csr_matrix) -> Propagation:
@@ -135,16 +125,12 @@ class Propagation:
         """float32 (m,)."""
         return _row_sums(self.backward)
 
-    def normalised(self, row_power: float, column_power: float) -> Propagation:
-        """D_r^-a A D_c^-b; (1, 0) is the mean over neighbours, (.5, .5) LightGCN's weights.
-
-        Rows and columns without entries stay zero.
-        """
-        rows = _inverse_power(self.row_sums(), row_power)
-        columns = _inverse_power(self.column_sums(), column_power)
-        values = self.forward.values() * columns[self.forward.col_indices()]
+    def averaged(self) -> Propagation:
+        """Every row over its sum, so that the product is a mean; rows of sum 0 stay zero."""
+        sums = self.row_sums()
+        share = torch.where(sums > 0, 1.0 / sums.clamp(min=1e-12), 0.0)
         counts = self.forward.crow_indices().diff()
-        return self.with_values(values * rows.repeat_interleave(counts))
+        return self.with_values(self.forward.values() * share.repeat_interleave(counts))
 
 
 class _Product(torch.autograd.Function):
@@ -219,7 +205,3 @@ def _like(matrix: Tensor, values: Tensor) -> Tensor:
 def _row_sums(matrix: Tensor) -> Tensor:
     ones = torch.ones(matrix.shape[1], 1, device=matrix.device)
     return (matrix @ ones).squeeze(1)
-
-
-def _inverse_power(sums: Tensor, power: float) -> Tensor:
-    return torch.where(sums > 0, sums.clamp(min=1e-12) ** -power, torch.zeros_like(sums))

@@ -48,8 +48,8 @@ class Recommender:
 
     Args:
         config: its settings; see `RecommenderConfig`.
-        seed: everything random is derived from it; singular vectors of the linear parts, which are
-            no more than a numerical method, have seeds of their own.
+        seed: everything random is derived from it, but for where the linear parts' iterations start and
+            for the users by whom the prior estimates a sum, which have seeds of their own.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Raises:
@@ -338,7 +338,7 @@ class Recommender:
 
         New nodes, attributes and events are added; the model's own stay as they are, also where the
         later state lacks or contradicts them. Events of pairs that the model's catalog has, held-out
-        ones too, are none that are new. The linear parts are fitted anew, the gate and the encoder's
+        ones too, are none that are new; one of a pair that was told of takes the answer's place. The linear parts are fitted anew, the gate and the encoder's
         weights stay; new nodes are encoded by what describes them and by their events. Node types,
         relations and texts of a kind that the encoder was not trained with reach the linear parts alone.
 

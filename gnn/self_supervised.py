@@ -69,8 +69,8 @@ def train_on_graph(
 ) -> tuple[EncoderScorer, HiddenEdges]:
     """An encoder that has learned from an `untouched` catalog, and the edges that it was not shown.
 
-    Nothing is learned about users. `hybrid` and `work` are those of `fit_without_interactions`; see `_settings` for
-    what differs from the scorer's own settings.
+    Nothing is learned about users. `hybrid` and `work` are those of `fit_without_interactions`; see
+    `_settings` for what differs from the scorer's own settings.
     """
     progress = hybrid.progress
     hidden = HiddenEdges.draw(data.graph, _HIDDEN, rng_for(hybrid.seed, "hidden attribute edges"))

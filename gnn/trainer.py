@@ -107,8 +107,9 @@ class EncoderScorer:
         Raises:
             IntegrityError: `initial` or a checkpoint belongs to another graph.
             StateError: the checkpoint to resume was trained with another configuration or data.
-            DataError: the loss is no longer a number.
+            DataError: the loss wants ratings and there are none, or it is no longer a number.
         """
+        self.training.check(data.train)
         if self.initial is not None:
             self.initial.check(data.graph)
             space = self.initial.space

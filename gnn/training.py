@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..kg.errors import DataError, UsageError, nearest
+from ..kg.graph import Interactions
 from ..kg.typed_fields import check_fields
 from .auxiliary import Auxiliary
 from .batches import Sampler, Step
@@ -116,6 +118,15 @@ class TrainingConfig:
         for name in ("item_dropout", "history_dropout", "user_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"must be in [0, 1), got {getattr(self, name)}", where=name)
+
+    def check(self, train: Interactions) -> None:
+        """DataError where the loss asks for ratings and the interactions have none: nothing would be learned."""
+        if self.loss == "mse" and len(train) and not np.isfinite(train.rating).any():
+            raise DataError(
+                "no interaction has a rating to train on",
+                where="loss",
+                hint="use softmax, or name the column or property of the ratings in the schema",
+            )
 
     def users_per_step(self, users: int) -> int:
         """Batch size for so many users with interactions."""

@@ -170,4 +170,4 @@ def _source(name: BlockName) -> str:
 def _weights(block: sp.csr_matrix, scored: bool) -> Propagation:
     """tf-idf weights; the mean for attributes, whose degrees range from one to all items."""
     matrix = Propagation.from_scipy(block)
-    return matrix if scored else matrix.normalised(1, 0)
+    return matrix if scored else matrix.averaged()

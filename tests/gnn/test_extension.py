@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from coldframe.datasets.splits import make_split
@@ -90,6 +91,15 @@ def test_what_was_trained_stays(model: Recommender) -> None:
     bare = replace(LATER, edges={}, interactions=Interactions.empty())
     again = model.extend(bare)
     np.testing.assert_allclose(column(again, "i3"), after[3], atol=1e-5)
+
+
+def test_what_a_user_does_later_takes_the_place_of_what_she_said(model: Recommender) -> None:
+    said = pa.table({"user": ["u0", "u0"], "item": ["i2", "i3"], "label": [0, 1]})
+    later = graph_of([*range(40)], [*range(30)], [(0, 2), (0, 3), *LIKES])
+    data = model.tell(said).extend(later).data
+    assert data.positives[0, [2, 3]].toarray().tolist() == [[1, 1]]
+    assert not data.negatives.nnz
+    assert not (data.train.round > 0).any()
 
 
 def test_held_out_pairs_stay_held_out(quick_config: RecommenderConfig) -> None:

@@ -313,6 +313,14 @@ def test_where_no_part_is_left_it_says_so() -> None:
         Hybrid(config).fit(bare)
 
 
+def test_missing_ratings_are_seen_before_anything_is_tuned() -> None:
+    seen: list[str] = []
+    config = replace(SMALL, training=TrainingConfig(loss="mse"), tune=True)
+    with pytest.raises(DataError, match="no interaction has a rating"):
+        Hybrid(config, progress=lambda what, *_: seen.append(what)).fit(catalog())
+    assert not seen
+
+
 def test_low_ratings_bring_a_part_of_their_own() -> None:
     data = catalog()
     low = Interactions.build(

@@ -50,19 +50,17 @@ def test_rows_are_cut_out_with_their_transpose_and_their_places(rows: list[int])
     torch.testing.assert_close(changed.backward.to_dense(), changed.forward.to_dense().T)
 
 
-def test_repeated_edges_count_once_and_normalisation_is_the_mean() -> None:
-    propagation = Propagation.from_edges(
-        np.array([0, 0, 0, 2]), np.array([1, 1, 3, 0]), (3, 4)
-    ).normalised(1, 0)
-    expected = torch.zeros(3, 4)
-    expected[0, [1, 3]], expected[2, 0] = 0.5, 1.0
-    torch.testing.assert_close(propagation.forward.to_dense(), expected)
-    torch.testing.assert_close(propagation.backward.to_dense(), expected.T)
+def test_the_average_is_over_what_a_row_has() -> None:
+    matrix = sp.csr_matrix(np.array([[0, 1, 0, 3], [0, 0, 0, 0], [2, 0, 0, 0]], np.float32))
+    averaged = Propagation.from_scipy(matrix).averaged()
+    expected = torch.tensor([[0, 0.25, 0, 0.75], [0, 0, 0, 0], [1, 0, 0, 0]])
+    torch.testing.assert_close(averaged.forward.to_dense(), expected)
+    torch.testing.assert_close(averaged.backward.to_dense(), expected.T)
 
 
 def test_an_empty_matrix_gives_zeros() -> None:
-    empty = Propagation.from_edges(np.zeros(0, np.int64), np.zeros(0, np.int64), (3, 2))
-    assert torch.equal(empty.normalised(0.5, 0.5) @ torch.ones(2, 4), torch.zeros(3, 4))
+    empty = Propagation.empty((3, 2))
+    assert torch.equal(empty.averaged() @ torch.ones(2, 4), torch.zeros(3, 4))
 
 
 def test_products_stay_in_float32_under_autocast() -> None:

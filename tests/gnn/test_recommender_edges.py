@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.hybrid import Hybrid, HybridConfig
+from coldframe.gnn.labels import labelled_rows
 from coldframe.gnn.ranking import Reserve, best_items
 from coldframe.gnn.recommender import Recommender
 from coldframe.kg.errors import DataError, StateError, UsageError
@@ -207,3 +208,22 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert Recommender().device == "cpu"
     with pytest.raises(UsageError, match="CUDA"):
         Recommender(device="cuda")
+
+
+def test_answers_that_do_not_say_everything_are_of_round_one_and_have_no_rating() -> None:
+    table = pa.concat_tables([answers("u0", "i0", 1), answers("u0", "i1", 0)])
+    told = table.append_column("round", pa.array([None, 3])).append_column(
+        "rating", pa.array([4, None])
+    )
+    rows = labelled_rows(told, small_graph(1, 2, []))
+    assert rows.round.tolist() == [1, 3]
+    np.testing.assert_array_equal(rows.rating, [4, np.nan])
+
+
+@pytest.mark.parametrize(
+    "name, value", [("round", 0), ("round", 1.5), ("round", "x"), ("rating", "good")]
+)
+def test_rounds_and_ratings_that_are_none_are_refused(name: str, value: object) -> None:
+    told = answers("u0", "i0", 1).append_column(name, pa.array([value]))
+    with pytest.raises(DataError, match=name):
+        labelled_rows(told, small_graph(1, 1, []))

@@ -118,6 +118,13 @@ def test_ratings_are_fitted_on_their_own_scale(neighbours: int) -> None:
     assert np.sqrt(np.mean(errors**2)) < 0.6 < rated.rating.std()
 
 
+def test_ratings_are_not_learned_where_there_are_none() -> None:
+    data, _, _ = catalog()
+    bare = Interactions.build(data.train.user, data.train.item)
+    with pytest.raises(DataError, match="no interaction has a rating"):
+        EncoderScorer(SHAPE, TrainingConfig(loss="mse")).fit(data.with_train(bare))
+
+
 @pytest.mark.R(13)
 @pytest.mark.parametrize("neighbours", [0, IN_PARTS])
 def test_resumed_at_every_epoch_it_ends_in_the_same_bits(tmp_path: Path, neighbours: int) -> None:
