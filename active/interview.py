@@ -16,6 +16,7 @@ from ..kg.errors import DataError, UsageError
 from ..kg.vocabulary import IntArray
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
 from .beliefs import Askable
+from .costs import node_factors
 from .fold import label_of
 from .newcomer import Array, Newcomer, Population
 
@@ -71,8 +72,8 @@ class Interview:
         positive: ratings from here on are a like; None = a rating must be 0 or 1.
 
     Raises:
-        UnknownIdError: an id that the catalog does not have. StateError: there is no posterior, or
-        nobody has interactions.
+        UnknownIdError: an id that the catalog does not have. UsageError: a weight that is none.
+        StateError: there is no posterior, or nobody has interactions.
     """
 
     def __init__(
@@ -88,17 +89,13 @@ class Interview:
         self.config, self.graph, self.positive = config or InterviewConfig(), model.graph, positive
         self.user = user
         self.answers: dict[str, str] = {}
-        vocabulary = self.graph.items.vocabulary
         self._labels: dict[int, float] = {}
         self._known, liked = _history(model, user)
         self.beliefs: Newcomer = Population.of(model.posterior, model.known).newcomer(liked)
-        self._weight: Array = np.ones(len(vocabulary))
-        if item_weight:
-            places = vocabulary.indices(item_weight, kind="item")
-            self._weight[places] = list(item_weight.values())
+        self._weight: Array = node_factors(self.graph, "item", item_weight, least=0.0)
         if items is not None:
-            others = np.ones(len(vocabulary), bool)
-            others[vocabulary.indices(items, kind="item")] = False
+            others = np.ones(len(self._weight), bool)
+            others[self.graph.items.vocabulary.indices(items, kind="item")] = False
             self._weight[others] = 0.0
 
     def next(self) -> Question | None:
