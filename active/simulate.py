@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..kg.cache import graph_hash
-from ..kg.errors import UsageError
+from ..kg.errors import UsageError, nearest
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
 from .auto import OWN, find_strategy
@@ -56,8 +56,6 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
-            from ..kg.errors import nearest
-
             raise UsageError(
                 f"unknown protocol {self.protocol!r}", hint=nearest(self.protocol, PROTOCOLS)
             )
@@ -93,15 +91,18 @@ def simulate(
         progress: called with (done, all, what was finished).
 
     Returns:
-        {"protocol", "budgets", "seeds", "left_out": seeds that hold out no like to measure by, "ceiling": {metric: x}, "prior": {metric: x},
-        "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
-        {"mean", "low", "high"}}, "aulc_against": {simple strategy: {metric: the same against it}},
+        {"protocol", "budgets", "seeds", "left_out": seeds that hold out no like to measure by,
+        "ceiling": {metric: x}, "prior": {metric: x}, "reference": random's longer curve,
+        "strategies": {name: {"curve": {metric: [[value per budget] per seed]},
+        "aulc_gain": {metric: {"mean", "low", "high"}},
+        "aulc_against": {simple strategy: {metric: the same against it}},
         "labels_saved": {budget: x, or None below random's longer curve},
-        "labels_saved_by": {metric: ...},
-        "saved_at_least": whether any of these is only a lower bound, "reaches_ceiling", "reaches_popularity":
-        {metric: labels with which it has 90 % of the ceiling, or popularity's value at the largest budget,
-        or null}}}, "reference": random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
-        against random, paired by seed, with 95 % t intervals; low and high are None with one seed.
+        "labels_saved_by": {metric: the same by that metric},
+        "saved_at_least": {metric: {budget: whether that is only a lower bound}},
+        "reaches_ceiling", "reaches_popularity": {metric: labels with which it has 90 % of the ceiling,
+        or popularity's value at the largest budget, or None}}}, "verdict": sentences}. Gains are
+        relative areas under the curve over log(budget) against random, paired by seed, with 95 % t
+        intervals; low and high are None with one seed.
 
     Raises:
         UsageError: a wrong configuration. DataError: no item can be made cold, or nothing measured.
@@ -174,7 +175,8 @@ def _far_cuts(first: int, last: int) -> list[int]:
 
 def _outcomes(
     graph: Graph, config: SimulationConfig, names: list[str], seeds: list[int], workers: int
-) -> Any:
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each seed with its outcome, as soon as it is played."""
     if workers <= 1 or len(seeds) <= 1:
         for seed in seeds:
             yield seed, play_seed(graph, config, names, seed)
