@@ -23,6 +23,7 @@ from .auto import Plan, find_strategy, plan
 from .beliefs import Askable as Askable
 from .beliefs import View as View
 from .beliefs import beliefs_of, played_without_beliefs
+from .costs import Factors, node_factors
 from .coverage import known_cover
 from .criteria import CRITERIA, evaluate_pairs
 from .own_strategy import held_to_contract, name_of
@@ -32,7 +33,6 @@ from .strategies import Picks, Strategy
 
 TARGETS = 512
 PLAN = b"coldframe.plan"  # key of a table's metadata
-Costs = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ def ask_state(
     closed = np.union1d(before, _codes(graph, exclude))
     before = np.union1d(before, answers.user * graph.n_items + answers.item)
     items = _chosen(graph, "item", config.items)
-    user_cost = _values(graph, "user", config.user_cost)
-    item_cost = _values(graph, "item", config.item_cost)
+    user_cost = node_factors(graph, "user", config.user_cost)
+    item_cost = node_factors(graph, "item", config.item_cost)
     questions = budget / (_mean(user_cost, panel) * _mean(item_cost, items))
     share = 3.0 * (questions + len(before)) / max(len(panel), 1)
     pool = Pool.build(
@@ -206,7 +206,7 @@ def ask_state(
         asked_item=np.bincount(before % graph.n_items, minlength=graph.n_items),
         user_cost=user_cost,
         item_cost=item_cost,
-        item_weight=_values(graph, "item", config.item_weight, least=0.0),
+        item_weight=node_factors(graph, "item", config.item_weight, least=0.0),
         chance=chance,
     )
     return AskState(
@@ -238,21 +238,7 @@ def picks_table(picks: Picks, graph: Graph, round: int, costs: Pool | None = Non
     )
 
 
-def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) -> list[float]:
-    """What asking about each pair (user, item) of IRIs costs."""
-    users, items = graph.users.vocabulary, graph.items.vocabulary
-    own, of_item = (
-        _values(graph, kind, costs)
-        for kind, costs in (("user", config.user_cost), ("item", config.item_cost))
-    )
-    return [
-        (1.0 if own is None else float(own[users.find(user)]))
-        * (1.0 if of_item is None else float(of_item[items.find(item)]))
-        for user, item in pairs
-    ]
-
-
-def _likes(model: Askable) -> Costs:
+def _likes(model: Askable) -> Factors:
     """Known likes per item, those that were told included, (n_items,)."""
     graph, told = model.graph, model.posterior.answers
     said = Interactions.build(told.user, told.item, label=told.label == 1)
@@ -278,27 +264,8 @@ def _targets(graph: Graph, names: Iterable[str] | None, seed: int) -> IntArray:
     return rng_for(seed, "target users").choice(ordered, TARGETS, replace=False)
 
 
-def _mean(values: Costs | None, chosen: IntArray) -> float:
-    return 1.0 if values is None or not len(chosen) else float(values[chosen].mean())
-
-
-def _values(
-    graph: Graph, kind: str, values: Mapping[str, float] | None, *, least: float | None = None
-) -> Costs | None:
-    """One number per node, 1 where none is given: above 0, or from `least` on."""
-    if not values:
-        return None
-    vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
-    column, given = np.ones(len(vocabulary)), np.zeros(len(vocabulary), bool)
-    for name, place in zip(values, vocabulary.indices(values, kind=kind), strict=True):
-        number = values[name]
-        if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
-            bound = "above 0" if least is None else f"from {least:g} on"
-            raise UsageError(f"{kind} {name!r} has {number:g}, expected a number {bound}")
-        if given[place]:
-            raise UsageError(f"{kind} {vocabulary[int(place)]!r} has a number twice, by two names")
-        column[place], given[place] = number, True
-    return column
+def _mean(values: Factors, chosen: IntArray) -> float:
+    return float(values[chosen].mean()) if len(chosen) else 1.0
 
 
 def _codes(graph: Graph, pairs: Any) -> IntArray:

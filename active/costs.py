@@ -1,13 +1,24 @@
-"""What questions cost, from a table: per user, per item, or both."""
+"""What questions cost: factors per user, per item, or both, from a table or by id."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..kg.errors import DataError
+import numpy as np
+import numpy.typing as npt
+
+from ..kg.errors import DataError, UsageError
 from ..kg.files import StrPath, read_table
+from ..kg.graph import Graph
 from .answers import first_line
+
+if TYPE_CHECKING:
+    from .acquire import AskConfig
+
+Factors = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,39 @@ def read_costs(path: StrPath) -> Costs:
             raise DataError(f"{name!r} stands twice", where=f"{path}:{line}")
         kind[name] = _cost(row["cost"], f"{path}:{line}")
     return found
+
+
+def node_factors(
+    graph: Graph, kind: str, values: Mapping[str, float] | None, *, least: float | None = None
+) -> Factors:
+    """One number per user or item (`kind`), 1 where `values` gives none, (n,).
+
+    Raises:
+        UsageError: one is not above 0, or below `least`; one stands twice, by IRI and original id.
+        UnknownIdError: an id that the catalog does not have.
+    """
+    vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
+    column, given = np.ones(len(vocabulary)), np.zeros(len(vocabulary), bool)
+    values = values or {}
+    for name, place in zip(values, vocabulary.indices(values, kind=kind), strict=True):
+        number = float(values[name])
+        if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
+            bound = "above 0" if least is None else f"from {least:g} on"
+            raise UsageError(f"{kind} {name!r} has {number:g}, expected a number {bound}")
+        if given[place]:
+            raise UsageError(f"{kind} {vocabulary[int(place)]!r} has a number twice, by two names")
+        column[place], given[place] = number, True
+    return column
+
+
+def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) -> list[float]:
+    """What asking about each pair (user, item) of IRIs costs."""
+    listed = list(pairs)
+    users = graph.users.vocabulary.indices((user for user, _ in listed), kind="user")
+    items = graph.items.vocabulary.indices((item for _, item in listed), kind="item")
+    of_user = node_factors(graph, "user", config.user_cost)
+    of_item = node_factors(graph, "item", config.item_cost)
+    return [float(cost) for cost in of_user[users] * of_item[items]]
 
 
 def _cost(value: object, where: str) -> float:

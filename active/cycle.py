@@ -18,8 +18,9 @@ from ..kg.errors import DataError, StateError, UsageError
 from ..kg.files import StrPath, read_sealed, write_sealed
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
-from .acquire import AskConfig, acquire, costs_of
+from .acquire import AskConfig, acquire
 from .answers import RATING, Answer, read_answers
+from .costs import costs_of
 from .fold import label_of, positive_from, without_threshold
 from .gold import draw_gold, mixed
 from .history import answer_chance, asked_before

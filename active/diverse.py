@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from ..kg.errors import DataError
@@ -75,7 +74,8 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
 
     Raises DataError where the catalog has no KG profile.
     """
-    if state.cover is None:
+    cover = state.cover
+    if cover is None:
         raise DataError(
             "strategy 'coverage' needs attributes of the items in the graph",
             hint="choose another strategy, such as gain-proportional",
@@ -89,39 +89,27 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
     # What a question about an item is worth, whichever of its candidates will be asked.
     each = worth(np.ones(candidates.users.shape, np.float32), candidates, state.pool)
     unit = each.sum(axis=1) / np.maximum(candidates.open.sum(axis=1), 1)
-    gains = state.cover.marginal(counts)[rows] * unit
+    gains = cover.marginal(counts)[rows] * unit
     heap = [(-float(g), k, 0) for k, g in enumerate(gains)]
     heapq.heapify(heap)
-    covered, round_number = state.cover.covered(counts), 0
+    covered, round_number = cover.covered(counts), 0
     while heap and not basket.full:
         bound, k, seen = heapq.heappop(heap)
         if not queues[k]:
             continue
         if seen < round_number:
-            fresh = _marginal(state, covered, counts, int(rows[k])) * float(unit[k])
+            targets, after = cover.step(covered, int(rows[k]), int(counts[rows[k]]))
+            fresh = float(cover.weights[targets] @ (after - covered[targets]) * unit[k])
             heapq.heappush(heap, (-fresh, k, round_number))
             continue
         column = queues[k].pop()
         if basket.take(int(candidates.users[k, column]), int(candidates.items[k]), -bound):
-            _inform(state, covered, counts, int(rows[k]))
+            targets, after = cover.step(covered, int(rows[k]), int(counts[rows[k]]))
+            covered[targets] = after
             counts[rows[k]] += 1
             round_number += 1
         heapq.heappush(heap, (bound, k, -1))
     return basket
-
-
-def _marginal(
-    state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int
-) -> float:
-    assert state.cover is not None
-    targets, after = state.cover.step(covered, row, int(counts[row]))
-    return float(state.cover.weights[targets] @ (after - covered[targets]))
-
-
-def _inform(state: AskState, covered: npt.NDArray[np.float64], counts: IntArray, row: int) -> None:
-    assert state.cover is not None
-    targets, after = state.cover.step(covered, row, int(counts[row]))
-    covered[targets] = after
 
 
 def _sample(state: AskState, rng: np.random.Generator) -> tuple[Candidates, IntArray]:

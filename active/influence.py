@@ -73,11 +73,8 @@ def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -
     for name in names:
         others = [record for record in records if record.answer.annotator != name]
         without = _labels(rounds.verdicts(others, positive=positive))
-        rows, changed = _relabelled(
-            run,
-            data,
-            {edge: without.get(edge) for edge in whole if without.get(edge) != whole[edge]},
-        )
+        other = {edge: without.get(edge) for edge in whole if without.get(edge) != whole[edge]}
+        rows, changed = _relabelled(data, other)
         replaced = np.zeros(len(users))
         if changed:
             changed_data = data.with_train(rows)
@@ -96,14 +93,13 @@ def _labels(verdicts: pa.Table) -> dict[tuple[str, str], int | None]:
 
 
 def _relabelled(
-    run: Run, data: TrainingData, label: dict[tuple[str, str], int | None]
+    data: TrainingData, label: dict[tuple[str, str], int | None]
 ) -> tuple[Interactions, int]:
     """The training rows with other labels for some edges that rounds taught, and how many differ."""
-    users, items = run.catalog.graph.users.vocabulary, run.catalog.graph.items.vocabulary
+    users, items = data.graph.users.vocabulary, data.graph.items.vocabulary
     rows = data.train
-    told = sum(len(run.labels(number)) for number in range(1, run.round + 1))
     labels, keep = rows.label.copy(), np.ones(len(rows), bool)
-    for row in range(len(rows) - told, len(rows)):  # what was told stands last
+    for row in np.flatnonzero(rows.round > 0):
         edge = users[int(rows.user[row])], items[int(rows.item[row])]
         if edge in label:
             said = label[edge]

@@ -18,6 +18,7 @@ from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
 from .beliefs import Askable
+from .costs import node_factors
 from .fold import label_of
 from .newcomer import Array, Newcomer, Population
 
@@ -74,8 +75,8 @@ class Interview:
         positive: ratings from here on are a like; None = a rating must be 0 or 1.
 
     Raises:
-        UnknownIdError: an id that the catalog does not have. UsageError: a weight below 0. StateError:
-        there is no posterior, or nobody has interactions.
+        UnknownIdError: an id that the catalog does not have. UsageError: a weight that is none.
+        StateError: there is no posterior, or nobody has interactions.
     """
 
     def __init__(
@@ -91,22 +92,14 @@ class Interview:
         self.config, self.graph, self.positive = config or InterviewConfig(), model.graph, positive
         self.user = user
         self.answers: dict[str, str] = {}
-        vocabulary = self.graph.items.vocabulary
         self._labels: dict[int, float] = {}
         self._known, liked = _history(model, user)
         self.beliefs: Newcomer = Population.of(model.posterior, model.known).newcomer(liked)
-        self._weight: Array = np.ones(len(vocabulary))
-        if item_weight is not None:
-            weights = numbers_by_id(item_weight, "item_weight")
-            if weights and not min(weights.values()) >= 0:
-                raise UsageError(
-                    f"expected weights from 0 on, got {weights}"[:200], where="item_weight"
-                )
-            places = vocabulary.indices(weights, kind="item")
-            self._weight[places] = list(weights.values())
+        weights = None if item_weight is None else numbers_by_id(item_weight, "item_weight")
+        self._weight: Array = node_factors(self.graph, "item", weights, least=0.0)
         if items is not None:
-            others = np.ones(len(vocabulary), bool)
-            others[vocabulary.indices(items, kind="item")] = False
+            others = np.ones(len(self._weight), bool)
+            others[self.graph.items.vocabulary.indices(items, kind="item")] = False
             self._weight[others] = 0.0
 
     def next(self) -> Question | None:

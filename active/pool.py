@@ -19,6 +19,7 @@ from ..kg.vocabulary import IntArray
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+_CHEAPEST = 1e-9  # cost of a user or an item: what rounding may take from a budget
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Pool:
             only: users and items of the only pairs that may be asked.
 
         Raises:
-            UsageError: an index out of range, a repeated one, a cap below 1, a cost not above 0.
+            UsageError: an index out of range, a repeated one, a cap below 1, a cost below 1e-9.
         """
         known = sp.csr_matrix(known)
         n_users, n_items = known.shape
@@ -152,8 +153,8 @@ class Pool:
             item_cap=unlimited if item_cap is None else item_cap,
             asked_user=np.zeros(n_users, np.int64) if asked_user is None else asked_user,
             asked_item=np.zeros(n_items, np.int64) if asked_item is None else asked_item,
-            user_cost=_column(user_cost, n_users, "user_cost", lowest=1e-9),
-            item_cost=_column(item_cost, n_items, "item_cost", lowest=1e-9),
+            user_cost=_column(user_cost, n_users, "user_cost", lowest=_CHEAPEST),
+            item_cost=_column(item_cost, n_items, "item_cost", lowest=_CHEAPEST),
             item_weight=weight,
             chance=chance or AnswerChance.certain(n_users, n_items),
             _codes=sorted_distinct(pairs.row.astype(np.int64) * n_items + pairs.col),
@@ -229,9 +230,13 @@ def _column(values: npt.ArrayLike | None, n: int, name: str, *, lowest: float) -
     if values is None:
         return np.ones(n)
     column = np.asarray(values, np.float64)
-    if column.shape != (n,) or not np.isfinite(column).all() or (column < lowest).any():
-        bound = "above 0" if lowest > 0 else "at least 0"
-        raise UsageError(f"{name} must be {n} finite numbers {bound}, got shape {column.shape}")
+    if column.shape != (n,):
+        raise UsageError(f"{name} has the shape {column.shape}, expected ({n},)")
+    wrong = ~(np.isfinite(column) & (column >= lowest))
+    if wrong.any():
+        raise UsageError(
+            f"{name} holds {column[wrong][0]:g}, expected finite numbers of at least {lowest:g}"
+        )
     return column
 
 

@@ -128,9 +128,9 @@ def _answers_of(run: Run, rows: Interactions) -> list[dict[str, Any]]:
         rows.user, rows.item, rows.label, rows.rating, strict=True
     ):
         pair = users[int(user)], items[int(item)], LIKE if label else DISLIKE
-        own = dict(zip(("user", "item", "answer"), pair, strict=True))
-        told = None if math.isnan(rating) else float(rating)
-        answers.append(said.get(pair, {}) | own | {"rating": told})
+        learned = dict(zip(("user", "item", "answer"), pair, strict=True))
+        learned["rating"] = None if math.isnan(rating) else float(rating)
+        answers.append(said.get(pair, {}) | learned)
     return answers
 
 

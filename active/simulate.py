@@ -100,15 +100,18 @@ def simulate(
         progress: called with (done, all, what was finished).
 
     Returns:
-        {"protocol", "budgets", "seeds", "left_out": seeds that hold out no like to measure by, "ceiling": {metric: x}, "prior": {metric: x},
-        "strategies": {name: {"curve": {metric: [[value per budget] per seed]}, "aulc_gain": {metric:
-        {"mean", "low", "high"}}, "aulc_against": {simple strategy: {metric: the same against it}},
+        {"protocol", "budgets", "seeds", "left_out": seeds that hold out no like to measure by,
+        "ceiling": {metric: x}, "prior": {metric: x}, "reference": random's longer curve,
+        "strategies": {name: {"curve": {metric: [[value per budget] per seed]},
+        "aulc_gain": {metric: {"mean", "low", "high"}},
+        "aulc_against": {simple strategy: {metric: the same against it}},
         "labels_saved": {budget: x, or None below random's longer curve},
-        "labels_saved_by": {metric: ...},
-        "saved_at_least": whether any of these is only a lower bound, "reaches_ceiling", "reaches_popularity":
-        {metric: labels with which it has 90 % of the ceiling, or popularity's value at the largest budget,
-        or null}}}, "reference": random's longer curve, "verdict": sentences}. Gains are relative areas under the curve over log(budget)
-        against random, paired by seed, with 95 % t intervals; low and high are None with one seed.
+        "labels_saved_by": {metric: the same by that metric},
+        "saved_at_least": {metric: {budget: whether that is only a lower bound}},
+        "reaches_ceiling", "reaches_popularity": {metric: labels with which it has 90 % of the ceiling,
+        or popularity's value at the largest budget, or None}}}, "verdict": sentences}. Gains are
+        relative areas under the curve over log(budget) against random, paired by seed, with 95 % t
+        intervals; low and high are None with one seed.
 
     Raises:
         UsageError: a wrong configuration. DataError: no item can be made cold, or nothing measured.
@@ -214,7 +217,8 @@ def _outcomes(
     seeds: list[int],
     workers: int,
     own: Mapping[str, Strategy],
-) -> Any:
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each seed with its outcome, as soon as it is played."""
     if workers <= 1 or len(seeds) <= 1:
         for seed in seeds:
             yield seed, play_seed(graph, config, names, seed, own)

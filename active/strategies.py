@@ -102,6 +102,10 @@ def in_proportion(
         basket = Basket(state.pool, budget)
         covariance = state.posterior.covariance[candidates.items].astype(np.float32)
         rows = state.rows_of(candidates.items)
+        place = np.zeros(
+            len(state.pool.items), np.int64
+        )  # of the pool's items among the candidates
+        place[rows] = np.arange(len(rows))
         counts = state.label_counts.copy()
         mean_cost = _mean_cost(state)
         seen = 0
@@ -124,9 +128,9 @@ def in_proportion(
             users, items = np.array(basket.users[seen:]), np.array(basket.items[seen:])
             if not len(users) or basket.full or last:
                 break
-            seen = len(basket)
-            np.add.at(counts, state.rows_of(items), 1)
-            _shrink(state, candidates, covariance, users, items)
+            seen, asked = len(basket), state.rows_of(items)
+            np.add.at(counts, asked, 1)
+            _shrink(state, covariance, place[asked], users, items)
         return describe(state, basket)
 
     return strategy
@@ -155,7 +159,7 @@ def greedy(criterion: Criterion) -> Strategy:
                 continue
             user, item = candidates.users[k, best], candidates.items[k]
             if basket.take(int(user), int(item), float(value[k, best])):
-                _shrink(state, candidates, covariance, user[None], item[None])
+                _shrink(state, covariance, np.array([k]), user[None], item[None])
                 one = Candidates(item[None], candidates.users[[k]], candidates.open[[k]])
                 fresh = evaluate(criterion, state, one, covariance[[k]])
                 keep = value[k] > 0
@@ -176,15 +180,13 @@ def _mean_cost(state: AskState) -> float:
 
 
 def _shrink(
-    state: AskState,
-    candidates: Candidates,
-    covariance: FloatArray,
-    users: IntArray,
-    items: IntArray,
+    state: AskState, covariance: FloatArray, rows: IntArray, users: IntArray, items: IntArray
 ) -> None:
-    """Rank-one downdates S <- S - lam S x x'S / (1 + lam v), in place, one per pair."""
-    order = np.argsort(candidates.items, kind="stable")
-    rows = order[np.searchsorted(candidates.items, items, sorter=order)]
+    """Rank-one downdates S <- S - lam S x x'S / (1 + lam v), in place, one per pair.
+
+    Args:
+        covariance: (C, D, D). rows: of each pair's item in it, (n,), as are `users` and `items`.
+    """
     vectors = state.posterior.user_vectors[users]
     logits = state.posterior.pair_logits(users, items)
     for row, x, logit in zip(rows, vectors, logits, strict=True):

@@ -209,7 +209,7 @@ def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[
     oracle = SimulatedOracle(world.case.answers, graph.n_items)
     everyone = rng_for(world.seed, "target users").permutation(graph.n_users)
     targets = np.sort(everyone[:TARGETS])
-    labels, popularity = np.zeros(graph.n_items, np.int64), world.popularity.copy()
+    labels, popularity = np.zeros(graph.n_items, np.int64), world.popularity
     asked = 0
     for turn, cut in enumerate(cuts):
         state = AskState(posterior, pool, targets, world.profile, popularity, labels)
@@ -217,8 +217,8 @@ def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[
         answers = oracle.answer(picks.user, picks.item)
         posterior = posterior.update(picks.user, picks.item, answers)
         pool = pool.after(picks.user, picks.item)
-        np.add.at(labels := labels.copy(), picks.item, 1)
-        np.add.at(popularity := popularity.copy(), picks.item, answers)
+        labels = labels + np.bincount(picks.item, minlength=graph.n_items)
+        popularity = popularity + np.bincount(picks.item, answers, graph.n_items)
         asked = cut
         yield cut, posterior
 

@@ -180,6 +180,7 @@ def test_names_that_can_be_read_once_are_read_once(view):
         ({"user_cost": {"0": float("nan")}}, "user '0' has nan"),
         ({"item_cost": {"6": -2.0}}, "item '6' has -2"),
         ({"item_cost": {"6": 0.0}}, "item '6' has 0"),
+        ({"item_cost": {"6": 1e-12}}, "item_cost holds 1e-12"),
         ({"item_weight": {"6": -1.0}}, "item '6' has -1"),
         ({"item_cost": {"6": 2.0, "https://example.org/item/6": 3.0}}, "twice"),
     ],

@@ -124,6 +124,9 @@ def test_a_user_of_the_catalog_is_asked_beyond_the_history(view):
 def test_only_what_may_be_asked_is_asked(view):
     assert Interview(view, items=["6", "3"], item_weight={"3": 0}).next().item.endswith("/6")
     assert Interview(view, items=["3"], item_weight={"3": 0}).next() is None
+    for weight in (-1.0, float("nan")):
+        with pytest.raises(UsageError, match="item '3' has"):
+            Interview(view, item_weight={"3": weight})
 
 
 def test_wrong_words_are_refused(view):

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coldframe import cli
-from coldframe.active import replay
+from coldframe.active import influence, replay
 from coldframe.active.cycle import ask, curve, learn, rounds_of, tell
 from coldframe.active.fold import fold
 from coldframe.active.influence import influences
@@ -22,6 +22,7 @@ from coldframe.active.stopping import StopConfig, stop_reason
 from coldframe.datasets.generated import generate_catalog
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.hybrid import HybridConfig
 from coldframe.gnn.recommender import Recommender
@@ -30,6 +31,7 @@ from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.errors import StateError
+from coldframe.kg.graph import Graph, Interactions
 from coldframe.kg.provenance import recorded_rounds
 
 RUNNER = CliRunner()
@@ -227,6 +229,19 @@ def test_influence_is_zero_for_who_agrees_and_large_for_who_decides(base: Path) 
     tell(run, [{**answer, "annotator": "echo"} for answer in said(run, "ann")[:1]])
     (echo,) = influences(opened(base), ["echo"])
     assert (echo.answers, echo.labels, echo.replaced, echo.users) == (1, 0, 0.0, 0.0)
+
+
+def test_influence_leaves_alone_what_the_catalog_says_of_a_pair_that_was_answered(
+    tiny_graph: Graph,
+) -> None:
+    own = tiny_graph.interactions
+    user, item, label = int(own.user[-1]), int(own.item[-1]), int(own.label[-1])
+    told = Interactions.build([user], [item], label=[label], round=[1])
+    edge = tiny_graph.users.vocabulary[user], tiny_graph.items.vocabulary[item]
+    data = TrainingData(tiny_graph, own.concat(told))
+    rows, changed = influence._relabelled(data, {edge: 1 - label})
+    assert changed == 1
+    assert rows.label[:-1].tolist() == own.label.tolist()
 
 
 def said(run: Run, annotator: str) -> list[dict[str, str]]:
