@@ -44,6 +44,7 @@ from .infer_columns import (
     tells_answers,
 )
 from .infer_dialect import find_dialect
+from .infer_triples import Ends, are_iris, section_of, triple_columns, typed_ends
 from .infer_types import kind_of_text, threshold_line
 from .literals import likely_unit
 from .table_inputs import read_all
@@ -78,6 +79,7 @@ class _Drafting:
         things: table (or a name in parentheses where there is none) -> node type.
         events: table of events -> its columns of the user and the item.
         vectors: table -> its columns that hold a vector per cell.
+        triples: table -> its columns of head, relation and tail.
     """
 
     data: dict[str, pa.Table]
@@ -87,6 +89,7 @@ class _Drafting:
     things: dict[str, DraftNode] = field(default_factory=dict)
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)
     vectors: dict[str, list[str]] = field(default_factory=dict)
+    triples: dict[str, Ends] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draft.remarks = [
@@ -94,9 +97,13 @@ class _Drafting:
         ]
         for name in self.data:
             self.set_aside(name)
-        self.ids = {name: id_column(table, name) for name, table in self.data.items()}
-        self.events = {name: found for name in self.data if (found := self.ends_of(name))}
-        for name in self.data:
+        self.triples = {
+            name: found for name, table in self.data.items() if (found := triple_columns(table))
+        }
+        others = {name: table for name, table in self.data.items() if name not in self.triples}
+        self.ids = {name: id_column(table, name) for name, table in others.items()}
+        self.events = {name: found for name in others if (found := self.ends_of(name))}
+        for name in others:
             if self.ids[name] and name not in self.events:
                 self.things[name] = DraftNode(singular(name), count=len(self.data[name]))
 
@@ -125,7 +132,10 @@ class _Drafting:
             self.describe(name)
         for name in self.events:
             self.write_event(name)
-        left = [n for n in self.data if n not in self.things and n not in self.events]
+        if self.triples:
+            self.write_triples()
+        known = {*self.things, *self.events, *self.triples}
+        left = [name for name in self.data if name not in known]
         self.draft.remarks += [f"the table {name!r} was not understood" for name in left]
         self.name_ends(list(owners.values()))
         self.draft.nodes = list(self.things.values())
@@ -273,6 +283,39 @@ class _Drafting:
         lines += [f"events = {quoted(event)}"]
         lines += [f"columns.{role} = {quoted(column)}" for role, column in roles.items()]
         self.draft.sections.append((f"[tables.{key(name)}]", lines))
+
+    def write_triples(self) -> None:
+        """The sections of tables of triples, and the type of what no other table speaks of."""
+        ids = self.ids_of_things()
+        nodes = {node.name: node for node in self.things.values()}
+        entity = unique_name("entity", list(nodes)) if "entity" in nodes else "entity"
+        rest = DraftNode(entity, lines=[f'iri = "{BASE}{entity}:{{}}"'])
+        relations = f"{BASE}{{}}"
+        for name, columns in self.triples.items():
+            table = self.data[name]
+            found, remarks = typed_ends(table, columns, ids)
+            self.draft.remarks += remarks
+            types = {column: nodes.get(kind, rest) for column, kind in found.items()}
+            if rest in types.values():
+                self.things[f"({entity})"] = rest
+            lines = [*self.files.get(name, []), *section_of(table, columns, types)]
+            self.draft.sections.append((f"[tables.{key(name)}]", lines))
+            relations = "{}" if are_iris(table[columns[1]]) else relations
+        if not nodes:  # everything is an item
+            rest.count = sum(len(self.data[name]) for name in self.triples)
+        self.draft.top.append(f"open_relations = {quoted(relations)}")
+
+    def ids_of_things(self) -> dict[str, pa.Array]:
+        """Node type -> the ids that tables of things and events give it; users have no facts."""
+        ids = {
+            node.name: filled_text(self.data[name][self.ids[name]])
+            for name, node in self.things.items()
+            if name in self.data and not looks_like_users(node.name)
+        }
+        for name, (_, item) in self.events.items():
+            node = self.owner(self.data[name], item)
+            ids.setdefault(node.name, filled_text(self.data[name][item]))
+        return ids
 
     def name_ends(self, owners: list[tuple[DraftNode, ...]]) -> None:
         """Which types are users and items: from the first events, or else by name and size."""
