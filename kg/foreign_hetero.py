@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +33,8 @@ def adopted(
     nodes = {kind: _nodes(data[kind], kind, name) for kind in data.node_types}
     edges: dict[EdgeType, EdgeSet] = {}
     for key in data.edge_types:
-        if key[0] not in nodes or key[2] not in nodes:
-            raise DataError(f"the edges {key!r} lead to a node type that has no nodes")
-        if key == events or is_reverse(key, data.edge_types):
-            continue
-        source, target = _index(data[key], key)
-        edges[key] = edge_set(source, target, len(nodes[key[2]]))
+        if key != events and not is_reverse(key, data.edge_types):
+            edges[key] = take_edges(data[key], key, nodes)
     return Graph(
         nodes,
         edges,
@@ -46,6 +43,19 @@ def adopted(
         events[2],
         name,
     )
+
+
+def take_edges(store: Any, key: EdgeType, nodes: Mapping[str, NodeSet]) -> EdgeSet:
+    """The edges of a type, sorted and without repeats; DataError where an end is no node."""
+    source, target = index = _index(store, key)
+    for kind, ends in ((key[0], source), (key[2], target)):
+        n = len(nodes[kind]) if kind in nodes else 0
+        if len(ends) and not (ends.min() >= 0 and ends.max() < n):
+            raise DataError(
+                f"indices of {kind} run from {ends.min()} to {ends.max()}, but it has {n} nodes",
+                where=f"edge_index of {key}",
+            )
+    return edge_set(*index, len(nodes[key[2]]))
 
 
 def is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:
@@ -82,7 +92,7 @@ def _events(
     store: Any, key: EdgeType, rating: str, time: str, positive: float | None
 ) -> Interactions:
     user, item = _index(store, key)
-    columns = {}
+    columns: dict[str, Any] = {}
     for role, attribute in (("rating", rating), ("time", time)):
         if attribute in store:
             values = _array(store[attribute], f"{attribute} of {key}").astype(np.float64)

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .catalog import Catalog, graph_of
-from .edges import edge_set
 from .errors import DataError, UsageError
-from .foreign_hetero import REVERSE, adopted, is_reverse
+from .foreign_hetero import REVERSE, adopted, is_reverse, take_edges
 from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
 from .graph_checks import check_graph
 from .vocabulary import TEXT, Vocabulary
@@ -147,8 +146,7 @@ def from_hetero(
     for key in data.edge_types:
         if key == interacts or is_reverse(key, data.edge_types):
             continue
-        source, target = data[key].edge_index.cpu().numpy().astype(np.int64)
-        edges[key] = edge_set(source, target, len(nodes[key[2]]))
+        edges[key] = take_edges(data[key], key, nodes)
     graph = Graph(
         nodes,
         edges,

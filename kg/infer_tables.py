@@ -97,9 +97,8 @@ class _Drafting:
         ]
         for name in self.data:
             self.set_aside(name)
-        self.triples = {
-            name: found for name, table in self.data.items() if (found := triple_columns(table))
-        }
+        triples = {name: triple_columns(table) for name, table in self.data.items()}
+        self.triples = {name: columns for name, columns in triples.items() if columns}
         others = {name: table for name, table in self.data.items() if name not in self.triples}
         self.ids = {name: id_column(table, name) for name, table in others.items()}
         self.events = {name: found for name in others if (found := self.ends_of(name))}

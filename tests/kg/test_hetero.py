@@ -204,8 +204,17 @@ def test_what_is_missing_of_a_graph_made_elsewhere_is_named() -> None:
         from_hetero(data, RATES, rating="edge_label")
     data = foreign()
     data["movie", "has", "genre"].edge_index[1, 0] = 9
-    with pytest.raises(DataError, match="indices of genre run from"):
+    with pytest.raises(DataError, match="indices of genre run from 1 to 9, but it has 2 nodes"):
         from_hetero(data, RATES)
+
+
+def test_an_edge_that_leads_nowhere_is_no_other_edge(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph)
+    data["item", "genre", "genre"].edge_index[1, 0] = (
+        3  # there are three: it was item 1 and genre 0
+    )
+    with pytest.raises(DataError, match="indices of genre run from 0 to 3"):
+        from_hetero(data)
 
 
 def test_features_that_were_lost_on_the_way_are_named(tiny_graph: Graph) -> None:
