@@ -47,7 +47,7 @@ def adopted(
 
 def take_edges(store: Any, key: EdgeType, nodes: Mapping[str, NodeSet]) -> EdgeSet:
     """The edges of a type, sorted and without repeats; DataError where an end is no node."""
-    source, target = index = _index(store, key)
+    source, target = _index(store, key)
     for kind, ends in ((key[0], source), (key[2], target)):
         n = len(nodes[kind]) if kind in nodes else 0
         if len(ends) and not (ends.min() >= 0 and ends.max() < n):
@@ -55,7 +55,7 @@ def take_edges(store: Any, key: EdgeType, nodes: Mapping[str, NodeSet]) -> EdgeS
                 f"indices of {kind} run from {ends.min()} to {ends.max()}, but it has {n} nodes",
                 where=f"edge_index of {key}",
             )
-    return edge_set(*index, len(nodes[key[2]]))
+    return edge_set(source, target, len(nodes[key[2]]))
 
 
 def is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:
