@@ -190,8 +190,8 @@ def ask_state(
     closed = np.union1d(before, _codes(graph, exclude))
     before = np.union1d(before, answers.user * graph.n_items + answers.item)
     items = _chosen(graph, "item", config.items)
-    user_cost = node_factors(graph, "user", config.user_cost)
-    item_cost = node_factors(graph, "item", config.item_cost)
+    user_cost = node_factors(graph, "user", config.user_cost, "user_cost")
+    item_cost = node_factors(graph, "item", config.item_cost, "item_cost")
     questions = budget / (_mean(user_cost, panel) * _mean(item_cost, items))
     share = 3.0 * (questions + len(before)) / max(len(panel), 1)
     pool = Pool.build(
@@ -206,7 +206,7 @@ def ask_state(
         asked_item=np.bincount(before % graph.n_items, minlength=graph.n_items),
         user_cost=user_cost,
         item_cost=item_cost,
-        item_weight=node_factors(graph, "item", config.item_weight, least=0.0),
+        item_weight=node_factors(graph, "item", config.item_weight, "item_weight", least=0.0),
         chance=chance,
     )
     return AskState(

@@ -61,9 +61,18 @@ def read_costs(path: StrPath) -> Costs:
 
 
 def node_factors(
-    graph: Graph, kind: str, values: Mapping[str, float] | None, *, least: float | None = None
+    graph: Graph,
+    kind: str,
+    values: Mapping[str, float] | None,
+    where: str,
+    *,
+    least: float | None = None,
 ) -> Factors:
     """One number per user or item (`kind`), 1 where `values` gives none, (n,).
+
+    Args:
+        where: what errors call the numbers.
+        least: the smallest that may be given; None = it must be above 0.
 
     Raises:
         UsageError: one is not above 0, or below `least`; one stands twice, by IRI and original id.
@@ -76,9 +85,13 @@ def node_factors(
         number = float(values[name])
         if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
             bound = "above 0" if least is None else f"from {least:g} on"
-            raise UsageError(f"{kind} {name!r} has {number:g}, expected a number {bound}")
+            raise UsageError(
+                f"{kind} {name!r} has {number:g}, expected a number {bound}", where=where
+            )
         if given[place]:
-            raise UsageError(f"{kind} {vocabulary[int(place)]!r} has a number twice, by two names")
+            raise UsageError(
+                f"{kind} {vocabulary[int(place)]!r} has a number twice, by two names", where=where
+            )
         column[place], given[place] = number, True
     return column
 
@@ -88,8 +101,8 @@ def costs_of(graph: Graph, config: AskConfig, pairs: Iterable[tuple[str, str]]) 
     listed = list(pairs)
     users = graph.users.vocabulary.indices((user for user, _ in listed), kind="user")
     items = graph.items.vocabulary.indices((item for _, item in listed), kind="item")
-    of_user = node_factors(graph, "user", config.user_cost)
-    of_item = node_factors(graph, "item", config.item_cost)
+    of_user = node_factors(graph, "user", config.user_cost, "user_cost")
+    of_item = node_factors(graph, "item", config.item_cost, "item_cost")
     return [float(cost) for cost in of_user[users] * of_item[items]]
 
 

@@ -96,7 +96,7 @@ class Interview:
         self._known, liked = _history(model, user)
         self.beliefs: Newcomer = Population.of(model.posterior, model.known).newcomer(liked)
         weights = None if item_weight is None else numbers_by_id(item_weight, "item_weight")
-        self._weight: Array = node_factors(self.graph, "item", weights, least=0.0)
+        self._weight: Array = node_factors(self.graph, "item", weights, "item_weight", least=0.0)
         if items is not None:
             others = np.ones(len(self._weight), bool)
             others[self.graph.items.vocabulary.indices(items, kind="item")] = False

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ..kg.catalog import graph_of
 from ..kg.graph import FloatArray, Graph, Interactions
 from ..kg.ids import sorted_distinct
 from ..kg.split import pair_codes
@@ -24,7 +25,8 @@ class TrainingData:
     """Inputs of `Scorer.fit`.
 
     Attributes:
-        graph: nodes, attribute edges; its own `interactions` are NOT read by any scorer.
+        graph: nodes, attribute edges; its own `interactions` are NOT read by any scorer. A catalog may
+            be given for its graph.
         train: the interactions a scorer may learn from.
         text: node type -> float32 (n, d) text embeddings, rows of unit length, zero = no text.
         corpus: node type -> how many of its first nodes there were when the texts' space was fitted;
@@ -35,6 +37,9 @@ class TrainingData:
     train: Interactions
     text: dict[str, FloatArray] = field(default_factory=dict)
     corpus: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graph", graph_of(self.graph))
 
     @property
     def n_users(self) -> int:

@@ -20,8 +20,9 @@ import scipy.sparse as sp
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
+from ..kg.graph_checks import check_rows
 from ..kg.in_memory import whole
-from ..kg.split import Split, check_split
+from ..kg.split import PARTS, Split, check_split
 from ..kg.vocabulary import IntArray
 from . import metrics
 from .data import TrainingData
@@ -204,8 +205,9 @@ def evaluate(
     Memory: one block of scores and keys, about 40 bytes per entry, and the ranks.
 
     Raises:
-        UsageError: no cut-offs, or one below 1.
-        DataError: no positive pair to evaluate, or a scorer returned a wrong shape.
+        UsageError: an argument is not what it should be, which is named.
+        DataError: no positive pair to evaluate, a split of another graph, or a scorer returned a wrong
+            shape.
     """
     cuts = _checked(scorers, data, split, part, ks)
     chosen = None if users is None else _users(users, data, "users")
@@ -236,6 +238,8 @@ def _checked(scorers: Any, data: Any, split: Any, part: str, ks: Any) -> tuple[i
             where="data",
             hint="give model.data, or TrainingData(graph, split.train)",
         )
+    for name in PARTS:
+        check_rows(data.graph, getattr(split, name), f"the split's part {name}")
     if not isinstance(scorers, Mapping):
         raise UsageError(
             f"got {type(scorers).__name__}, expected models by name",

@@ -14,7 +14,7 @@ from ..kg.catalog import Catalog, graph_of
 from ..kg.coldstart import resolve
 from ..kg.errors import DataError, StateError, UsageError
 from ..kg.graph import FloatArray, Graph, Interactions
-from ..kg.graph_checks import check_graph
+from ..kg.graph_checks import check_graph, check_rows
 from ..kg.in_memory import as_pairs, whole
 from ..kg.split import Split, check_split
 from ..kg.vocabulary import IntArray
@@ -126,13 +126,15 @@ class Recommender:
             work: folder in which the same fit goes on where it was interrupted.
 
         Raises:
-            UsageError: the split is none. DataError: the catalog has no items, or a graph made by hand
-            does not fit together. StateError, IntegrityError: see `Hybrid.fit`.
+            UsageError: the split is none. DataError: the catalog has no items, a graph made by hand does
+            not fit together, or the split is of another graph. StateError, IntegrityError: see `Hybrid.fit`.
         """
         graph = graph_of(catalog)
         check_graph(graph)
         if split is not None:
             check_split(split)
+            for part in ("train", "valid"):
+                check_rows(graph, getattr(split, part), f"the split's part {part}")
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
         self._source = catalog.path if isinstance(catalog, Catalog) else None

@@ -261,7 +261,15 @@ def _schema(schema: str | Path | Schema | None, data: Any) -> Schema:
     from .infer import infer_schema
 
     _LOG.info("no schema given: a draft is inferred from the data")
-    return Schema.loads(infer_schema(data), source="inferred schema")
+    draft = Schema.loads(infer_schema(data), source="inferred schema")
+    for event in draft.events.values():
+        if "rating" in event.roles and event.positive is None:
+            _LOG.warning(
+                "the draft takes every %s for a like, however low its rating: take infer_schema(data) and "
+                "say `positive` where that is wrong",
+                event.name,
+            )
+    return draft
 
 
 def _from_rdf(source: Any, schema: str | Path | Schema | None, reading: Reading) -> Catalog:

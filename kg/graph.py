@@ -284,6 +284,26 @@ class Graph:
     def n_items(self) -> int:
         return len(self.items)
 
+    def interaction_table(self, rows: Interactions | None = None) -> pa.Table:
+        """Interactions by id: user and item (IRIs), label, rating, time, round, split; null = none.
+
+        Args:
+            rows: which; None = the graph's own. Those of a split's parts, for another library, say.
+        """
+        rows = self.interactions if rows is None else rows
+        names = pa.array(rows.split_names, pa.string())
+        return pa.table(
+            {
+                "user": self.users.vocabulary.array.take(pa.array(rows.user)),
+                "item": self.items.vocabulary.array.take(pa.array(rows.item)),
+                "label": rows.label,
+                "rating": pa.array(rows.rating, mask=np.isnan(rows.rating)),
+                "time": pa.array(rows.time, mask=np.isnan(rows.time)),
+                "round": rows.round,
+                "split": names.take(pa.array(rows.split, mask=rows.split < 0)),
+            }
+        )
+
     def with_interactions(self, interactions: Interactions) -> Graph:
         """The same nodes and edges with other interactions."""
         return replace(self, interactions=interactions)

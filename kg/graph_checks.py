@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .errors import DataError
-from .graph import Graph
+from .graph import Graph, Interactions
 from .vocabulary import IntArray
 
 
@@ -36,11 +36,19 @@ def check_graph(graph: Graph) -> None:
             )
         for kind, ends in ((source, index[0]), (target, index[1])):
             _in_range(graph, kind, ends, f"the edges of {relation!r}")
-    rows = graph.interactions
-    _in_range(graph, graph.user_type, rows.user, "the interactions")
-    _in_range(graph, graph.item_type, rows.item, "the interactions")
+    check_rows(graph, graph.interactions, "the interactions")
+
+
+def check_rows(graph: Graph, rows: Interactions, what: str) -> None:
+    """Refuse interactions that are not of this graph, such as those of a split of another one.
+
+    Raises:
+        DataError: an index is no user or item of the graph, or a label is neither 1 nor 0.
+    """
+    _in_range(graph, graph.user_type, rows.user, what)
+    _in_range(graph, graph.item_type, rows.item, what)
     if not np.isin(rows.label, (0, 1)).all():
-        raise _fault(graph, "a label of the interactions is neither 1 nor 0")
+        raise _fault(graph, f"a label of {what} is neither 1 nor 0")
 
 
 def _columns(graph: Graph) -> Iterator[tuple[str, str, int]]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .catalog import Catalog, graph_of
-from .edges import edge_set
-from .errors import DataError
+from .errors import DataError, UsageError
+from .foreign_hetero import REVERSE, adopted, is_reverse, take_edges
 from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
 from .graph_checks import check_graph
 from .vocabulary import TEXT, Vocabulary
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
 INTERACTS = "interacts"
-REVERSE = "rev_"
 
 
 class Strings(np.ndarray):
@@ -78,6 +77,12 @@ def to_hetero(
         index = np.array(edges.index, np.int64)
         _put_edges(data, (source, relation, target), index, {}, inverses)
     rows = graph.interactions if interactions is None else interactions
+    if not isinstance(rows, Interactions):
+        raise UsageError(
+            f"got {type(rows).__name__}, expected interactions",
+            where="interactions",
+            hint="split.train",
+        )
     data.catalog["splits"] = list(rows.split_names)
     attributes: dict[str, npt.NDArray[Any]] = {
         "edge_attr": rows.rating.astype(np.float32).reshape(-1, 1),
@@ -95,43 +100,72 @@ def to_hetero(
     return data
 
 
-def from_hetero(data: HeteroData) -> Graph:
-    """The graph that `to_hetero` was given; "rev_" edge types are left out.
+def from_hetero(
+    data: HeteroData,
+    events: EdgeType | None = None,
+    *,
+    rating: str = "edge_attr",
+    time: str = "time",
+    positive: float | None = None,
+    name: str = "hetero",
+) -> Graph:
+    """The graph that `to_hetero` was given, or one made elsewhere; "rev_" edge types are left out.
 
-    Edges and nodes may have been added since; features of the names in `catalog` are read.
+    Of ours: edges and nodes may have been added since; features of the names in `catalog` are read.
+    Of another: node k of a type is called urn:NAME:TYPE:k, unless there are `iri`; the columns of x are the
+    numbers x0, x1, ...; every other edge type is a relation.
+
+    Args:
+        events: of a graph made elsewhere, the edge type from users to items that holds the interactions.
+        rating, time: its attributes, if it has them, of one value per edge.
+        positive: ratings from here on are likes, others dislikes; None = all are likes.
+        name: of the graph made elsewhere.
 
     Raises:
-        DataError: there is no `catalog`, or a node type has no `iri`.
+        UsageError: it is no HeteroData, or has no such events. DataError: it was made elsewhere and no
+        events are named, or what it holds does not fit together.
     """
+    from torch_geometric.data import HeteroData
+
+    if not isinstance(data, HeteroData):
+        raise UsageError(f"got {type(data).__name__}, expected a HeteroData", where="data")
+    if events is not None:
+        graph = adopted(data, events, rating, time, positive, name)
+        check_graph(graph)
+        return graph
     about = getattr(data, "catalog", None)
     if not isinstance(about, dict):
-        raise DataError("this HeteroData was not made by to_hetero: it has no `catalog`")
+        raise DataError(
+            "this HeteroData was not made by to_hetero: it has no `catalog`",
+            hint="name the edges from users to items: events=('user', 'rates', 'movie')",
+        )
     nodes = {
         name: _take_nodes(data[name], name, about["features"].get(name, {}))
         for name in data.node_types
     }
-    events: EdgeType = (about["users"], INTERACTS, about["items"])
+    interacts: EdgeType = (about["users"], INTERACTS, about["items"])
     edges: dict[EdgeType, EdgeSet] = {}
     for key in data.edge_types:
-        if key == events or _is_reverse(key, data.edge_types):
+        if key == interacts or is_reverse(key, data.edge_types):
             continue
-        source, target = data[key].edge_index.cpu().numpy().astype(np.int64)
-        edges[key] = edge_set(source, target, len(nodes[key[2]]))
-    return Graph(
+        edges[key] = take_edges(data[key], key, nodes)
+    graph = Graph(
         nodes,
         edges,
-        _take_events(data, events, about),
+        _take_events(data, interacts, about),
         about["users"],
         about["items"],
         about["name"],
     )
+    check_graph(graph)
+    return graph
 
 
 def _check_names(graph: Graph, events: EdgeType) -> None:
     """Refuse a relation that would fall together with the interactions or with a reverse."""
     known = [*graph.edges, events]
     for key in graph.edges:
-        if key == events or _is_reverse(key, known):
+        if key == events or is_reverse(key, known):
             source, relation, target = key
             raise DataError(
                 f"the relation {relation!r} from {source!r} to {target!r} has a name that HeteroData needs",
@@ -198,6 +232,12 @@ def _put_edges(
 def _take_nodes(store: Any, name: str, about: dict[str, Any]) -> NodeSet:
     if "iri" not in store:
         raise DataError(f"node type {name!r} has no `iri`")
+    missing = _missing(store, about)
+    if missing:
+        raise DataError(
+            f"node type {name!r} has lost {', '.join(missing)}",
+            hint="take the features out of data.catalog['features'] as well",
+        )
     numbers = {}
     for column, feature in enumerate(about.get("numbers", ())):
         values = store.x[:, column].cpu().numpy().astype(np.float32)
@@ -213,6 +253,14 @@ def _take_nodes(store: Any, name: str, about: dict[str, Any]) -> NodeSet:
         for feature in about.get("texts", ())
     }
     return NodeSet(Vocabulary(store.iri.tolist()), numbers, categories, Texts(texts))
+
+
+def _missing(store: Any, about: dict[str, Any]) -> list[str]:
+    """Attributes that hold the features of a node type, and that it does not have."""
+    wanted = ["x", "x_mask"] if about.get("numbers") else []
+    wanted += [f"category_{feature}" for feature in about.get("categories", ())]
+    wanted += [f"text_{feature}" for feature in about.get("texts", ())]
+    return [attribute for attribute in wanted if attribute not in store]
 
 
 def _take_events(data: Any, key: EdgeType, about: dict[str, Any]) -> Interactions:
@@ -239,12 +287,6 @@ def _take_iris(store: Any, n: int) -> pa.Array | None:
         return None
     iris = pa.array(list(store.iri), TEXT)
     return pc.if_else(pc.equal(iris, ""), pa.scalar(None, TEXT), iris)
-
-
-def _is_reverse(key: EdgeType, known: list[EdgeType]) -> bool:
-    source, relation, target = key
-    forward = (target, relation.removeprefix(REVERSE), source)
-    return relation.startswith(REVERSE) and forward in known
 
 
 def _objects(texts: Any) -> Strings:

@@ -45,9 +45,11 @@ def as_table(data: Any, where: str) -> pa.Table:
             names = dict.fromkeys(str(name) for record in data for name in record)
             return pa.table({name: [record.get(name) for record in data] for name in names})
     except (pa.ArrowException, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = ". ".join(map(str, error.args)) or type(error).__name__
         raise DataError(
-            f"cannot be read as a table: {first}", where=where, hint="one type in each column"
+            f"cannot be read as a table: {said.splitlines()[0]}",
+            where=where,
+            hint="each column needs a name of its own, one type, and as many rows as the others",
         ) from None
     raise UsageError(
         f"got {type(data).__name__}, expected a table",

@@ -46,6 +46,7 @@ from .infer_columns import (
 )
 from .infer_dialect import find_dialect
 from .infer_events import write_events
+from .infer_triples import Ends, are_iris, section_of, triple_columns, typed_ends
 from .infer_types import kind_of_text
 from .infer_writing import read_as_written
 from .table_inputs import joined, read_all
@@ -100,6 +101,7 @@ class _Drafting:
         things: table (or a name in parentheses where there is none) -> node type.
         events: table of events -> its columns of the user and the item.
         vectors: table -> its columns that hold a vector per cell.
+        triples: table -> its columns of head, relation and tail.
     """
 
     data: dict[str, pa.Table]
@@ -109,6 +111,7 @@ class _Drafting:
     things: dict[str, DraftNode] = field(default_factory=dict)
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)
     vectors: dict[str, list[str]] = field(default_factory=dict)
+    triples: dict[str, Ends] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draft.remarks = [
@@ -116,9 +119,12 @@ class _Drafting:
         ]
         for name in self.data:
             self.set_aside(name)
-        self.ids = {name: id_column(table, name) for name, table in self.data.items()}
-        self.events = {name: found for name in self.data if (found := self.ends_of(name))}
-        for name, table in self.data.items():
+        triples = {name: triple_columns(table) for name, table in self.data.items()}
+        self.triples = {name: columns for name, columns in triples.items() if columns}
+        others = {name: table for name, table in self.data.items() if name not in self.triples}
+        self.ids = {name: id_column(table, name) for name, table in others.items()}
+        self.events = {name: found for name in others if (found := self.ends_of(name))}
+        for name, table in others.items():
             if name not in self.events:
                 self.ids[name] = self.ids[name] or id_column(table, name, _NEARLY_ALL)
             if self.ids[name] and name not in self.events:
@@ -167,7 +173,10 @@ class _Drafting:
             self.describe(name)
         for name in self.events:
             self.write_event(name)
-        left = [n for n in self.data if n not in self.things and n not in self.events]
+        if self.triples:
+            self.write_triples()
+        known = {*self.things, *self.events, *self.triples}
+        left = [name for name in self.data if name not in known]
         self.draft.remarks += [
             f"the table {name!r} was not understood: {self.why_not(name)}" for name in left
         ]
@@ -338,6 +347,39 @@ class _Drafting:
         table, ends, own = self.data[name], self.events[name], self.ids[name]
         types = [node.name for node in self.things.values()]
         write_events(self.draft, BASE, name, table, ends, own, types, self.files.get(name, []))
+
+    def write_triples(self) -> None:
+        """The sections of tables of triples, and the type of what no other table speaks of."""
+        ids = self.ids_of_things()
+        nodes = {node.name: node for node in self.things.values()}
+        entity = unique_name("entity", list(nodes)) if "entity" in nodes else "entity"
+        rest = DraftNode(entity, lines=[f'iri = "{BASE}{entity}:{{}}"'])
+        relations = f"{BASE}{{}}"
+        for name, columns in self.triples.items():
+            table = self.data[name]
+            found, remarks = typed_ends(table, columns, ids)
+            self.draft.remarks += remarks
+            types = {column: nodes.get(kind, rest) for column, kind in found.items()}
+            if rest in types.values():
+                self.things[f"({entity})"] = rest
+            lines = [*self.files.get(name, []), *section_of(table, columns, types)]
+            self.draft.sections.append((f"[tables.{key(name)}]", lines))
+            relations = "{}" if are_iris(table[columns[1]]) else relations
+        if not nodes:  # everything is an item
+            rest.count = sum(len(self.data[name]) for name in self.triples)
+        self.draft.top.append(f"open_relations = {quoted(relations)}")
+
+    def ids_of_things(self) -> dict[str, pa.Array]:
+        """Node type -> the ids that tables of things and events give it; users have no facts."""
+        ids = {
+            node.name: filled_text(self.data[name][self.ids[name]])
+            for name, node in self.things.items()
+            if name in self.data and not looks_like_users(node.name)
+        }
+        for name, (_, item) in self.events.items():
+            node = self.owner(self.data[name], item)
+            ids.setdefault(node.name, filled_text(self.data[name][item]))
+        return ids
 
     def name_ends(self, owners: list[tuple[DraftNode, ...]]) -> None:
         """Which types are users and items: from the first events, or else by name and size."""

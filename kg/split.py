@@ -44,6 +44,11 @@ class Split:
     name: str
     seed: int = 0
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part}: {len(getattr(self, part)):,}" for part in PARTS)
+        cold = f"{len(self.cold_items):,} cold items, {len(self.cold_users):,} cold users"
+        return f"Split({self.name!r}, seed {self.seed}, {{{parts}}}, {cold})"
+
     def check(self, graph: Graph) -> Split:
         """Prove that nothing leaks, and return this split.
 

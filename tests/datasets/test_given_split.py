@@ -5,25 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from coldframe.datasets.splits import given_split, make_split
 from coldframe.kg.errors import DataError, UnknownIdError, UsageError
-from coldframe.kg.graph import Graph, Interactions
+from coldframe.kg.graph import Graph
 from coldframe.kg.split import PARTS, pair_codes
 
 LIKES = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 0), (3, 3), (3, 4)]
 
 
-def by_id(graph: Graph, rows: Interactions) -> pa.Table:
-    users, items = graph.users.vocabulary, graph.items.vocabulary
-    return pa.table({"user": users.take(rows.user), "item": items.take(rows.item)})
-
-
 def test_the_parts_of_a_protocol_come_back_from_their_pairs(tiny_graph: Graph) -> None:
     made = make_split(tiny_graph, "warm", seed=2, test_share=0.3, valid_share=0.2)
-    train, valid, test = (by_id(tiny_graph, getattr(made, part)) for part in PARTS)
+    train, valid, test = (tiny_graph.interaction_table(getattr(made, part)) for part in PARTS)
+    assert train["time"].null_count == 0
     found = given_split(tiny_graph, train, test, valid)
     for part in PARTS:
         one, two = getattr(made, part), getattr(found, part)

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 
 from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.data import TrainingData
 from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.evaluate import Evaluation, evaluate
 from coldframe.gnn.hybrid import HybridConfig
@@ -71,6 +72,24 @@ def test_the_name_of_a_protocol_is_no_split(
         Recommender(device="cpu").fit(planted_catalog, split)
     with pytest.raises(UsageError, match="split: got"):
         evaluate({}, planted_model.data, split)
+
+
+def test_the_split_of_another_catalog_is_no_split_of_this_one(
+    planted_catalog: Any, planted_model: Recommender, planted_split: Split
+) -> None:
+    rows = planted_split.train
+    other = replace(planted_split, train=replace(rows, item=rows.item + 1_000))
+    with pytest.raises(DataError, match=r"indices of plant .* the split's part train"):
+        Recommender(device="cpu").fit(planted_catalog, other)
+    with pytest.raises(DataError, match="the split's part train"):
+        evaluate({}, planted_model.data, other)
+
+
+def test_training_data_may_be_made_of_a_catalog(planted_catalog: Any, planted_split: Split) -> None:
+    data = TrainingData(planted_catalog, planted_split.train)
+    assert data.graph is planted_catalog.graph
+    with pytest.raises(UsageError, match="expected a catalog or a graph"):
+        TrainingData("catalog", planted_split.train)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch_geometric.transforms import NormalizeFeatures, RandomLinkSplit, ToUnd
 
 from coldframe.kg.append import append
 from coldframe.kg.cache import graph_hash
-from coldframe.kg.errors import DataError
+from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.hetero import from_hetero, to_hetero
 from coldframe.kg.vocabulary import Vocabulary
@@ -174,3 +174,69 @@ def test_appending_renumbers_nothing_and_fills_only_what_was_missing(tiny_graph:
     assert graph_hash(append(tiny_graph, tiny_graph.with_interactions(Interactions.empty()))) == (
         graph_hash(tiny_graph)
     )
+
+
+def foreign() -> HeteroData:
+    """As PyG's own data sets are: features, no names."""
+    data = HeteroData()
+    data["user"].num_nodes = 3
+    data["movie"].x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    data["genre"].num_nodes = 2
+    data["user", "rates", "movie"].edge_index = torch.tensor([[0, 1, 2], [0, 1, 1]])
+    data["user", "rates", "movie"].edge_label = torch.tensor([5, 2, 4])
+    data["user", "rates", "movie"].time = torch.tensor([1, 2, 3])
+    data["movie", "has", "genre"].edge_index = torch.tensor([[0, 1], [1, 1]])
+    return ToUndirected()(data)
+
+
+RATES = ("user", "rates", "movie")
+
+
+def test_a_graph_made_elsewhere_is_taken_by_its_events() -> None:
+    graph = from_hetero(foreign(), RATES, rating="edge_label", positive=4)
+    assert (graph.user_type, graph.item_type) == ("user", "movie")
+    assert list(graph.items.vocabulary) == ["urn:hetero:movie:0", "urn:hetero:movie:1"]
+    assert graph.items.numbers["x1"].tolist() == [0, 1]
+    assert set(graph.edges) == {("movie", "has", "genre")}
+    rows = graph.interactions
+    assert rows.label.tolist() == [1, 0, 1]
+    assert rows.rating.tolist() == [5, 2, 4]
+    assert rows.time.tolist() == [1, 2, 3]
+    assert from_hetero(foreign(), RATES).interactions.label.tolist() == [1, 1, 1]
+
+
+def test_what_is_missing_of_a_graph_made_elsewhere_is_named() -> None:
+    with pytest.raises(UsageError, match=r"no edge type .*did you mean"):
+        from_hetero(foreign(), ("user", "rate", "movie"))
+    with pytest.raises(UsageError, match="'edge_attr' to compare"):
+        from_hetero(foreign(), RATES, positive=4)
+    with pytest.raises(UsageError, match="expected a HeteroData"):
+        from_hetero(foreign().to_homogeneous())
+    with pytest.raises(DataError, match="events="):
+        from_hetero(foreign())
+    data = foreign()
+    data["user", "rates", "movie"].edge_label = torch.tensor([[1, 2]])
+    with pytest.raises(DataError, match="expected 3 values"):
+        from_hetero(data, RATES, rating="edge_label")
+    data = foreign()
+    data["movie", "has", "genre"].edge_index[1, 0] = 9
+    with pytest.raises(DataError, match="indices of genre run from 1 to 9, but it has 2 nodes"):
+        from_hetero(data, RATES)
+
+
+def test_an_edge_that_leads_nowhere_is_no_other_edge(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph)
+    data["item", "genre", "genre"].edge_index[1, 0] = (
+        3  # there are three: it was item 1 and genre 0
+    )
+    with pytest.raises(DataError, match="indices of genre run from 0 to 3"):
+        from_hetero(data)
+
+
+def test_features_that_were_lost_on_the_way_are_named(tiny_graph: Graph) -> None:
+    data = to_hetero(tiny_graph)
+    del data["item"].x, data["item"].text_note
+    with pytest.raises(DataError, match="node type 'item' has lost x, text_note"):
+        from_hetero(data)
+    with pytest.raises(UsageError, match="expected interactions"):
+        to_hetero(tiny_graph, tiny_graph)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import coldframe
+from coldframe.datasets.splits import make_split
 from coldframe.kg import Schema, infer_schema
 from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.in_memory import as_pairs, as_table
@@ -110,6 +111,26 @@ def test_folders_in_a_layout_of_their_own_are_known(tmp_path: Path, file: str, l
     (tmp_path / file).write_text("")
     with pytest.raises(DataError, match=f"coldframe dataset {layout}"):
         coldframe.read(tmp_path)
+
+
+def test_a_draft_that_takes_low_ratings_for_likes_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    ratings = {"user_id": [1, 2, 1], "item_id": [1, 2, 2], "rating": [5, 1, 1]}
+    assert coldframe.read({"ratings": ratings}).graph.interactions.label.tolist() == [1, 1, 1]
+    assert "every rating for a like" in caplog.text
+    caplog.clear()
+    coldframe.read({"views": {name: ratings[name] for name in ("user_id", "item_id")}})
+    assert not caplog.text
+
+
+def test_catalogs_and_splits_print_in_one_line() -> None:
+    catalog = coldframe.read(ARROW, SCHEMA)
+    assert repr(catalog) == (
+        "Catalog(Graph('catalog', {user: 2, item: 3}, 0 edges, 3 interactions), path=None)"
+    )
+    split = repr(make_split(catalog, "all", valid_share=0.0))
+    assert (
+        split == "Split('all', seed 0, {train: 3, valid: 0, test: 0}, 0 cold items, 0 cold users)"
+    )
 
 
 def test_a_networkx_graph_is_told_how_to_come_as_a_table() -> None:
