@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from .schema import Schema, TableMap
 
 SUFFIXES = (".csv", ".tsv", ".parquet", *RECORDS)
 _PACKED = (".gz", ".bz2", ".zst")
-Source = pa.Table | Path | str | tuple[Path, ...]  # several files are one table
+Source: TypeAlias = pa.Table | Path | str | tuple[Path, ...]  # several files are one table
 Sources = Mapping[str, Source]
 
 
