@@ -29,7 +29,7 @@ class Loose:
     Attributes:
         path: properties as `<iri>`, with `/` between them.
         source: name of the node type it starts from.
-        ends: the nodes it leads to, distinct term codes.
+        ends: the nodes it leads to, distinct term codes; none where it leads to literals.
     """
 
     path: str
@@ -54,6 +54,12 @@ def loose_types(
         names.append(node.name)
         out.append((node, group))
     return out
+
+
+def literal_type(name: str, taken: Iterable[str]) -> DraftNode:
+    """A node type for values that are literals: each becomes a node, called as it reads."""
+    name = unique_name(name, taken)
+    return DraftNode(name, lines=['label = "rdfs:label"', f'iri = "urn:catalog:{name}:{{}}"'])
 
 
 def _groups(n_terms: int, loose: Sequence[Loose]) -> list[list[Loose]]:

@@ -15,8 +15,17 @@ from .infer import (
     unique_name,
     write_draft,
 )
-from .infer_ends import Loose, loose_types
-from .infer_types import MOST, Types, Use, literal_kind, literal_sample, threshold_line
+from .infer_ends import Loose, literal_type, loose_types
+from .infer_types import (
+    MOST,
+    SEVERAL,
+    Types,
+    Use,
+    are_names,
+    literal_kind,
+    literal_sample,
+    threshold_line,
+)
 from .quads import Quads
 
 DEPTH = 2  # hidden nodes that a path may pass
@@ -46,10 +55,15 @@ def draft_from_quads(quads: Quads) -> str:
     loose: list[Loose] = []
     for kind in shown:
         _describe(draft, types, things, kind, told, loose)
-    for node, relations in loose_types(quads, loose, [node.name for node in things.values()]):
+    linked = [each for each in loose if len(each.ends)]
+    for node, relations in loose_types(quads, linked, [node.name for node in things.values()]):
         things[len(types.classes) + len(things)] = node
         for each in relations:
             _add_relation(draft, each.path, each.source, quoted(node.name), [])
+    for each in [each for each in loose if not len(each.ends)]:
+        node = literal_type(each.name, [node.name for node in things.values()])
+        things[len(types.classes) + len(things)] = node
+        _add_relation(draft, each.path, each.source, quoted(node.name), [])
     for kind, roles in events:
         _write_event(draft, types, kind, roles)
     users = [types.names[roles["user"][1]] for _, roles in events]
@@ -82,13 +96,16 @@ def _describe(
 
     Args:
         told: type and path of what is a relation, or the inverse of one.
-        loose: takes the relations to nodes without class.
+        loose: takes the relations to nodes without class, and to literals that name things.
     """
     node = things[kind]
     everything = _paths(types, kind, types.uses[kind], "", DEPTH)
     for path, use in sorted(everything, key=lambda pair: pair[0].count(">/<")):
         if use.literal > MOST * len(use.rows):
             found, remark = literal_kind(types.quads, use)
+            if found == "text" and remark == SEVERAL and are_names(types.quads, use):
+                loose.append(Loose(path, node.name, np.zeros(0, np.int32)))
+                continue
             taken = {feature[1]: feature[2] for feature in node.features}
             node.features.append((found, telling_name(path, node.name, taken), path, remark))
             continue

@@ -18,6 +18,7 @@ from .schema import RDF_TYPE
 from .vocabulary import IntArray, local_name
 
 SAMPLE = 20_000  # literals of one property that are looked at
+SEVERAL = "several values per node"
 MOST = 0.95  # a rule holds if it does for this share
 SMALL = 0.02  # properties that fewer nodes of a type have are left out
 _NOT_TYPES = (
@@ -173,12 +174,19 @@ def literal_kind(quads: Quads, use: Use) -> tuple[str, str]:
     return found, remark
 
 
+def are_names(quads: Quads, use: Use) -> bool:
+    """Whether texts, several per node, are few and short, as colours are: things of their own."""
+    text = literal_sample(quads, use)
+    distinct = pc.count_distinct(text).as_py() / max(1, len(text))
+    return bool(distinct < 0.2 and (pc.mean(pc.utf8_length(text)).as_py() or 99) < 40)
+
+
 def kind_of_text(text: pa.Array, *, several: bool) -> tuple[str, str]:
     """number, date, category or text, from a column of strings; and a remark."""
     n = max(1, len(text))
     numbers = 1 - np.isnan(parse_numbers(text)).mean() if len(text) else 0.0
     dates = 1 - np.isnan(parse_times(text)).mean() if len(text) else 0.0
-    remark = "several values per node" if several else ""
+    remark = SEVERAL if several else ""
     if numbers > MOST:
         return "number", remark
     if dates > MOST and numbers < MOST:

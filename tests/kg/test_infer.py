@@ -165,6 +165,18 @@ def test_nodes_without_class_that_relations_share_become_one_type() -> None:
     }
 
 
+def test_short_literals_of_which_a_node_has_several_become_nodes() -> None:
+    colours = ("red", "blue", "green")
+    lines = [PREFIXES]
+    for i in range(40):
+        own = f'"{colours[i % 3]}", "{colours[(i + 1) % 3]}"'
+        lines.append(f":p{i} a :Thing ; rdfs:label 'Thing {i} of forty' ; :color {own} .")
+    quads = read_quads("\n".join(lines).encode(), syntax="turtle")
+    graph, _ = graph_from_quads(quads, Schema.loads(infer_schema(quads)))
+    assert graph.nodes["color"].titles == ("blue", "green", "red")
+    assert graph.edges["thing", "color", "color"].index.shape == (2, 80)
+
+
 def test_a_name_that_is_taken_is_told_apart_by_the_step_that_differs() -> None:
     birth, death = "<urn:x/birth>/<urn:x/date>", "<urn:x/death>/<urn:x/date>"
     assert telling_name(birth, "actor", {}) == "date"
