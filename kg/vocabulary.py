@@ -175,7 +175,7 @@ def several(names: Iterable[object], kind: str) -> Iterable[object]:
     Raises:
         UsageError: they are one, or a table.
     """
-    if hasattr(names, "column_names") or getattr(names, "ndim", 1) > 1:
+    if hasattr(names, "column_names") or getattr(names, "ndim", 1) != 1:
         raise UsageError(
             f"got {type(names).__name__} where a list of {kind}s is expected",
             hint=f"give the column of the ids: table[{kind!r}]",

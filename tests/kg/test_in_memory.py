@@ -167,7 +167,7 @@ def test_ids_may_be_scalars_and_decimals_that_are_whole() -> None:
         assert names.indices(given).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("wrong", ["7", 7, ARROW["ratings"], np.array([[7]])])
+@pytest.mark.parametrize("wrong", ["7", 7, ARROW["ratings"], np.array([[7]]), np.array(7)])
 def test_what_is_no_list_of_ids_is_named(wrong: Any) -> None:
     with pytest.raises(UsageError, match=r"where (several|a list of) users"):
         Vocabulary(["urn:user:7"]).indices(wrong, kind="user")
