@@ -24,7 +24,7 @@ from . import metrics
 from .data import TrainingData
 from .metrics import Float64, Ranking
 from .ranking import BLOCK_ENTRIES
-from .scorer_base import BoolArray, Scorer
+from .scorer_base import BoolArray, Scorer, check_users
 from .segments import cold_candidates, pair_segments
 from .ties import U32, U64, UNRANKED, items_of, rank_keys, salts
 
@@ -163,7 +163,7 @@ def evaluate(
     Memory: one block of scores and keys, about 40 bytes per entry, and the ranks.
 
     Raises:
-        UsageError: no cut-offs, or one below 1.
+        UsageError: no cut-offs, or one below 1. UnknownIdError: a user that there is not.
         DataError: no positive pair to evaluate, or a scorer returned a wrong shape.
     """
     if not ks or min(ks) < 1:
@@ -205,7 +205,8 @@ class _Task:
         wanted = sp.csr_matrix(wanted - wanted.multiply(known > 0))
         wanted.eliminate_zeros()
         wanted.sort_indices()
-        chosen = np.arange(data.n_users) if users is None else np.unique(users)
+        everybody = np.arange(data.n_users)
+        chosen = everybody if users is None else np.unique(check_users(users, data.n_users))
         chosen = chosen[np.diff(wanted.indptr)[chosen] > 0]
         if len(chosen) == 0:
             raise DataError(
