@@ -289,7 +289,8 @@ class _Task:
         wanted = sp.csr_matrix(wanted - wanted.multiply(known > 0))
         wanted.eliminate_zeros()
         wanted.sort_indices()
-        chosen = np.arange(data.n_users) if users is None else np.unique(users)
+        everybody = np.arange(data.n_users)
+        chosen = everybody if users is None else np.unique(check_users(users, data.n_users))
         chosen = chosen[np.diff(wanted.indptr)[chosen] > 0]
         if len(chosen) == 0:
             raise DataError(

@@ -23,6 +23,8 @@ from .metrics import parse_metric
 from .recommender import Recommender
 from .unfinished import plan_hash
 
+_FAILED = "failed"  # a mark of trials
+
 C = TypeVar("C")
 Progress = Callable[[str, int, int], None]
 Space = Mapping[str, Sequence[Any]] | Callable[[Any], Mapping[str, Any]]
@@ -86,7 +88,8 @@ def search(
     """Try configurations until `trials` are finished; those of an earlier search of the same count.
 
     Each is fitted on the training pairs and ranked by a metric of the whole score on the validation
-    pairs; test pairs are never looked at. The linear parts keep their defaults meanwhile.
+    pairs; test pairs are never looked at. The linear parts keep their defaults meanwhile. A trial that
+    fails ends the search with its error; started again, the search draws other settings.
 
     Args:
         folder: the log of trials, by which a search goes on; one with another catalog, schema, split,
@@ -119,8 +122,12 @@ def search(
         else:
             settings = {key: _suggest(trial, key, values) for key, values in allowed.items()}
         trial.set_user_attr("settings", settings)
-        model = Recommender(with_settings(quick, settings), seed=seed, device=device)
-        model.fit(catalog, split)
+        try:
+            model = Recommender(with_settings(quick, settings), seed=seed, device=device)
+            model.fit(catalog, split)
+        except Exception:  # for optuna an interruption has failed as well
+            trial.set_user_attr(_FAILED, True)
+            raise
         assert model.scorer is not None
         found = evaluate({"coldframe": model.scorer}, model.data, split, part="valid")
         return found.value("coldframe", "all", metric)
@@ -137,7 +144,9 @@ def search(
         if progress is not None:
             progress(f"trial {done + 1}", done, trials)
         # A sampler of its own for every trial: started again, a search would else draw the same anew.
-        study.sampler = optuna.samplers.TPESampler(seed=trial_seed(seed, done))
+        # What failed counts, so that it is not drawn again either; what was interrupted does not.
+        failed = sum(_FAILED in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(seed=trial_seed(seed, done + failed))
         study.optimize(objective, n_trials=1)
     rows = [{**trial.user_attrs["settings"], "value": trial.value} for trial in _finished(study)]
     rows.sort(key=lambda row: -row["value"])
@@ -145,9 +154,9 @@ def search(
     return Found(with_settings(start, best.user_attrs["settings"]), float(best.value), tuple(rows))
 
 
-def trial_seed(seed: int, done: int) -> int:
-    """Of the sampler of the trial after so many finished ones, whether or not it was interrupted."""
-    return int(rng_for(seed, f"trial {done}").integers(2**31))
+def trial_seed(seed: int, ended: int) -> int:
+    """Of the sampler of the trial after so many that ended, whether or not it was interrupted."""
+    return int(rng_for(seed, f"trial {ended}").integers(2**31))
 
 
 def _finished(study: Any) -> list[Any]:

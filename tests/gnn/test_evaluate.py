@@ -16,7 +16,7 @@ from coldframe.gnn.segments import category_groups
 from coldframe.gnn.statistics import compare, holm, paired_bootstrap, paired_t
 from coldframe.gnn.tune import tune, tune_all, tune_blend
 from coldframe.gnn.walk import ItemKNN, ItemKNNConfig, RP3Beta
-from coldframe.kg.errors import DataError, ResourceError, UsageError
+from coldframe.kg.errors import DataError, ResourceError, UnknownIdError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.split import Split
 from coldframe.kg.vocabulary import IntArray, Vocabulary
@@ -201,6 +201,9 @@ def test_what_cannot_be_evaluated_is_explained(task) -> None:
         evaluate(model, data, split, users=np.zeros(0, np.int64))
     with pytest.raises(DataError, match="shape"):
         evaluate({"x": Fixed(np.zeros((N_USERS, 3)))}, data, split)
+    for nobody in (-1, N_USERS):
+        with pytest.raises(UnknownIdError, match="outside"):
+            evaluate(model, data, split, users=np.array([nobody]))
     found = evaluate(model, data, split)
     for wrong in (("z", "all", "mrr"), ("x", "cool", "mrr"), ("x", "all", "mmr")):
         with pytest.raises(UsageError, match=r"did you mean|valid"):

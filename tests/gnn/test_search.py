@@ -72,6 +72,28 @@ def test_only_trials_of_the_same_data_and_settings_count(
     assert len(fits) == 2 * len(plans)
 
 
+@pytest.mark.parametrize("stop, same", [(KeyboardInterrupt, True), (MemoryError, False)])
+def test_settings_that_fail_are_not_drawn_again(
+    planted_catalog: Catalog,
+    planted_split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: type[BaseException],
+    same: bool,
+) -> None:
+    seen: list[RecommenderConfig] = []
+
+    def recommender(config: RecommenderConfig, **_: object) -> None:
+        seen.append(config)
+        raise stop
+
+    monkeypatch.setattr(search, "Recommender", recommender)
+    for _ in range(2):
+        with pytest.raises(stop):
+            search.search(planted_catalog, planted_split, 1, tmp_path)
+    assert (seen[0] == seen[1]) == same
+
+
 def test_settings_may_depend_on_each_other(
     planted_catalog: Catalog, planted_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
