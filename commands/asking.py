@@ -218,16 +218,15 @@ def _show_learned(out: Output, told: dict[str, Any], anew: bool) -> None:
     _show_over_quota(out, told)
     if anew:
         out.say(f"trained anew on what is left: round {told['round']}")
-        return
-    if not told["graph"]:
-        out.say(
-            f"round {told['round']} is closed: no like or dislike among its answers, so the model stays "
-            "as it is"
-        )
-    else:
+    if told["graph"]:
         out.say(
             f"round {told['round']}: learned {told['labels']:,} labels, "
             f"{told['labels_in_all']:,} in all; graph {told['graph']}"
+        )
+    elif not anew:
+        out.say(
+            f"round {told['round']} is closed: no like or dislike among its answers, so the model stays "
+            "as it is"
         )
     if told["rows"]:
         out.table(told["rows"], ("segment", "users", *SHOWN_METRICS), title="test pairs")
