@@ -59,7 +59,7 @@ def rounds_of(run: Run) -> Rounds:
     graph = run.catalog.graph
     rounds = Rounds(run.path, users=graph.users.vocabulary, items=graph.items.vocabulary)
     last = rounds.current
-    if last and last <= run.round and not rounds.state(last).closed:
+    if last and last <= run.round and not rounds.is_closed(last):
         _close(rounds, run)
     return rounds
 

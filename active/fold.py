@@ -85,11 +85,16 @@ def last_answers(records: Iterable[Record]) -> list[Record]:
     return list(last.values())
 
 
+def is_readable(answer: Answer, positive: float | None) -> bool:
+    """Whether it is known what the answer says: without `positive`, of ratings 0 and 1 alone."""
+    return positive is not None or answer.answer != RATING or answer.rating in (0.0, 1.0)
+
+
 def label_of(answer: Answer, positive: float | None) -> int | None:
-    """1, 0, or None where the answer says nothing."""
+    """1, 0, or None where the answer says nothing; DataError where it is not readable."""
+    if not is_readable(answer, positive):
+        raise without_threshold(answer)
     if answer.answer == RATING:
-        if positive is None and answer.rating not in (0.0, 1.0):
-            raise without_threshold(answer)
         return int(answer.rating >= (0.5 if positive is None else positive))
     return {LIKE: 1, DISLIKE: 0}.get(answer.answer)
 

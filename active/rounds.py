@@ -100,7 +100,7 @@ class Rounds:
             for record in self.journal.records()
             if record.answer.round == number
         }
-        return RoundState(number, len(wanted), len(wanted & told), self._is_closed(number))
+        return RoundState(number, len(wanted), len(wanted & told), self.is_closed(number))
 
     def questions(self, number: int) -> pa.Table:
         """The questions of a round as they were asked."""
@@ -120,9 +120,10 @@ class Rounds:
     def is_asking(self) -> bool:
         """Whether the last round is open and has questions."""
         current = self.current
-        return bool(current and not self._is_closed(current) and len(self.questions(current)))
+        return bool(current and not self.is_closed(current) and len(self.questions(current)))
 
-    def _is_closed(self, number: int) -> bool:
+    def is_closed(self, number: int) -> bool:
+        """Whether the answers of a round were learned from."""
         return (self.path(number) / CLOSED).exists()
 
     def ask(self, make: Callable[[int], pa.Table]) -> pa.Table:
@@ -139,7 +140,7 @@ class Rounds:
                 return self.questions(self.current)
             # An open round without questions holds answers that nobody was asked for.
             current = self.current
-            number = current if current and not self._is_closed(current) else current + 1
+            number = current if current and not self.is_closed(current) else current + 1
             table = make(number)
             with atomic_folder(self.path(number), replace=True) as folder:
                 write_table(folder / ASKED, seal(table))
@@ -147,7 +148,7 @@ class Rounds:
 
     def drop(self, number: int) -> bool:
         """Take an open round away that nobody has answered; False where it is none."""
-        if number != self.current or self._is_closed(number):
+        if number != self.current or self.is_closed(number):
             return False
         if any(record.answer.round == number for record in self.journal.history()):
             return False

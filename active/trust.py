@@ -45,8 +45,12 @@ def evidence(eta: Array, labels: Array, slopes: Array) -> Array:
     if not len(eta):
         return np.zeros(len(slopes))
     centre = logit(np.clip(expit(eta).mean(), 1e-6, 1 - 1e-6))
-    tilted = centre + slopes[:, None, None] * (eta - centre) + _SHIFTS[None, :, None]
     signed = np.where(labels > 0.5, 1.0, -1.0)
-    fit = -np.logaddexp(0, -signed * tilted).sum(axis=2)
+
+    def likelihood(slope: float, shift: float) -> float:
+        tilted = centre + slope * (eta - centre) + shift
+        return -float(np.logaddexp(0, -signed * tilted).sum())
+
+    fit = np.array([[likelihood(slope, shift) for shift in _SHIFTS] for slope in slopes])
     prior = -0.5 * (_SHIFTS / _SHIFT_SPREAD) ** 2
     return np.asarray(logsumexp(fit + prior, axis=1) - logsumexp(prior))

@@ -70,7 +70,7 @@ def label(
         rounds, positive = rounds_of(opened), positive_from(opened.catalog.schema)
         if gold is not None or quota is not None:
             rounds.set_quality(gold=gold, quota=quota, positive=positive)
-        found = tell(opened, answers_of(answers) if answers.is_dir() else answers)
+        found = tell(opened, answers_of(answers, positive) if answers.is_dir() else answers)
     if found.rejected and not (found.accepted or found.repeated):
         line, reason = found.rejected[0]
         raise DataError(
@@ -161,14 +161,11 @@ def _agreement(rounds: Rounds, positive: float | None) -> dict[str, Any]:
     """How far annotators agree, and their weights and gold scores where gold answers are set."""
     from dataclasses import asdict
 
+    from ..active.fold import is_readable
     from ..active.quality import agreement, gold_scores, trust
 
     # Ratings that nothing says how to read wait for a schema that does; `retrain` says so.
-    records = [
-        one
-        for one in rounds.journal.records()
-        if positive is not None or one.answer.answer != "rating" or one.answer.rating in (0, 1)
-    ]
+    records = [one for one in rounds.journal.records() if is_readable(one.answer, positive)]
     known = rounds.annotators()
     weights = {}
     if known.gold:
@@ -218,16 +215,15 @@ def _show_learned(out: Output, told: dict[str, Any], anew: bool) -> None:
     _show_over_quota(out, told)
     if anew:
         out.say(f"trained anew on what is left: round {told['round']}")
-        return
-    if not told["graph"]:
-        out.say(
-            f"round {told['round']} is closed: no like or dislike among its answers, so the model stays "
-            "as it is"
-        )
-    else:
+    if told["graph"]:
         out.say(
             f"round {told['round']}: learned {told['labels']:,} labels, "
             f"{told['labels_in_all']:,} in all; graph {told['graph']}"
+        )
+    elif not anew:
+        out.say(
+            f"round {told['round']} is closed: no like or dislike among its answers, so the model stays "
+            "as it is"
         )
     if told["rows"]:
         out.table(told["rows"], ("segment", "users", *SHOWN_METRICS), title="test pairs")

@@ -41,10 +41,11 @@ def test_what_counts_in_one_run_counts_in_the_other(asking_run: Run, other: Run)
     rows[0] |= {"annotator": "ann", "time": "2026-01-02T03:04:05+00:00"}
     tell(asking_run, rows)
     run = learn(asking_run, measure=False).run
-    tell(run, [rows[1] | {"answer": "like"}])  # a change of mind, in a later round
+    # In a later round, which counts alone: a change of mind, and what somebody else says.
+    tell(run, [rows[1] | {"answer": "like"}, rows[0] | {"answer": "dislike", "annotator": "bob"}])
     carried = answers_of(run.path)
     report = tell(other, carried)
-    assert (report.accepted, report.rejected) == (len(words) + 1, ())
+    assert (report.accepted, report.rejected) == (len(words), ())
     assert verdicts(other) == verdicts(run)
     assert {record.answer.round for record in rounds_of(other).journal.records()} == {1}
     assert rounds_of(other).journal.records()[0].answer.extra["note"] == "n"

@@ -273,3 +273,14 @@ def test_the_commands_say_what_they_did_and_what_is_left_to_do(base: Path) -> No
     assert (again["round"], again["labels"], again["graph"]) == (2, 0, "")
     assert command("recommend", run, "-k", 1)["recommendations"]
     assert command("verify", run)["ok"] is True
+
+
+def test_a_model_trained_anew_is_shown_as_it_was_measured_and_may_end_the_asking(
+    base: Path,
+) -> None:
+    run = base / "run"
+    command("rollback", run, "--annotator", "mal")
+    shown = RUNNER.invoke(cli.app, ["retrain", str(run), "--target", "ndcg@10=0.000001"])
+    assert shown.exit_code == 0, shown.output
+    for words in ("trained anew on what is left", "test pairs", "stop asking: target"):
+        assert words in shown.stdout
