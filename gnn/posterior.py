@@ -20,6 +20,7 @@ from .laplace import OFFSET_VARIANCE, CohortFit, fit_cohort, fit_pairs, inverse,
 
 Array = npt.NDArray[np.float64]
 _SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
+_PAIRS = 16_384  # whose covariances are looked up at a time: 63 MB at 22 dimensions
 _USUAL_SCALE, _SCALE_SPREAD = 0.7, 0.4  # mean and deviation of its logarithm
 
 
@@ -164,8 +165,12 @@ class Posterior:
 
     def pair_variance(self, users: IntArray, items: IntArray) -> FloatArray:
         """x_u' covariance_i x_u pair by pair, float32 (n,)."""
-        x = self.user_vectors[users].astype(np.float64)
-        return np.asarray(np.einsum("ni,nij,nj->n", x, self.covariance[items], x), np.float32)
+        out = np.empty(len(users), np.float32)
+        for start in range(0, len(users), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            x = self.user_vectors[users[part]].astype(np.float64)
+            out[part] = np.einsum("ni,nij,nj->n", x, self.covariance[items[part]], x)
+        return out
 
     def deviation(self, users: IntArray, items: IntArray) -> FloatArray:
         """Standard deviation of the logit pair by pair, float32 (n,).

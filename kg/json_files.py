@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in (sorted(value) if isinstance(value, set) else value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, date | time):  # datetimes are dates
+        return value.isoformat()
     if hasattr(value, "items"):
         return {str(key): plain(item) for key, item in value.items()}
     raise DataError(f"a value of type {type(value).__name__} cannot be written as JSON")

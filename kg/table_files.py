@@ -111,9 +111,14 @@ def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
             raise ParseError(_first_line(error), where=_place(path, error)) from None
     _check_names(table, path)
     for name in set(as_text) & set(table.column_names):
-        table = table.set_column(
-            table.column_names.index(name), name, table[name].cast(pa.string())
-        )
+        try:
+            column = table[name].cast(pa.string())
+        except pa.ArrowException:
+            kind = table[name].type
+            raise ParseError(
+                f"column {name!r} holds {kind}, expected text", where=str(path)
+            ) from None
+        table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 

@@ -79,6 +79,15 @@ def test_variance_and_logits_match_the_formula(rng):
             assert p.pair_logits(*pair)[0] == pytest.approx(p.logits(*pair)[0, 0], rel=1e-5)
 
 
+def test_variances_of_many_pairs_are_looked_up_in_blocks(rng, monkeypatch):
+    p = _random_posterior(rng)
+    users, items = rng.integers(len(p.user_vectors), size=50), rng.integers(len(p.mean), size=50)
+    at_once = p.pair_variance(users, items)
+    monkeypatch.setattr("coldframe.gnn.posterior._PAIRS", 8)
+    np.testing.assert_allclose(p.pair_variance(users, items), at_once, rtol=1e-6)
+    assert p.pair_variance(users[:0], items[:0]).shape == (0,)
+
+
 @pytest.mark.parametrize(
     "variance, off", [(0.1, 0.02), (0.5, 0.04), (1.0, 0.08), (2.0, 0.17), (4.0, 0.35)]
 )

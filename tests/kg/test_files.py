@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -307,3 +308,13 @@ def test_arrows_own_memory_is_back_after_the_systems():
         fail()
     assert during == ["system"]
     assert pa.default_memory_pool().backend_name == before
+
+
+def test_times_are_written_as_lines_and_lists_are_no_text(tmp_path: Path) -> None:
+    moment = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    write_table(tmp_path / "rows.jsonl", pa.table({"at": [moment], "day": [moment.date()]}))
+    row = json.loads((tmp_path / "rows.jsonl").read_text())
+    assert row == {"at": "2026-03-01T12:30:00+00:00", "day": "2026-03-01"}
+    write_table(tmp_path / "rows.parquet", pa.table({"user": [["a", "b"]]}))
+    with pytest.raises(ParseError, match=r"column 'user' holds list.*, expected text"):
+        read_table(tmp_path / "rows.parquet", text=["user"])
