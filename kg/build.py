@@ -232,7 +232,7 @@ class GraphBuilder:
         return out
 
     def _interactions(self) -> Interactions:
-        kinds = [kind for kinds in self._events.values() for kind in kinds]
+        kinds = {name: self._events.get(name, []) for name in self.schema.events}
         return interactions(kinds, self.schema.splits, self.terms)
 
 
