@@ -18,6 +18,7 @@ from .problems import Problem
 from .report import Findings, Report
 from .schema import Event, Feature, Schema
 from .vocabulary import TEXT, IntArray, Vocabulary
+from .written_values import advice
 
 _EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
 
@@ -99,13 +100,14 @@ class GraphBuilder:
         with np.errstate(over="ignore"):
             bad = np.flatnonzero(~np.isfinite(number.astype(np.float32)))
         kind, name = f"bad-{feature.kind}", self._property(feature)
+        more = "" if self.rdf or not len(bad) else advice(feature.kind, text.take(pa.array(bad)))
         listed = [
             Problem(
                 kind,
                 self.members[node_type][int(values.node[k])].as_py(),
                 name,
                 where(int(k)),
-                f"{values.value[int(k)].as_py()!r} is not {_EXPECTED[feature.kind]}",
+                f"{values.value[int(k)].as_py()!r} is not {_EXPECTED[feature.kind]}{more}",
             )
             for k in bad[: self.findings.room(kind, name)]
         ]
@@ -232,7 +234,7 @@ class GraphBuilder:
         return out
 
     def _interactions(self) -> Interactions:
-        kinds = [kind for kinds in self._events.values() for kind in kinds]
+        kinds = {name: self._events.get(name, []) for name in self.schema.events}
         return interactions(kinds, self.schema.splits, self.terms)
 
 

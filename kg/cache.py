@@ -75,6 +75,10 @@ def _interaction_bytes(rows: Interactions) -> Iterator[bytes]:
     for name in COLUMNS:
         yield np.ascontiguousarray(getattr(rows, name)).tobytes()
     yield repr(rows.split_names).encode()
+    if rows.event is not None:
+        yield (
+            b"event" + repr(rows.event_names).encode() + np.ascontiguousarray(rows.event).tobytes()
+        )
     if rows.iri is not None:
         iris = pc.fill_null(rows.iri, "")
         sizes = np.asarray(pc.binary_length(iris))
@@ -109,6 +113,9 @@ def write_graph(graph: Graph, folder: Path) -> None:
     columns = {name: getattr(graph.interactions, name) for name in COLUMNS}
     if graph.interactions.iri is not None:
         columns["iri"] = graph.interactions.iri
+    if graph.interactions.event is not None:
+        columns["event"] = graph.interactions.event
+        about["events"] = list(graph.interactions.event_names)
     tables["interactions"] = pa.table(columns)
     write_arrow_folder(folder, tables, about)
 
@@ -136,6 +143,8 @@ def read_graph(folder: Path) -> Graph:
         interactions = Interactions(
             **{name: _numpy(rows, name) for name in COLUMNS},
             split_names=tuple(about["splits"]),
+            event=_numpy(rows, "event") if "event" in rows.column_names else None,
+            event_names=tuple(about.get("events", ())),
             iri=iri if isinstance(iri, pa.Array) or iri is None else pa.nulls(0, TEXT),
         )
         return Graph(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,17 +97,21 @@ def heap_of(rating: npt.NDArray[np.float64]) -> tuple[float, int] | None:
 
 
 def interactions(
-    kinds: Sequence[Events], splits: Sequence[str], terms: pa.Array | None = None
+    named_kinds: Mapping[str, Sequence[Events]],
+    splits: Sequence[str],
+    terms: pa.Array | None = None,
 ) -> Interactions:
-    """One table of all events, sorted by user, item, time, rating, label, split and node.
+    """One table of all events, sorted by user, item, time, rating, label, split, node and event.
 
     Args:
+        named_kinds: name of an event of the schema -> its rows.
         splits: wanted order of the split names; names that it lacks follow, sorted.
         terms: IRIs that the codes of nodes stand for.
     """
-    kinds = [kind for kind in kinds if len(kind.user)]
+    kinds = [kind for parts in named_kinds.values() for kind in parts if len(kind.user)]
     if not kinds:
         return Interactions.empty()
+    names_of_kinds = tuple(named_kinds) if len(named_kinds) > 1 else ()
     split, names = _split_codes(kinds, splits)
     columns: dict[str, npt.NDArray[Any]] = {
         "user": _together([kind.user for kind in kinds]),
@@ -122,13 +126,22 @@ def interactions(
         columns["node"] = _together(
             [np.full(len(k.user), -1, np.int32) if k.node is None else k.node for k in kinds]
         )
+    if names_of_kinds:
+        columns["event"] = _together(
+            [
+                np.full(len(kind.user), code, np.int16)
+                for code, parts in enumerate(named_kinds.values())
+                for kind in parts
+                if len(kind.user)
+            ]
+        )
     ordered = dict(zip(columns, in_order(list(columns.values())), strict=True))
     del columns
     node = ordered.pop("node", np.zeros(0, np.int32))
     iri = None
     if terms is not None and (node >= 0).any():
         iri = terms.take(pa.array(node, mask=node < 0)).cast(TEXT)
-    return Interactions.build(**ordered, split_names=names, iri=iri)
+    return Interactions.build(**ordered, split_names=names, iri=iri, event_names=names_of_kinds)
 
 
 def _floats(kinds: Sequence[Events], name: str) -> npt.NDArray[np.float64]:

@@ -185,7 +185,8 @@ class _Writer:
 
 
 def _kinds(rows: Interactions, events: list[Event]) -> IntArray:
-    """Which event expresses each row: the fewest idle roles, then event nodes, then the first.
+    """Which event expresses each row: its own, or where that is unknown or cannot, the one with the fewest
+    idle roles, then event nodes, then the first.
 
     -1 where none can: a filled field has no role, or the label would come out otherwise.
     """
@@ -208,6 +209,8 @@ def _kinds(rows: Interactions, events: list[Event]) -> IntArray:
                 cost += ~filled
             else:
                 fits = fits & ~filled
+        if rows.event is not None and event.name in rows.event_names:
+            cost[rows.event == rows.event_names.index(event.name)] = -1.0
         better = fits & (cost < best)
         out[better], best[better] = code, cost[better]
     return out

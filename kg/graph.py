@@ -121,6 +121,8 @@ class Interactions:
         split: int8 code into `split_names`, -1 = the catalog names no split for this row.
         iri: text (large_string) with the IRI of the RDF node that each row was, null where it was
             none or one that an export minted; None = no row has any.
+        event: int16 code into `event_names` of the schema's event that each row is, -1 = unknown;
+            None = all are unknown, or the schema has one event only.
     """
 
     user: IntArray
@@ -132,11 +134,14 @@ class Interactions:
     split: npt.NDArray[np.int8]
     split_names: tuple[str, ...] = ()
     iri: pa.Array | None = None
+    event: npt.NDArray[np.int16] | None = None
+    event_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
-        if self.iri is not None:
-            lengths["iri"] = len(self.iri)
+        for name in ("iri", "event"):
+            if getattr(self, name) is not None:
+                lengths[name] = len(getattr(self, name))
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns of interactions differ in length: {lengths}")
 
@@ -153,6 +158,8 @@ class Interactions:
         split: npt.ArrayLike | None = None,
         split_names: tuple[str, ...] = (),
         iri: pa.Array | None = None,
+        event: npt.NDArray[np.int16] | None = None,
+        event_names: tuple[str, ...] = (),
     ) -> Interactions:
         """Fill what is not given: label 1, rating and time NaN, round 0, split -1.
 
@@ -175,6 +182,8 @@ class Interactions:
             split=np.full(n, -1, np.int8) if split is None else np.asarray(split, np.int8),
             split_names=split_names,
             iri=iri,
+            event=event,
+            event_names=event_names,
         )
 
     @classmethod
@@ -197,7 +206,8 @@ class Interactions:
             mask = np.asarray(rows)
             iri = iri.filter(pa.array(mask)) if mask.dtype == bool else iri.take(pa.array(mask))
         columns = {name: getattr(self, name)[rows] for name in COLUMNS}
-        return replace(self, **columns, iri=iri)
+        event = None if self.event is None else self.event[rows]
+        return replace(self, **columns, iri=iri, event=event)
 
     def concat(self, other: Interactions) -> Interactions:
         """These rows, then the other's; both must name the same splits, or one none."""
@@ -209,10 +219,28 @@ class Interactions:
         iri = None
         if self.iri is not None or other.iri is not None:
             iri = pa.concat_arrays([self._iris(), other._iris()])
-        return replace(self, **joined, split_names=self.split_names or other.split_names, iri=iri)
+        names = tuple(dict.fromkeys([*self.event_names, *other.event_names]))
+        event = None
+        if self.event is not None or other.event is not None:
+            event = np.concatenate([self._events(names), other._events(names)])
+        return replace(
+            self,
+            **joined,
+            split_names=self.split_names or other.split_names,
+            iri=iri,
+            event=event,
+            event_names=names,
+        )
 
     def _iris(self) -> pa.Array:
         return pa.nulls(len(self), TEXT) if self.iri is None else self.iri
+
+    def _events(self, names: tuple[str, ...]) -> npt.NDArray[np.int16]:
+        """Codes into other names, which hold all of these."""
+        if self.event is None:
+            return np.full(len(self), -1, np.int16)
+        codes = np.array([*(names.index(name) for name in self.event_names), -1], np.int16)
+        return np.asarray(codes[self.event])
 
     def in_split(self, *names: str) -> npt.NDArray[np.bool_]:
         """Mask of the rows whose named split is one of `names`."""

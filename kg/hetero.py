@@ -51,7 +51,7 @@ def to_hetero(
     (m, 1), the rating (NaN = none); label int64 (m,), 1 = positive; time float64 (m,), seconds since
     1970 (NaN = unknown); round int64 (m,); split int64 (m,), -1 = none; and, where the events were RDF
     nodes, iri, an object array (m,), "" = none. `catalog` holds names: of the
-    graph, of the user and item types, of features, category values and splits.
+    graph, of the user and item types, of features, category values, splits and events.
 
     Args:
         interactions: the events to use; None = the graph's own.
@@ -91,6 +91,9 @@ def to_hetero(
         "round": rows.round.astype(np.int64),
         "split": rows.split.astype(np.int64),
     }
+    if rows.event is not None:
+        attributes["event"] = rows.event.astype(np.int64)
+        data.catalog["events"] = list(rows.event_names)
     index = np.stack([rows.user, rows.item]).astype(np.int64, copy=False)
     _put_edges(data, events, index, attributes, inverses)
     if strings and rows.iri is not None:
@@ -278,6 +281,8 @@ def _take_events(data: Any, key: EdgeType, about: dict[str, Any]) -> Interaction
         split=store["split"].cpu().numpy(),
         split_names=tuple(about["splits"]),
         iri=_take_iris(store, len(user)),
+        event=store["event"].cpu().numpy().astype(np.int16) if "event" in store else None,
+        event_names=tuple(about.get("events", ())),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .delimited import Remarks
 from .errors import DataError
 from .infer import (
     CONSTANT,
@@ -49,13 +50,15 @@ from .infer_events import write_events
 from .infer_triples import Ends, are_iris, section_of, triple_columns, typed_ends
 from .infer_types import kind_of_text
 from .infer_writing import read_as_written
+from .schema import TableMap
 from .table_inputs import joined, read_all
-from .table_sources import paths_of
+from .table_sources import is_text_table, paths_of
 from .vectors import is_readable, vector_length
 from .vocabulary import TEXT
 
 BASE = "urn:catalog:"
 _NEARLY_ALL = 0.98  # of a table's rows have ids of their own: the rest are repeated by mistake
+_FEW = 0.05  # rows that may be badly formed, of those that are not
 _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 
@@ -69,8 +72,10 @@ def draft_from_tables(tables: Mapping[str, Any]) -> str:
             continue
         paths = paths_of(source)
         section, lines = find_dialect(paths[0], name)
-        table = joined([read_all(path, section) for path in paths], name)
-        data[name], more = read_as_written(table, section)
+        parts, odd = zip(*(_read(path, section) for path in paths), strict=True)
+        data[name], more = read_as_written(joined(list(parts), name), section)
+        if any(odd):
+            more.append(f"skip_bad_rows = true   # {sum(odd):,} have too many or too few cells")
         file = _file_name(name, paths, alone=named[paths[0].name] == 1)
         files[name] = [f"file = {quoted(file)}", *lines, *more]
     if not data or not any(len(table) for table in data.values()):
@@ -80,6 +85,17 @@ def draft_from_tables(tables: Mapping[str, Any]) -> str:
 
 def _is_file(source: Any) -> bool:
     return not isinstance(source, pa.Table)
+
+
+def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
+    """A table without its badly formed rows, and how many these are; many are an error, and any in
+    records, where the lines that are sound may say nothing of the others."""
+    remarks: Remarks = []
+    if not is_text_table(path):
+        return read_all(path, section), 0
+    table = read_all(path, replace(section, skip_bad_rows=True), remarks)
+    odd = sum(kind == "bad-row" for kind, _, _ in remarks)
+    return (read_all(path, section), 0) if odd > _FEW * len(table) else (table, odd)
 
 
 def _file_name(name: str, paths: tuple[Path, ...], alone: bool) -> str:

@@ -170,13 +170,17 @@ def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
     return data
 
 
-def read_all(path: Path, table: TableMap) -> pa.Table:
-    """Every column of a table file, the fields of records as columns with dotted names."""
+def read_all(path: Path, table: TableMap, remarks: Remarks | None = None) -> pa.Table:
+    """Every column of a table file, the fields of records as columns with dotted names.
+
+    Args:
+        remarks: takes what is odd in the file.
+    """
     with naming(path, "read"):
         try:
             if suffix_of(path) == ".parquet":
                 return flattened(pq.read_table(path, use_threads=False, partitioning=None))
-            return _read_text(path, table, None, [])
+            return _read_text(path, table, None, [] if remarks is None else remarks)
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
 
@@ -198,7 +202,7 @@ def _unreadable(path: Path, error: Exception, table: TableMap) -> Exception:
         hint = (
             "is a quote left open, or a cell with the delimiter not quoted? A file whose cells are parted, "
             "or whose quotes are escaped, otherwise needs a schema that says so: "
-            f"delimiter = ';' or escape = '\\' in [tables.{table.name}]"
+            f"delimiter = ';' or escape = '\\' in [tables.{table.name}]. skip_bad_rows = true there leaves such rows out"
         )
     elif isinstance(error, UnicodeError) or "UTF8" in first:
         first = f"not {table.encoding} text: {first}"

@@ -35,7 +35,7 @@ from .table_rows import (
 )
 from .table_sources import Source, Sources
 from .vocabulary import TEXT, IntArray
-from .written_values import plain_numbers, plain_times, units
+from .written_values import advice, plain_numbers, plain_times, units
 
 BoolArray = npt.NDArray[np.bool_]
 VALUE_ROLES = ("rating", "time", "split")
@@ -360,7 +360,8 @@ class _Reading:
             moments = self.as_said(trimmed(columns["time"]), "date", rows.map, column, rows.place)
             number["time"] = parse_moments(moments, event.time_unit)
             bad = np.isnan(number["time"]) & filled(moments)
-            message = wrong_time(moments.filter(pa.array(bad)), event.time_unit)
+            none_such = moments.filter(pa.array(bad))
+            message = wrong_time(none_such, event.time_unit) + advice("date", none_such)
             self.dropped("bad-time", event, rows, bad, message)
         if event.positive is not None:
             unknown = keep & np.isnan(number.get("rating", np.full(n, np.nan))) & ~none

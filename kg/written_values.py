@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .literals import parse_numbers
 from .vocabulary import TEXT
 
 _UNIT = r"(?:\p{Sc}|%|[A-Z]{3})"  # a currency's sign or code, or per cent
@@ -100,8 +101,6 @@ def likely_decimal(text: pa.Array) -> str:
     "" where they are numbers already, or hardly any is one by either sign. A value such as `1,234`
     speaks for neither, so that a column of such values alone is left to the reader.
     """
-    from .literals import parse_numbers
-
     if not len(text) or np.isnan(parse_numbers(text)).mean() < 0.05:
         return ""
     for sign in (",", "."):
@@ -130,3 +129,13 @@ def likely_form(text: pa.Array) -> str:
     if len(fitting) > 1 and fitting[0][0] == fitting[1][0]:
         return ""
     return min(fitting)[1] if fitting else ""
+
+
+def advice(kind: str, bad: pa.Array) -> str:
+    """What a table's section may say so that these values, which are none of their kind, are some."""
+    if not (pa.types.is_large_string(bad.type) or pa.types.is_string(bad.type)):
+        return ""
+    sample = bad.slice(0, 1000)
+    find, key = (likely_decimal, "decimal") if kind == "number" else (likely_form, "dates")
+    found = find(sample)
+    return f': say {key} = "{found}" in its table\'s section' if found else ""

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg.catalog import Catalog, read
-from coldframe.kg.errors import DataError
+from coldframe.kg.errors import DataError, ParseError
 from coldframe.kg.infer import infer_schema
 from coldframe.kg.schema import Schema
 
@@ -118,3 +118,22 @@ def test_a_format_that_is_neither_is_told_with_those_that_are(tmp_path: Path) ->
     with pytest.raises(DataError, match="neither RDF nor a table") as caught:
         infer_schema([tmp_path / "a.xlsx"])
     assert ".csv" in caught.value.hint
+
+
+def test_a_few_rows_of_another_length_are_left_out_and_many_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    rows = [f"c{k % 9},s{k % 7},{k % 28 + 1}/01/2026 10:00" for k in range(N)]
+    path.write_text("\n".join(["customer_id,sku,ordered_at", *rows, "c1,s1,1/01/2026 10:00,more"]))
+    draft = infer_schema([path])
+    assert "skip_bad_rows = true   # 1 have" in draft
+    report = read([path], Schema.loads(draft)).report
+    assert report is not None
+    assert [problem.kind for problem in report.problems] == ["bad-row"]
+    plain = Schema.loads(draft.replace("dates =", "# dates ="))
+    report = read([path], plain).report
+    assert report is not None
+    assert any('dates = "%d/%m/%Y %H:%M"' in problem.message for problem in report.problems)
+    path.write_text("\n".join(["customer_id,sku,ordered_at", *rows, *["c1,s1"] * 9]))
+    with pytest.raises(ParseError, match="Expected 3 columns") as caught:
+        infer_schema([path])
+    assert "skip_bad_rows" in caught.value.hint

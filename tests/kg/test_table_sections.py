@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg.catalog import Catalog, read
 from coldframe.kg.errors import DataError, ParseError, SchemaError
-from coldframe.kg.graph import Graph
+from coldframe.kg.graph import Graph, Interactions
+from coldframe.kg.hetero import from_hetero, to_hetero
 from coldframe.kg.report import Report
 from coldframe.kg.schema import Schema
 
@@ -94,6 +96,41 @@ def test_a_catalog_of_such_tables_is_rebuilt_as_it_was(tmp_path: Path) -> None:
             cached.rmdir()
     again = Catalog.open(tmp_path / "catalog")
     assert again.graph.interactions.label.tolist() == made.graph.interactions.label.tolist()
+
+
+THREE = (
+    HEAD
+    + """
+[events.cart]
+class = "urn:Cart"
+user = "urn:by"
+item = "urn:of"
+"""
+    + section("view", 'where = { type = "view" }\ncolumns = { user = "u", item = "i" }')
+    + section("cart", 'where = { type = "buy" }\ncolumns = { user = "u", item = "i" }')
+)
+
+
+def test_events_that_look_alike_keep_their_kind(tmp_path: Path) -> None:
+    log(tmp_path)
+    schema = Schema.loads(THREE)
+    catalog, _ = Catalog.ingest([tmp_path / "log"], schema, tmp_path / "catalog")
+    written = tmp_path / "written.nq"
+    catalog.write_nquads(written)
+    again = read(written, schema)
+    assert again.report is not None
+    assert dict(again.report.edges) == {"view": 1, "buy": 0, "cart": 2}
+    for graph in (catalog.graph, again.graph, from_hetero(to_hetero(catalog.graph))):
+        rows = graph.interactions
+        assert rows.event is not None
+        kinds = [rows.event_names[code] for code in rows.event]
+        assert sorted(kinds) == ["cart", "cart", "view"]
+        both = rows.concat(Interactions.build([0], [0])).select(np.array([3, 0]))
+        assert both.event is not None
+        assert [code >= 0 for code in both.event] == [False, True]
+    with catalog.store() as store:
+        counted = store.select("SELECT (COUNT(?e) AS ?n) { ?e a <urn:Cart> }").to_pylist()
+    assert counted == [{"n": "2"}]
 
 
 def test_a_value_that_no_row_has_is_a_finding(tmp_path: Path) -> None:

@@ -92,6 +92,26 @@ columns = { price = "price", listed = "from" }
     assert kinds == ["bad-date", "bad-number", "several-units"]
 
 
+def test_a_finding_says_what_the_section_may_say(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text('id,price,from\na,"1.234,50 €",13.02.2026\nb,"7,00",14.02.2026\n', "utf-8")
+    schema = """
+[nodes.item]
+iri = "urn:i:{}"
+number.price = "urn:price"
+date.listed = "urn:from"
+[tables.items]
+nodes = "item"
+id = "id"
+columns = { price = "price", listed = "from" }
+"""
+    report = read([path], Schema.loads(schema)).report
+    assert report is not None
+    said = " ".join(problem.message for problem in report.problems)
+    assert 'decimal = ","' in said
+    assert 'dates = "%d.%m.%Y"' in said
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
