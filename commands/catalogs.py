@@ -1,4 +1,4 @@
-"""From files to a catalog: ingest, dataset, schema infer, check, sparql."""
+"""From files to a catalog: ingest, dataset, schema infer, check, sparql; and out again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from ..kg.errors import StateError, UsageError
 from .console import Bar, Output
 from .drawing import draw
+from .exporting import export
 from .layers import settings
 from .options import CatalogFolder, Group, Json, Replace
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from ..kg.quads import Quads
     from ..kg.reading import Reading
 
-TITLE = "Data in"
-COMMANDS = ("ingest", "dataset", "schema", "check", "sparql")
+TITLE = "Data"
+COMMANDS = ("ingest", "dataset", "schema", "check", "sparql", "export")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The catalog folder to make.")]
 Limit = Annotated[
@@ -53,6 +54,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(schema, name="schema")
     app.command()(check)
     app.command()(sparql)
+    app.command()(export)
 
 
 def ingest(

@@ -162,6 +162,22 @@ def test_sparql_fills_the_store_at_the_first_question(generated, tmp_path):
     assert (lost.exit_code, "1000000 statements" in lost.stderr) == (4, True)
 
 
+def test_a_catalog_of_tables_is_exported_and_read_again(tmp_path):
+    (tmp_path / "items.csv").write_text("id,colour\n1,red\n2,blue\n", "utf-8")
+    schema = tmp_path / "schema.toml"
+    schema.write_text(
+        '[nodes.item]\niri = "urn:i:{}"\ncategory.colour = "urn:colour"\n'
+        '[tables.items]\nnodes = "item"\nid = "id"\ncolumns.colour = "colour"\n'
+    )
+    run("ingest", tmp_path / "items.csv", "--schema", schema, "--out", tmp_path / "one")
+    out = tmp_path / "one.nq"
+    assert run("export", tmp_path / "one", "--out", out)["statements"] == 4
+    told = run("ingest", out, "--schema", schema, "--out", tmp_path / "two")
+    assert (told["triples"], told["nodes"]) == (4, {"item": 2, "user": 0})
+    failed = run("export", tmp_path / "one", "--out", tmp_path / "one.ttl", code=2)
+    assert ".nq" in failed["error"]["hint"]
+
+
 def test_the_readme_example_reads_tables(tmp_path, monkeypatch):
     """The schema of the README, on the tables that it speaks of."""
     monkeypatch.chdir(tmp_path)
