@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..kg.quads import Quads
     from ..kg.reading import Reading
 
-TITLE = "Data in"
+TITLE = "Data"
 COMMANDS = ("ingest", "dataset", "schema", "check", "sparql", "export")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The catalog folder to make.")]

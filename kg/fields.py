@@ -64,11 +64,23 @@ def _inner(array: pa.Array, steps: list[str]) -> pa.Array | None:
     return None
 
 
-def field_of(record: Mapping[Any, Any], name: str) -> Any:
+def has_field(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a record has a field of this dotted name, be it null."""
+    if name in record:
+        return True
+    base = field_column(name, record)
+    if base == name:
+        return False
+    inner = record[base] if isinstance(record[base], list) else [record[base]]
+    rest = name[len(base) + 1 :]
+    return any(has_field(one, rest) for one in inner if isinstance(one, Mapping))
+
+
+def field_of(record: Mapping[str, Any], name: str) -> Any:
     """The value of a dotted name in a record; None where there is none, a list through lists."""
     if name in record:
         return record[name]
-    base = field_column(name, map(str, record))
+    base = field_column(name, record)
     return None if base == name else _value(record[base], name[len(base) + 1 :])
 
 
@@ -81,10 +93,10 @@ def _value(value: Any, name: str) -> Any:
     return [part for one in found for part in (one if isinstance(one, list) else [one])]
 
 
-def dotted_names(record: Mapping[Any, Any]) -> list[str]:
+def dotted_names(record: Mapping[str, Any]) -> list[str]:
     """The names of a record's fields, those within records dotted."""
     out: list[str] = []
     for name, value in record.items():
         inner = dotted_names(value) if isinstance(value, Mapping) else []
-        out += [f"{name}.{one}" for one in inner] or [str(name)]
+        out += [f"{name}.{one}" for one in inner] or [name]
     return out

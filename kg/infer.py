@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,13 +188,16 @@ def shorten(text: str, prefixes: Mapping[str, str]) -> str:
 
 
 def plain_name(text: str) -> str:
-    """A readable TOML-friendly name from a local name or a column: lower case, `_` between words.
+    """A readable TOML-friendly name from a local name or a column: lower case, `_` between words, letters without
+    their accents.
 
     A leading class or property number, as in "E22_Man-Made_Object", is cut.
     """
     words = re.sub(r"^[A-Z]\d+[a-z]?_(?=.)", "", text)
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "thing"
+    letters = unicodedata.normalize("NFKD", words.casefold())
+    bare = "".join(sign for sign in letters if not unicodedata.combining(sign))
+    return re.sub(r"[^a-z0-9]+", "_", bare).strip("_") or "thing"
 
 
 def telling_name(path: str, owner: str, taken: Mapping[str, str]) -> str:

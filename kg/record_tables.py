@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .delimited import Remarks
 from .errors import ParseError, ResourceError
-from .fields import dotted_names, field_column, field_of
+from .fields import dotted_names, field_of, has_field
 from .vocabulary import TEXT
 
 SUFFIXES = (".jsonl", ".ndjson", ".yaml", ".yml")
@@ -56,8 +56,7 @@ def read_record_table(
         names = dict.fromkeys(name for _, record in records for name in dotted_names(record))
         kept = [name for name in names if not _is_nested(records, name)]
     else:
-        top = {str(name) for _, record in records for name in record}
-        kept = [name for name in wanted if field_column(name, top) in top]
+        kept = [name for name in wanted if any(has_field(record, name) for _, record in records)]
     return pa.table({name: _column(records, name) for name in kept})
 
 
@@ -104,7 +103,7 @@ def yaml_records(data: bytes, path: Path) -> Iterator[tuple[str, Record]]:
         raise ParseError(f"expected a list of records, got {kind}", where=str(path))
     for number, record in enumerate(records, 1):
         place = f"{path}: record {number}"
-        yield place, _mapping(record, place)
+        yield place, {str(name): value for name, value in _mapping(record, place).items()}
 
 
 def cell(value: object, where: str) -> str | None:

@@ -128,7 +128,9 @@ def test_nothing_to_draft_from_is_an_error() -> None:
         ("E22_Man-Made_Object", "man_made_object"),
         ("starRating", "star_rating"),
         ("P7", "p7"),
-        ("ü", "thing"),
+        ("Größe", "grosse"),
+        ("Prix d'été", "prix_d_ete"),
+        ("цена", "thing"),
     ],
 )
 def test_readable_names(raw: str, name: str) -> None:
