@@ -283,27 +283,21 @@ def _from_tables(tables: Any, schema: Schema) -> Catalog:
     return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
 
 
-def _quads(source: Any, reading: Reading) -> Quads:
+def _quads(source: Any, reading: Reading, own: Mapping[str, Path] | None = None) -> Quads:
     from .reader import read_quads
 
-    return read_quads(source, base_iri=reading.base_iri, limits=reading.limits)
+    return read_quads(source, base_iri=reading.base_iri, limits=reading.limits, own=own)
 
 
 def _from_both(rdf: list[str | Path], tables: Sources, schema: Schema, reading: Reading) -> Catalog:
     """Tables are written as RDF first, so that both say the same thing in the same way."""
     graph, first = graph_from_tables(tables, schema)
+    files = files_of(tables)
+    named = ", ".join(map(str, files))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
-        quads = _quads([*rdf, path], reading)
-    files = files_of(tables)
-    named = ", ".join(map(str, files))
-    quads = replaced(
-        quads,
-        sources=tuple(
-            replaced(one, path=named) if one.path == str(path) else one for one in quads.sources
-        ),
-    )
+        quads = _quads(rdf, reading, {named: path})
     graph, report = graph_from_quads(quads, schema)
     joined = Report(
         report.triples,
