@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
 from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
 from .catalog_inputs import check_source, leave_out, said, sorted_out
-from .errors import DataError, StateError, UsageError
+from .errors import DataError, ResourceError, StateError, UsageError
 from .export import write_nquads
 from .files import atomic_folder
 from .graph import Graph
@@ -119,6 +119,8 @@ class Catalog:
     def open(cls, path: str | Path) -> Catalog:
         """Open a catalog folder: from its cache, or where that is stale or damaged, rebuilt.
 
+        What was rebuilt goes to the cache; where nothing can be written it is a warning.
+
         Raises:
             StateError: there is no catalog.
             IntegrityError: nothing intact is left to rebuild from.
@@ -136,7 +138,10 @@ class Catalog:
         if graph is None:
             _LOG.info("%s: the cache is stale or damaged and is built again", folder)
             graph = rebuilt(folder, schema, content)
-            write_graph(graph, cache)
+            try:
+                write_graph(graph, cache)
+            except ResourceError as error:  # such as on a disk that is mounted read-only
+                _LOG.warning("%s; the stale cache stays, and each opening builds anew", error)
         return cls(graph, schema, content, path=folder)
 
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -220,6 +222,25 @@ def test_a_changed_schema_makes_the_cache_stale(garden: Path, tmp_path: Path) ->
     (out / "catalog.toml").write_text(text.replace('number.size = "ex:size"\n', ""), "utf-8")
     assert Catalog.open(out).graph.items.numbers == {}
     assert len([p for p in (out / "cache").iterdir() if len(p.name) == 32]) == 2
+
+
+def test_a_stale_cache_that_cannot_be_written_is_served_from_memory(
+    garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    text = (out / "catalog.toml").read_text("utf-8")
+    (out / "catalog.toml").write_text(text.replace('number.size = "ex:size"\n', ""), "utf-8")
+    before = sorted(out.rglob("*"))
+
+    def read_only(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", read_only)
+        assert Catalog.open(out).graph.items.numbers == {}
+    assert "cannot write: Read-only file system" in caplog.text
+    assert sorted(out.rglob("*")) == before
 
 
 def test_an_opened_catalog_does_not_read_its_sources(
