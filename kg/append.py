@@ -13,7 +13,7 @@ from .edges import edge_set
 from .errors import DataError
 from .graph import Category, EdgeSet, EdgeType, FloatArray, Graph, Interactions, NodeSet, Texts
 from .ids import positions
-from .vocabulary import TEXT, IntArray, Vocabulary
+from .vocabulary import TEXT, Aliases, IntArray, Vocabulary
 
 
 def append(graph: Graph, more: Graph) -> Graph:
@@ -72,7 +72,14 @@ def _joined(old: NodeSet, new: NodeSet) -> tuple[NodeSet, IntArray]:
         for name in dict.fromkeys([*old.texts, *new.texts])
     }
     read = old.texts_are_input and new.texts_are_input
-    return NodeSet(Vocabulary.trusted(ids), numbers, categories, Texts(texts), read), place
+    vocabulary = Vocabulary.trusted(ids, _aliases(old.vocabulary, new.vocabulary, place))
+    return NodeSet(vocabulary, numbers, categories, Texts(texts), read), place
+
+
+def _aliases(old: Vocabulary, new: Vocabulary, place: IntArray) -> Aliases:
+    """Those of both; of a name that both have, the old one comes last and so counts."""
+    names = pa.concat_arrays([new.aliases.names, old.aliases.names])
+    return Aliases(names, np.concatenate([place[new.aliases.index], old.aliases.index]))
 
 
 def _numbers(

@@ -17,7 +17,7 @@ from .literals import DAY, parse_numbers, parse_times
 from .problems import Problem
 from .report import Findings, Report
 from .schema import Event, Feature, Schema
-from .vocabulary import TEXT, IntArray, Vocabulary
+from .vocabulary import TEXT, Aliases, IntArray, Vocabulary
 from .written_values import advice
 
 _EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
@@ -30,6 +30,7 @@ class GraphBuilder:
         members: node type -> sorted distinct IRIs (large_string).
         rdf: problems name the property, not the feature.
         terms: IRIs that the codes of event nodes stand for.
+        aliases: node type -> further IRIs of its members.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class GraphBuilder:
         *,
         rdf: bool = False,
         terms: pa.Array | None = None,
+        aliases: Mapping[str, Aliases] | None = None,
     ) -> None:
         self.schema = schema
         self.members = members
         self.findings = findings
         self.rdf = rdf
         self.terms = terms
+        self.aliases = aliases or {}
         self.repeated = 0
         self._values: dict[tuple[str, str], list[Values]] = {}
         self._places: dict[tuple[str, str], list[tuple[IntArray, Callable[[int], str]]]] = {}
@@ -180,7 +183,8 @@ class GraphBuilder:
                 column = np.asarray(values.value, np.float64)
                 numbers[feature.name], several = number_column(n, values.node, column)
             self._several(name, feature, several)
-        return NodeSet(Vocabulary.trusted(self.members[name]), numbers, categories, Texts(texts))
+        ids = Vocabulary.trusted(self.members[name], self.aliases.get(name, Aliases()))
+        return NodeSet(ids, numbers, categories, Texts(texts))
 
     def _joined(self, node_type: str, feature: Feature) -> Values:
         parts = self._values.get((node_type, feature.name))

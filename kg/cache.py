@@ -17,7 +17,7 @@ from .errors import ColdframeError, IntegrityError
 from .graph import COLUMNS, Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
 from .nquads import joined_bytes
 from .quads import Literals, Quads, Source
-from .vocabulary import TEXT, Vocabulary
+from .vocabulary import TEXT, Aliases, Vocabulary
 
 
 def cache_key(content_hash: str, schema_hash: str) -> str:
@@ -26,7 +26,8 @@ def cache_key(content_hash: str, schema_hash: str) -> str:
 
 
 def graph_hash(graph: Graph) -> str:
-    """sha256 over everything in a graph; what stands for the content where there are no statements."""
+    """sha256 over everything in a graph but aliases; what stands for the content where there are no
+    statements."""
     digest = hashlib.sha256(repr((graph.user_type, graph.item_type)).encode())
     for _, content in _parts_of(graph):
         for piece in content:
@@ -99,6 +100,9 @@ def write_graph(graph: Graph, folder: Path) -> None:
     }
     for name, nodes in graph.nodes.items():
         tables[f"nodes {name}"] = _node_table(nodes)
+        if aliases := nodes.vocabulary.aliases:
+            columns = {"name": aliases.names, "index": aliases.index}
+            tables[f"aliases {name}"] = pa.table(columns)
         about["nodes"].append(
             {
                 "type": name,
@@ -110,13 +114,13 @@ def write_graph(graph: Graph, folder: Path) -> None:
     for number, (key, edges) in enumerate(graph.edges.items()):
         tables[f"edges {number}"] = pa.table({"index": edges.index.reshape(-1)})
         about["edges"].append(list(key))
-    columns = {name: getattr(graph.interactions, name) for name in COLUMNS}
+    rows = {name: getattr(graph.interactions, name) for name in COLUMNS}
     if graph.interactions.iri is not None:
-        columns["iri"] = graph.interactions.iri
+        rows["iri"] = graph.interactions.iri
     if graph.interactions.event is not None:
-        columns["event"] = graph.interactions.event
+        rows["event"] = graph.interactions.event
         about["events"] = list(graph.interactions.event_names)
-    tables["interactions"] = pa.table(columns)
+    tables["interactions"] = pa.table(rows)
     write_arrow_folder(folder, tables, about)
 
 
@@ -131,7 +135,9 @@ def read_graph(folder: Path) -> Graph:
         if about["kind"] != "graph":
             raise IntegrityError("this is no graph", where=str(folder))
         nodes = {
-            entry["type"]: _node_set(tables[f"nodes {entry['type']}"], entry)
+            entry["type"]: _node_set(
+                tables[f"nodes {entry['type']}"], tables.get(f"aliases {entry['type']}"), entry
+            )
             for entry in about["nodes"]
         }
         edges: dict[EdgeType, EdgeSet] = {
@@ -232,9 +238,10 @@ def _text_column(nodes: NodeSet, name: str) -> pa.Array:
     return texts.columns[name] if isinstance(texts, Texts) else pa.array(texts[name], TEXT)
 
 
-def _node_set(table: pa.Table, entry: Mapping[str, Any]) -> NodeSet:
+def _node_set(table: pa.Table, named: pa.Table | None, entry: Mapping[str, Any]) -> NodeSet:
+    aliases = Aliases() if named is None else Aliases(_text(named, "name"), _numpy(named, "index"))
     return NodeSet(
-        Vocabulary.trusted(_text(table, "id")),
+        Vocabulary.trusted(_text(table, "id"), aliases),
         {name: _numpy(table, f"number {name}") for name in entry["numbers"]},
         {
             name: Category(_numpy(table, f"category {name}"), tuple(names))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
 from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
 from .catalog_inputs import check_source, leave_out, said, sorted_out
-from .errors import DataError, StateError, UsageError
+from .errors import DataError, ResourceError, StateError, UsageError
 from .export import write_nquads
 from .files import atomic_folder
 from .graph import Graph
@@ -119,6 +119,8 @@ class Catalog:
     def open(cls, path: str | Path) -> Catalog:
         """Open a catalog folder: from its cache, or where that is stale or damaged, rebuilt.
 
+        What was rebuilt goes to the cache; where nothing can be written it is a warning.
+
         Raises:
             StateError: there is no catalog.
             IntegrityError: nothing intact is left to rebuild from.
@@ -136,7 +138,10 @@ class Catalog:
         if graph is None:
             _LOG.info("%s: the cache is stale or damaged and is built again", folder)
             graph = rebuilt(folder, schema, content)
-            write_graph(graph, cache)
+            try:
+                write_graph(graph, cache)
+            except ResourceError as error:  # such as on a disk that is mounted read-only
+                _LOG.warning("%s; the stale cache stays, and each opening builds anew", error)
         return cls(graph, schema, content, path=folder)
 
     @classmethod
@@ -291,27 +296,21 @@ def _from_tables(tables: Any, schema: Schema) -> Catalog:
     return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
 
 
-def _quads(source: Any, reading: Reading) -> Quads:
+def _quads(source: Any, reading: Reading, own: Mapping[str, Path] | None = None) -> Quads:
     from .reader import read_quads
 
-    return read_quads(source, base_iri=reading.base_iri, limits=reading.limits)
+    return read_quads(source, base_iri=reading.base_iri, limits=reading.limits, own=own)
 
 
 def _from_both(rdf: list[str | Path], tables: Sources, schema: Schema, reading: Reading) -> Catalog:
     """Tables are written as RDF first, so that both say the same thing in the same way."""
     graph, first = graph_from_tables(tables, schema)
+    files = files_of(tables)
+    named = ", ".join(map(str, files))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tables.nq"
         write_nquads(graph, schema, path)
-        quads = _quads([*rdf, path], reading)
-    files = files_of(tables)
-    named = ", ".join(map(str, files))
-    quads = replaced(
-        quads,
-        sources=tuple(
-            replaced(one, path=named) if one.path == str(path) else one for one in quads.sources
-        ),
-    )
+        quads = _quads(rdf, reading, {named: path})
     graph, report = graph_from_quads(quads, schema)
     joined = Report(
         report.triples,

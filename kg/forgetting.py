@@ -18,19 +18,17 @@ from .catalog_store import ROUNDS, CatalogStore
 from .claims import claim, claims
 from .errors import DataError
 from .files import atomic_folder, write_sealed
-from .guarded import Limits
 from .manifest import MANIFEST, read_manifest
 from .mapping import graph_from_quads
 from .nquads import write_statements
 from .person import Person
 from .quads import BLANK_NODE_PREFIX, Quads
-from .reader import read_quads
+from .reader import read_own
 from .schema import Schema
 from .statements import Statements
 from .subclasses import terms_of
 
 Mask = npt.NDArray[np.bool_]
-_OWN = Limits(statement_bytes=1 << 40)  # what a catalog holds was let in once
 
 
 def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, Person]:
@@ -54,14 +52,14 @@ def without_person(catalog: Catalog, iri: str) -> tuple[Catalog, Person]:
         path = Path(scratch) / "statements.nq"
         if quads is None:
             catalog.write_nquads(path)
-            quads = read_quads(path, limits=_OWN)
+            quads = read_own(path)
         gone, persons = _gone(quads, catalog, iri)
         keep = ~(gone[quads.s] | ((quads.o >= 0) & gone[np.maximum(quads.o, 0)]))
         rows = {name: getattr(quads, name)[keep] for name in ("s", "p", "o", "g")}
         if not keep.any():
             raise DataError("without this user the catalog is empty")
         write_statements(replace(quads, **rows, sources=(), origin=None), path)
-        left = replace(read_quads(path, limits=_OWN), sources=(), origin=None)
+        left = replace(read_own(path), sources=(), origin=None)
     graph, report = graph_from_quads(left, catalog.schema)
     new = Catalog(graph, catalog.schema, left.content_hash, report, statements=left)
     others = catalog.graph.users.vocabulary

@@ -94,6 +94,12 @@ def too_long(limits: Limits, line: int = 0) -> RefusedError:
     )
 
 
+def too_large(line: int = 0) -> RefusedError:
+    """The refusal of a term that is longer than the parser's own cap, which no limit moves."""
+    message = "one term takes more than 16 MiB, which the parser does not take"
+    return RefusedError(message, line=line, hint="cut the text")
+
+
 def too_deep(limits: Limits, what: str, line: int = 0) -> RefusedError:
     """The refusal of a source that is nested deeper than the limit."""
     return RefusedError(
@@ -300,7 +306,7 @@ def nquads(
         raise from_syntax_error(error) from None
     except MemoryError as error:
         if "buffer" in str(error):  # the parser's own cap on one token
-            raise too_long(limits) from None
+            raise too_large() from None
         raise
 
 

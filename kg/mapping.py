@@ -29,7 +29,7 @@ from .statements import Pairs, Statements
 from .subclasses import with_subclasses
 from .unmatched import KIND as UNMATCHED
 from .unmatched import find_unmatched
-from .vocabulary import TEXT, IntArray, local_name
+from .vocabulary import TEXT, Aliases, IntArray, local_name
 
 BoolArray = npt.NDArray[np.bool_]
 MAX_UNUSED = 1000
@@ -87,6 +87,7 @@ class Mapping:
             self.findings,
             rdf=True,
             terms=self.statements.terms,
+            aliases=self._aliases(),
         )
         for name, node in self.schema.nodes.items():
             for feature in node.features:
@@ -318,6 +319,19 @@ class Mapping:
             self.index[name] = np.full(len(mask), -1, np.int32)
             self.index[name][codes] = np.arange(len(codes), dtype=np.int32)
             out[name] = iris
+        return out
+
+    def _aliases(self) -> dict[str, Aliases]:
+        """By node type, the IRIs that were merged into another one."""
+        canon = self.statements.canon
+        if canon is None:
+            return {}
+        away = np.flatnonzero(canon != np.arange(len(canon)))
+        out = {}
+        for name, index in self.index.items():
+            node = index[canon[away]].astype(np.int64)
+            known = node >= 0
+            out[name] = Aliases(self.statements.terms.take(pa.array(away[known])), node[known])
         return out
 
     # parts of the graph

@@ -10,7 +10,7 @@ ever fetched from a network.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,8 @@ _CHILD = ("rdfxml", "jsonld")
 # Turtle and TriG up to this size are parsed here: a process costs 50 ms, and brackets nested as deep as
 # so few bytes allow cost 70 MB. Longer ones could cost gigabytes, so they go to the child.
 _SMALL = 1 << 17
+# Of statements that we wrote: what was let in once is under no limit.
+_OWN = Limits(statement_bytes=1 << 40, nesting=1 << 40, decompressed_bytes=1 << 62)
 _ALIASES = {"nt": "ntriples", "nq": "nquads", "ttl": "turtle", "xml": "rdfxml", "json-ld": "jsonld"}
 
 
@@ -48,6 +50,7 @@ def read_quads(
     base_iri: str | None = None,
     limits: Limits = Limits(),
     progress: Progress | None = None,
+    own: Mapping[str, Path] | None = None,
 ) -> Quads:
     """Read RDF.
 
@@ -58,6 +61,8 @@ def read_quads(
         base_iri: against which relative IRIs are resolved; without it they are errors.
         limits: what a source may cost.
         progress: see `Progress`.
+        own: files that we wrote ourselves (see `read_own`), to be read beside the source, by the
+            names to call them by.
 
     Returns:
         The distinct statements of all sources. Blank nodes have become IRIs that are unique to the
@@ -85,7 +90,21 @@ def read_quads(
         parts, read = _read(item, number, base_iri, limits, progress)
         blocks += parts
         sources.append(read)
+    for number, (name, path) in enumerate((own or {}).items(), len(inputs)):
+        parts, read = _read_own(name, path, number)
+        blocks += parts
+        sources.append(read)
     return assemble(blocks, sources)
+
+
+def read_own(path: Path) -> Quads:
+    """Read N-Quads that we wrote ourselves: without limits, and with rare IRIs that no parser lets in.
+
+    Raises:
+        ParseError: a text is longer than the parser takes.
+    """
+    blocks, source = _read_own(str(path), path, 0)
+    return assemble(blocks, [source])
 
 
 def _syntax(name: str | None) -> str | None:
@@ -137,6 +156,17 @@ def _read(
     return blocks, Source(item.name, content.sha256, statements)
 
 
+def _read_own(name: str, path: Path, number: int) -> tuple[list[Block], Source]:
+    """Blocks of our own statements, in which blank nodes are IRIs already."""
+    (item,) = inputs_of(path, "nquads", _OWN)
+    try:
+        with item.open() as content:
+            blocks = list(_encoded(content, number, _OWN, named=True, own_lines=True, lenient=True))
+    except RefusedError as refusal:  # its line is one of a file that nobody else sees
+        raise ParseError(refusal.message, where=name, hint=refusal.hint) from None
+    return blocks, Source(name, content.sha256, sum(len(block.rows) for block in blocks))
+
+
 def _blocks(
     content: Content, syntax: str, number: int, base_iri: str | None, limits: Limits
 ) -> Iterator[Block]:
@@ -151,13 +181,19 @@ def _blocks(
 
 
 def _encoded(
-    stream: Stream, number: int, limits: Limits, *, named: bool, own_lines: bool
+    stream: Stream,
+    number: int,
+    limits: Limits,
+    *,
+    named: bool,
+    own_lines: bool,
+    lenient: bool = False,
 ) -> Iterator[Block]:
     """Blocks of a stream of N-Triples or N-Quads; `own_lines` if its lines are those of the file."""
     line = 1
     for data in line_blocks(stream, limits):
         try:
-            blocks, lines = encode(data, number, line, named=named, limits=limits)
+            blocks, lines = encode(data, number, line, named=named, limits=limits, lenient=lenient)
         except RefusedError as refused:
             if own_lines:
                 raise

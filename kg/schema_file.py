@@ -22,6 +22,7 @@ from .schema import (
     Schema,
     TableMap,
 )
+from .schema_overlaps import first_overlap
 from .schema_values import Values
 
 MAX_SCHEMA_BYTES = 4_000_000
@@ -106,6 +107,8 @@ class _Parser(Values):
             self.events[name] = self.event(name, self.a_table(value, f"events.{name}"))
         if self.events and user_type not in self.nodes:
             raise self.fail("users", "there are events but no node type of users")
+        if overlap := first_overlap(self.nodes, self.relations, self.events):
+            raise self.fail(*overlap)
         tables = {
             name: self.table_map(name, self.a_table(value, f"tables.{name}"))
             for name, value in self.table(top, "tables", "").items()

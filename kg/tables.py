@@ -1,9 +1,11 @@
-"""Tables straight to a graph: cells become codes in Arrow and NumPy, never one by one."""
+"""Tables straight to a graph: cells become codes in Arrow and NumPy, never one by one.
+
+`table_reading` goes over the tables first; here what it found gets ids and becomes the graph.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,27 +20,18 @@ from .features import Values
 from .graph import Graph
 from .ids import sorted_distinct
 from .literals import parse_moments, parse_numbers, wrong_time
-from .minting import mint
 from .problems import Problem
-from .references import Reference, cells, claim, locate, reference, together
-from .report import Findings, Report
+from .references import Reference, cells, claim, locate, together
+from .report import Report
 from .row_places import RowPlaces
-from .schema import Column, Event, Feature, Relation, Schema, TableMap
-from .table_inputs import read_section
-from .table_rows import (
-    empty_rows,
-    escaped_quotes,
-    odd_rows,
-    repeated_ids,
-    several_units,
-    values_not_met,
-)
-from .table_sources import Source, Sources
+from .schema import Event, Schema, TableMap
+from .table_reading import VALUE_ROLES, Edges, EventRows, FeatureCells, TableReading
+from .table_rows import several_units
+from .table_sources import Sources
 from .vocabulary import TEXT, IntArray
 from .written_values import advice, plain_numbers, plain_times, units
 
 BoolArray = npt.NDArray[np.bool_]
-VALUE_ROLES = ("rating", "time", "split")
 
 
 @system_memory()
@@ -68,205 +61,46 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
                 where=f"{schema.source}:tables.{name}",
                 hint="give it, or take its section out of the schema",
             )
-    reading = _Reading(schema)
+    reading = TableReading(schema)
     for name, table in schema.tables.items():
         reading.read(table, tables[name])
-    return reading.build()
+    return _Building(reading).build()
 
 
-@dataclass
-class _Edges:
-    """Edges of one table before ids are known.
+class _Building:
+    """Second pass: ids, then everything in node indices."""
 
-    Attributes:
-        relations: names; `kind` says which of them each table row is of, (n_rows,), None = the first.
-    """
-
-    relations: Sequence[str]
-    kind: IntArray | None
-    source: Reference
-    target: Reference
-
-
-@dataclass
-class _EventRows:
-    """Events of one table before ids are known."""
-
-    event: str
-    user: Reference
-    item: Reference
-    values: pa.Table
-    n_rows: int
-    map: TableMap
-    place: RowPlaces
-
-
-@dataclass
-class _FeatureCells:
-    """A feature column of a node table before ids are known."""
-
-    node_type: str
-    feature: Feature
-    id: Reference
-    column: Column
-    data: pa.Table
-    map: TableMap
-    place: RowPlaces
-
-
-@dataclass
-class _Reading:
-    schema: Schema
-    findings: Findings = field(default_factory=Findings)
-    references: list[Reference] = field(default_factory=list)
-    edges: list[_Edges] = field(default_factory=list)
-    events: list[_EventRows] = field(default_factory=list)
-    features: list[_FeatureCells] = field(default_factory=list)
-    described: dict[str, list[tuple[RowPlaces, pa.Array]]] = field(default_factory=dict)
-    places: dict[int, list[tuple[str, IntArray]]] = field(default_factory=dict)
-
-    def read(self, table: TableMap, source: Source) -> None:
-        """First pass over one table: columns to codes and IRIs."""
-        section = read_section(source, table, f"{self.schema.source}:tables.{table.name}")
-        data, where = section.data, section.places
-        odd_rows(self.findings, section.remarks, table)
-        values_not_met(self.findings, section.unmet, where)
-        if section.texts and table.quote and not table.escape:
-            escaped_quotes(self.findings, data, table, where)
-        if table.kind == "nodes":
-            self.read_nodes(table, data, where)
-        elif table.kind == "events":
-            event = self.schema.events[table.target]
-            user = self.refer_one(data, table, "user", self.schema.user_type, where)
-            item = self.refer_one(data, table, "item", self.schema.item_type, where)
-            kept = [table.columns[role].name for role in table.columns if role in VALUE_ROLES]
-            values = data.select(dict.fromkeys(kept))
-            n = len(data)
-            self.events.append(_EventRows(event.name, user, item, values, n, table, where))
-        elif table.target:
-            self.read_edges(self.schema.relations[table.target], data, table, where)
-        else:
-            self.read_triples(data, table, where)
-
-    def read_nodes(self, table: TableMap, data: pa.Table, where: RowPlaces) -> None:
-        node_type = self.schema.nodes[table.target]
-        ids = self.refer_one(data, table, "id", node_type.name, where)
-        self.described.setdefault(node_type.name, []).append((where, ids.iris))
-        features = {feature.name: feature for feature in node_type.features}
-        empty_rows(self.findings, "missing-id", ids, len(data), where)
-        if set(table.columns) & set(features):
-            repeated_ids(self.findings, ids, where)
-        for part, column in table.columns.items():
-            if part in features:
-                cell = _FeatureCells(
-                    node_type.name, features[part], ids, column, data, table, where
-                )
-                self.features.append(cell)
-            elif part != "id":
-                relation = self.schema.relations[part]
-                target = self.refer(data, table, part, relation.targets, where)
-                self.edges.append(_Edges([part], None, ids, target))
-
-    def read_edges(
-        self, relation: Relation, data: pa.Table, table: TableMap, where: RowPlaces
-    ) -> None:
-        source = self.refer(data, table, "from", relation.sources, where)
-        target = self.refer(data, table, "to", relation.targets, where)
-        for end in (source, target):
-            empty_rows(self.findings, "missing-end", end, len(data), where)
-        self.edges.append(_Edges([relation.name], None, source, target))
-
-    def read_triples(self, data: pa.Table, table: TableMap, where: RowPlaces) -> None:
-        """A table with relation names in a column.
-
-        Rows of relations between the same types are taken together: there may be thousands of relations,
-        and each column costs a look at all nodes of its types.
-        """
-        named = cells(data[table.columns["relation"].name])
-        minted = mint(named.distinct, self.schema.open_relations or "{}").to_pylist()
-        count = np.bincount(named.code, minlength=len(minted))
-        names: list[str] = []
-        groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
-        for code, name in enumerate(named.distinct.to_pylist()):
-            relation = self.schema.relations.get(name)
-            if relation is None and minted[code] is not None:
-                relation = self.schema.open_relation(minted[code])
-            names.append(name if relation is None else relation.name)
-            if relation is None:
-                message = "the schema has no relation of this name: its rows are left out"
-                problem = Problem("unknown-relation", "", name, str(where), message)
-                self.findings.add("unknown-relation", name, int(count[code]), [problem])
-            else:
-                groups.setdefault((relation.sources, relation.targets), []).append(code)
-        for (sources, targets), codes in groups.items():
-            chosen = np.isin(named.code, codes)
-            rows, kind = named.row[chosen], named.code[chosen]
-            part, place = data.take(pa.array(rows)), where.take(rows)
-            source = self.refer(part, table, "from", sources, place)
-            target = self.refer(part, table, "to", targets, place)
-            for end in (source, target):
-                empty_rows(self.findings, "missing-end", end, len(part), place)
-            self.edges.append(_Edges(names, kind, source, target))
-
-    def refer_one(
-        self, data: pa.Table, table: TableMap, part: str, node_type: str, where: RowPlaces
-    ) -> Reference:
-        """As `refer`, of a part that each row has one of.
-
-        Raises:
-            DataError: a row has several; names the first.
-        """
-        ref = self.refer(data, table, part, (node_type,), where)
-        if not ref.cells.whole and (again := np.diff(ref.cells.row) == 0).any():
-            row = int(ref.cells.row[1:][again][0])
-            raise DataError(
-                f"column {table.columns[part].name!r} holds several values, expected one {part} per row",
-                where=where.row(row),
-                hint="give each a row of its own",
-            )
-        return ref
-
-    def refer(
-        self, data: pa.Table, table: TableMap, part: str, types: tuple[str, ...], where: RowPlaces
-    ) -> Reference:
-        column = table.columns[part]
-        key = f"tables.{table.name}.columns.{part}"
-        ref = reference(self.schema, types, column, cells(data[column.name], column.separator), key)
-        self.references.append(ref)
-        text = pc.utf8_trim_whitespace(ref.cells.distinct)
-        bad = text.filter(pc.and_(ref.iris.is_null(), pc.not_equal(text, "")))
-        message = "makes no IRI: left out"
-        problems = [
-            Problem("bad-id", value, column.name, str(where), message)
-            for value in bad[: self.findings.room("bad-id", column.name)].to_pylist()
-        ]
-        self.findings.add("bad-id", column.name, len(bad), problems)
-        return ref
+    def __init__(self, reading: TableReading) -> None:
+        """Raises DataError where the tables have no rows."""
+        self.reading = reading
+        self.schema, self.findings = reading.schema, reading.findings
+        self.members = claim(reading.references, {}, self.schema.nodes)
+        if not any(map(len, self.members.values())):
+            raise DataError("the tables have no rows", where=self.schema.source)
+        self.builder = GraphBuilder(self.schema, self.members, self.findings)
+        self.places: dict[int, list[tuple[str, IntArray]]] = {}
 
     def build(self) -> tuple[Graph, Report]:
-        """Second pass: ids, then everything in node indices."""
-        members = claim(self.references, {}, self.schema.nodes)
-        if not any(map(len, members.values())):
-            raise DataError("the tables have no rows", where=self.schema.source)
-        self.undescribed(members)
-        builder = GraphBuilder(self.schema, members, self.findings)
-        for cell in self.features:
-            self.build_feature(builder, cell)
-        self.build_labels(builder)
-        for edges in self.edges:
-            self.build_edges(builder, edges)
-        for rows in self.events:
-            self.build_events(builder, rows)
-        graph = builder.graph()
-        return graph, builder.report(graph, builder.statements(), builder.repeated)
+        """The graph, and what was found on the way."""
+        self._undescribed()
+        for cell in self.reading.features:
+            self._feature(cell)
+        self._labels()
+        for edges in self.reading.edges:
+            self._edges(edges)
+        for rows in self.reading.events:
+            self._events(rows)
+        graph = self.builder.graph()
+        statements, repeated = self.builder.statements(), self.builder.repeated
+        return graph, self.builder.report(graph, statements, repeated)
 
-    def undescribed(self, members: Mapping[str, pa.Array]) -> None:
+    def _undescribed(self) -> None:
         """Nodes that are spoken of but have no row in the table of their type."""
         kind = "undescribed"
-        for name, parts in self.described.items():
+        for name, parts in self.reading.described.items():
             known = pa.chunked_array([iris.cast(TEXT) for _, iris in parts], TEXT)
             where = ", ".join(dict.fromkeys(str(place) for place, _ in parts))
-            missing = members[name].filter(pc.invert(pc.is_in(members[name], known)))
+            missing = self.members[name].filter(pc.invert(pc.is_in(self.members[name], known)))
             message = f"this {name} has no row of its own"
             listed = [
                 Problem(kind, iri, name, where, message)
@@ -274,8 +108,8 @@ class _Reading:
             ]
             self.findings.add(kind, name, len(missing), listed)
 
-    def build_feature(self, builder: GraphBuilder, cell: _FeatureCells) -> None:
-        node = self.node_of_row(builder, cell.id, cell.node_type, len(cell.data))
+    def _feature(self, cell: FeatureCells) -> None:
+        node = self._node_of_row(cell.id, cell.node_type, len(cell.data))
         column = cell.data[cell.column.name]
         if cell.column.separator or pa.types.is_nested(column.type):
             found = cells(column, cell.column.separator)
@@ -287,13 +121,13 @@ class _Reading:
         keep = node[row] >= 0
         if not keep.all():
             row, value = row[keep], value.filter(pa.array(keep))
-        value = self.as_said(value, cell.feature.kind, cell.map, cell.column.name, cell.place)
+        value = self._as_said(value, cell.feature.kind, cell.map, cell.column.name, cell.place)
         values = Values(node[row], value, np.zeros(len(row), np.int64))
-        builder.add_values(
+        self.builder.add_values(
             cell.node_type, cell.feature, values, lambda k: cell.place.row(int(row[k]))
         )
 
-    def as_said(
+    def _as_said(
         self, values: pa.Array, kind: str, table: TableMap, column: str, where: RowPlaces
     ) -> pa.Array:
         """Numbers and dates that are text, in the form in which they are parsed, by what the table's
@@ -307,41 +141,41 @@ class _Reading:
             return plain_times(values, table.dates, table.timezone)
         return values
 
-    def build_labels(self, builder: GraphBuilder) -> None:
+    def _labels(self) -> None:
         """The ids themselves, as the least preferred value of "label"."""
         for name, node_type in self.schema.nodes.items():
             if not node_type.label:
                 continue
-            for ref in self.references:
+            for ref in self.reading.references:
                 if ref.verbatim:
                     continue
-                for type_name, index in self.located(builder, ref):
+                for type_name, index in self._located(ref):
                     known = index >= 0
                     if type_name == name and known.any():
                         text = pc.utf8_trim_whitespace(ref.cells.distinct.filter(pa.array(known)))
                         rank = np.ones(int(known.sum()), np.int64)
                         values = Values(index[known], text, rank)
-                        builder.add_values(name, node_type.features[0], values, lambda _: "")
+                        self.builder.add_values(name, node_type.features[0], values, lambda _: "")
 
-    def build_edges(self, builder: GraphBuilder, edges: _Edges) -> None:
+    def _edges(self, edges: Edges) -> None:
         row, source_code, target_code = together(edges.source.cells, edges.target.cells)
         kind = np.zeros(len(row), np.int64) if edges.kind is None else edges.kind[row]
-        for source_type, source_index in self.located(builder, edges.source):
+        for source_type, source_index in self._located(edges.source):
             source = source_index[source_code]
-            for target_type, target_index in self.located(builder, edges.target):
+            for target_type, target_index in self._located(edges.target):
                 target = target_index[target_code]
                 keep = np.flatnonzero((source >= 0) & (target >= 0))
                 for number, some in _by_kind(kind[keep]):
                     key = (source_type, edges.relations[number], target_type)
-                    builder.add_edges(key, source[keep[some]], target[keep[some]])
+                    self.builder.add_edges(key, source[keep[some]], target[keep[some]])
 
-    def build_events(self, builder: GraphBuilder, rows: _EventRows) -> None:
+    def _events(self, rows: EventRows) -> None:
         n = rows.n_rows
         event = self.schema.events[rows.event]
-        user = self.node_of_row(builder, rows.user, self.schema.user_type, n)
-        item = self.node_of_row(builder, rows.item, self.schema.item_type, n)
+        user = self._node_of_row(rows.user, self.schema.user_type, n)
+        item = self._node_of_row(rows.item, self.schema.item_type, n)
         keep = (user >= 0) & (item >= 0)
-        self.dropped("missing-end", event, rows, ~keep, "the user or the item is missing")
+        self._dropped("missing-end", event, rows, ~keep, "the user or the item is missing")
         columns = {
             role: flat(rows.values[rows.map.columns[role].name])
             for role in VALUE_ROLES
@@ -351,22 +185,22 @@ class _Reading:
         if "rating" in columns:
             written = trimmed(columns["rating"])
             column = rows.map.columns["rating"].name
-            rating = parse_numbers(self.as_said(written, "number", rows.map, column, rows.place))
+            rating = parse_numbers(self._as_said(written, "number", rows.map, column, rows.place))
             bad = np.isnan(rating) & filled(columns["rating"])
-            self.dropped("bad-rating", event, rows, bad, "the rating is not a number")
+            self._dropped("bad-rating", event, rows, bad, "the rating is not a number")
             number["rating"], none = split_unrated(event, rating)
         if "time" in columns:
             column = rows.map.columns["time"].name
-            moments = self.as_said(trimmed(columns["time"]), "date", rows.map, column, rows.place)
+            moments = self._as_said(trimmed(columns["time"]), "date", rows.map, column, rows.place)
             number["time"] = parse_moments(moments, event.time_unit)
             bad = np.isnan(number["time"]) & filled(moments)
             none_such = moments.filter(pa.array(bad))
             message = wrong_time(none_such, event.time_unit) + advice("date", none_such)
-            self.dropped("bad-time", event, rows, bad, message)
+            self._dropped("bad-time", event, rows, bad, message)
         if event.positive is not None:
             unknown = keep & np.isnan(number.get("rating", np.full(n, np.nan))) & ~none
             message = "no rating, so neither positive nor negative: left out"
-            self.dropped("no-rating", event, rows, unknown, message)
+            self._dropped("no-rating", event, rows, unknown, message)
             keep &= ~unknown
         split = columns.get("split")
         if not keep.all():
@@ -374,14 +208,14 @@ class _Reading:
             number = {role: values[keep] for role, values in number.items()}
             split = None if split is None else split.filter(pa.array(keep))
         if event.property:
-            pairs = sorted_distinct(user * len(builder.members[self.schema.item_type]) + item)
-            builder.repeated += len(user) - len(pairs)
-            user, item = np.divmod(pairs, len(builder.members[self.schema.item_type]))
+            pairs = sorted_distinct(user * len(self.members[self.schema.item_type]) + item)
+            self.builder.repeated += len(user) - len(pairs)
+            user, item = np.divmod(pairs, len(self.members[self.schema.item_type]))
         events = make_events(event, user, item, number.get("rating"), number.get("time"), split)
-        builder.add_events(event.name, events)
+        self.builder.add_events(event.name, events)
 
-    def dropped(
-        self, kind: str, event: Event, rows: _EventRows, mask: BoolArray, message: str
+    def _dropped(
+        self, kind: str, event: Event, rows: EventRows, mask: BoolArray, message: str
     ) -> None:
         found = np.flatnonzero(mask)
         listed = [
@@ -390,21 +224,19 @@ class _Reading:
         ]
         self.findings.add(kind, event.name, len(found), listed)
 
-    def node_of_row(
-        self, builder: GraphBuilder, ref: Reference, name: str, n_rows: int
-    ) -> IntArray:
+    def _node_of_row(self, ref: Reference, name: str, n_rows: int) -> IntArray:
         """Node index per table row, -1 where there is none."""
-        index = dict(self.located(builder, ref))[name]
+        index = dict(self._located(ref))[name]
         code = ref.by_row(n_rows)
         if ref.cells.whole or not len(index):
             return index[code] if len(index) else code
         return np.where(code >= 0, index[code], -1)
 
-    def located(self, builder: GraphBuilder, ref: Reference) -> list[tuple[str, IntArray]]:
+    def _located(self, ref: Reference) -> list[tuple[str, IntArray]]:
         """`locate`, done once for each column."""
         key = id(ref)
         if key not in self.places:
-            self.places[key] = locate(ref, builder.members)
+            self.places[key] = locate(ref, self.members)
         return self.places[key]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 import pyoxigraph as ox
 
 from .assemble import Block, Rows
-from .guarded import Limits, Stream, from_syntax_error, too_deep, too_long
+from .guarded import Limits, Stream, from_syntax_error, too_deep, too_large, too_long
 from .quads import XSD_STRING, CodeArray
 from .tokens import rows, token
 
@@ -106,7 +107,13 @@ class _Layout:
 
 
 def encode(
-    data: bytes, source: int, line: int = 1, *, named: bool, limits: Limits
+    data: bytes,
+    source: int,
+    line: int = 1,
+    *,
+    named: bool,
+    limits: Limits,
+    lenient: bool = False,
 ) -> tuple[list[Block], int]:
     """Encode whole lines of N-Triples, or of N-Quads if `named`.
 
@@ -114,6 +121,7 @@ def encode(
         data: lines, each ending in a newline.
         source: index of the file, stored in the blocks.
         line: number of the first line, for errors.
+        lenient: IRIs are taken as they stand.
 
     Returns:
         A block of the canonical lines, and one of the others if there are any; the number of lines.
@@ -129,8 +137,9 @@ def encode(
         # The positions of so much white space would take much memory: do it in two parts.
         cut = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.find(b"\n") + 1
         if cut < len(data):
-            first, lines = encode(data[:cut], source, line, named=named, limits=limits)
-            second, more = encode(data[cut:], source, line + lines, named=named, limits=limits)
+            part = partial(encode, named=named, limits=limits, lenient=lenient)
+            first, lines = part(data[:cut], source, line)
+            second, more = part(data[cut:], source, line + lines)
             return first + second, lines + more
         if len(data) > limits.statement_bytes:
             raise too_long(limits, line)
@@ -150,7 +159,7 @@ def encode(
     kept = ~layout.odd[layout.lines]
     for column in columns:
         column.keep(kept)
-    others = _odd_lines(data, layout, source, line, named, limits)
+    others = _odd_lines(data, layout, source, line, named, limits, lenient)
     return [_joined(columns, source), others], len(layout.starts)
 
 
@@ -168,7 +177,13 @@ def _joined(columns: list[_Column], source: int) -> Block:
 
 
 def _odd_lines(
-    data: bytes, layout: _Layout, source: int, line: int, named: bool, limits: Limits
+    data: bytes,
+    layout: _Layout,
+    source: int,
+    line: int,
+    named: bool,
+    limits: Limits,
+    lenient: bool,
 ) -> Block:
     """Read the lines that are not canonical with the parser, one by one as it sees them."""
     numbers = np.flatnonzero(layout.odd & (layout.ends > layout.starts))
@@ -179,7 +194,10 @@ def _odd_lines(
             raise too_deep(limits, "triple terms", line + number)
     syntax = ox.RdfFormat.N_QUADS if named else ox.RdfFormat.N_TRIPLES
     try:
-        return block_of(ox.parse(b"".join(lines), syntax), source)
+        return block_of(ox.parse(b"".join(lines), syntax, lenient=lenient), source)
+    except MemoryError:
+        longest = max(range(len(lines)), key=lambda k: len(lines[k]))
+        raise too_large(line + int(numbers[longest])) from None
     except SyntaxError as error:
         # The parser may see the end of a cut line only in the next one.
         near = max(0, (error.lineno or 1) - 2)
@@ -316,7 +334,7 @@ class _Column:
         ]
         try:
             quads = list(ox.parse(b"".join(lines), ox.RdfFormat.N_QUADS))
-        except SyntaxError:
+        except (SyntaxError, MemoryError):  # or a term that is longer than the parser takes
             return unsure
         if len(quads) != len(lines):
             return unsure

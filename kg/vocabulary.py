@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -19,13 +20,34 @@ IntArray = npt.NDArray[np.int64]
 TEXT = pa.large_string()
 
 
+@dataclass(frozen=True)
+class Aliases:
+    """Further names of identifiers, such as IRIs that were merged into them.
+
+    Attributes:
+        names: large_string, shape (n,).
+        index: of the identifier that each name stands for, shape (n,).
+    """
+
+    names: pa.Array = field(default_factory=lambda: pa.array([], TEXT))
+    index: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 class Vocabulary(Sequence[str]):
     """An ordered list of distinct identifiers; position = index.
 
     Appending never renumbers: `extend` returns a vocabulary whose first `len(self)` entries are
     the same. `content_hash` changes if any identifier or its position does. The identifiers stay in
     an Arrow array (possibly of a mapped file); Python strings are made when they are asked for.
+
+    Attributes:
+        aliases: names by which `find` knows identifiers too; no part of the content.
     """
+
+    aliases = Aliases()
 
     def __init__(self, ids: Iterable[str] | pa.Array) -> None:
         """Raises DataError where an identifier stands twice or is not Unicode text."""
@@ -49,10 +71,11 @@ class Vocabulary(Sequence[str]):
             raise DataError(f"identifier {twice!r} stands twice in one vocabulary")
 
     @classmethod
-    def trusted(cls, ids: pa.Array) -> Vocabulary:
+    def trusted(cls, ids: pa.Array, aliases: Aliases = Aliases()) -> Vocabulary:
         """From text that is known to be distinct and without nulls (nothing is checked)."""
         out = cls.__new__(cls)
         out._array = ids.cast(TEXT)
+        out.aliases = aliases
         return out
 
     def __repr__(self) -> str:
@@ -71,6 +94,10 @@ class Vocabulary(Sequence[str]):
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {name: position for position, name in enumerate(self._ids)}
+
+    @cached_property
+    def _by_alias(self) -> dict[str, int]:
+        return dict(zip(self.aliases.names.to_pylist(), self.aliases.index.tolist(), strict=True))
 
     @cached_property
     def _by_local_name(self) -> dict[str, int]:
@@ -105,7 +132,7 @@ class Vocabulary(Sequence[str]):
         return hash(self.content_hash)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Vocabulary.trusted, (self._array,)
+        return Vocabulary.trusted, (self._array, self.aliases)
 
     @cached_property
     def content_hash(self) -> str:
@@ -125,13 +152,13 @@ class Vocabulary(Sequence[str]):
         return list(self._array.take(pa.array(indices)).to_pylist())
 
     def find(self, name: object) -> int:
-        """Index of an IRI or, where no IRI matches, of a local name (original id); -1 if unknown.
+        """Index of an IRI or alias or, where none matches, of a local name (original id); -1 if unknown.
 
         A local name may be given as it stands or before percent-encoding; one that fits two IRIs matches
         neither. Numbers and scalars (Arrow, NumPy, torch) count as the text that they read as.
         """
         text = as_text(name)
-        position = self._positions.get(text)
+        position = self._positions.get(text, self._by_alias.get(text))
         if position is not None:
             return position
         forms = {text, quote(text, safe="", errors="replace")}
@@ -166,7 +193,8 @@ class Vocabulary(Sequence[str]):
         new = [name for name in dict.fromkeys(ids) if name not in self._positions]
         if not new:
             return self
-        return Vocabulary(pa.concat_arrays([self._array, pa.array(new, TEXT)]))
+        added = Vocabulary(pa.array(new, TEXT))
+        return Vocabulary.trusted(pa.concat_arrays([self._array, added.array]), self.aliases)
 
 
 def several(names: Iterable[object], kind: str) -> Iterable[object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -21,8 +23,11 @@ from coldframe.kg.errors import (
     StateError,
     UsageError,
 )
+from coldframe.kg.forgetting import without_person
 from coldframe.kg.graph import Graph
+from coldframe.kg.guarded import Limits
 from coldframe.kg.infer import infer_schema
+from coldframe.kg.reading import Reading
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_files import write_table
 
@@ -219,6 +224,25 @@ def test_a_changed_schema_makes_the_cache_stale(garden: Path, tmp_path: Path) ->
     assert len([p for p in (out / "cache").iterdir() if len(p.name) == 32]) == 2
 
 
+def test_a_stale_cache_that_cannot_be_written_is_served_from_memory(
+    garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(garden / "garden.ttl", garden / "schema.toml", out)
+    text = (out / "catalog.toml").read_text("utf-8")
+    (out / "catalog.toml").write_text(text.replace('number.size = "ex:size"\n', ""), "utf-8")
+    before = sorted(out.rglob("*"))
+
+    def read_only(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", read_only)
+        assert Catalog.open(out).graph.items.numbers == {}
+    assert "cannot write: Read-only file system" in caplog.text
+    assert sorted(out.rglob("*")) == before
+
+
 def test_an_opened_catalog_does_not_read_its_sources(
     garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,3 +292,43 @@ def test_any_graph_survives_the_cache(tiny_graph: Graph, tmp_path: Path) -> None
     assert again.nodes["item"].documents == tiny_graph.nodes["item"].documents
     assert list(again.edges) == list(tiny_graph.edges)
     assert again.interactions.split_names == tiny_graph.interactions.split_names
+
+
+def test_tables_beside_rdf_are_under_no_limit_of_rdf(garden: Path, tmp_path: Path) -> None:
+    folder = tables_in(tmp_path / "tables")
+    long = "y" * 900_000  # more than a statement of RDF may take
+    rows = f'id,title,more\n1,{long},x\n2,"{"<<" * 200}",y\n'
+    (folder / "items.csv").write_text(rows, "utf-8")
+    (garden / "garden.ttl").write_text("<urn:a:b> <urn:c:d> <urn:e:f> .", "utf-8")
+    reading = Reading(Limits(statements=5))
+    both = read([folder, garden / "garden.ttl"], garden / "schema.toml", reading=reading)
+    assert both.graph.items.titles[0] == long
+    assert both.graph.items.titles[1] == "<<" * 200
+
+
+def test_rare_iris_of_tables_are_taken_beside_rdf_and_forgotten_by(
+    garden: Path, tmp_path: Path
+) -> None:
+    folder = tables_in(tmp_path / "tables")
+    (folder / "items.csv").write_text("id,title\nhttp://e.org/%zz,é\n", "utf-8")
+    (folder / "ratings.csv").write_text("u,i,r\n1,http://e.org/%zz,5\n2,http://e.org/%zz,4\n")
+    text = SCHEMA.replace('id = "id"', 'id = { column = "id", iri = "{}" }')
+    text = text.replace('item = "i"', 'item = { column = "i", iri = "{}" }')
+    tables = read([folder], Schema.loads(text))
+    (garden / "garden.ttl").write_text("<urn:a:b> <urn:c:d> <urn:e:f> .", "utf-8")
+    both = read([folder, garden / "garden.ttl"], Schema.loads(text))
+    assert list(both.graph.items.vocabulary) == list(tables.graph.items.vocabulary)
+    left, _ = without_person(tables, "https://example.org/user/1")
+    assert list(left.graph.items.vocabulary) == ["http://e.org/%zz"]
+
+
+def test_a_cell_beyond_the_parser_is_an_error_that_names_the_table(
+    garden: Path, tmp_path: Path
+) -> None:
+    title = "\\" * (9 << 20)  # escaped, 18 MiB
+    items = tmp_path / "items.parquet"
+    write_table(items, pa.table({"id": ["1"], "title": [title]}))
+    write_table(tmp_path / "ratings.parquet", pa.table({"u": ["1"], "i": ["1"], "r": ["5"]}))
+    with pytest.raises(ParseError, match="more than 16 MiB") as caught:
+        read([items, tmp_path / "ratings.parquet", garden / "garden.ttl"], garden / "schema.toml")
+    assert caught.value.where.startswith(str(items))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from coldframe.kg.append import append
+from coldframe.kg.cache import read_graph, write_graph
 from coldframe.kg.errors import DataError
 from coldframe.kg.graph import Graph
 from coldframe.kg.mapping import graph_from_quads
@@ -268,6 +271,25 @@ def test_of_merged_terms_the_one_that_fits_the_template_stands() -> None:
     graph, report = build(SAME + 'iri = "ex:{}"\n', text)
     assert names(graph, "item") == ["m"]
     assert "same-as-types" not in {kind for kind, _ in report.totals}
+
+
+def test_a_merged_iri_finds_the_node_that_stands_for_it(tmp_path: Path) -> None:
+    text = OTHERS + ":a a :Item . :m a :Item ; owl:sameAs foreign:m . :k owl:sameAs :l ."
+    graph, _ = build(SAME + 'iri = "ex:{}"\n', text)
+    write_graph(graph, tmp_path / "graph")
+    more, _ = build(SAME + 'iri = "ex:{}"\n', OTHERS + ":b a :Item ; owl:sameAs foreign:b .")
+    for one in (graph, read_graph(tmp_path / "graph"), append(more, graph), append(graph, more)):
+        items = one.items.vocabulary
+        place = items.find("http://a.example/m")
+        assert items[place] == "https://example.org/m"
+        assert items.indices(["https://example.org/m"]).tolist() == [place]
+        assert pickle.loads(pickle.dumps(items)).find("http://a.example/m") == place  # noqa: S301
+        assert items.extend(["urn:new"]).find("http://a.example/m") == place
+        assert items.find("https://example.org/l") == -1  # of no type
+        assert "http://a.example/m" not in items
+    assert append(more, graph).items.vocabulary.find("http://a.example/b") == 0
+    plain, _ = build(ITEM, ":a a :Item . :m a :Item .")
+    assert plain.items.vocabulary.content_hash == graph.items.vocabulary.content_hash
 
 
 def test_a_merge_across_node_types_is_a_finding() -> None:

@@ -108,6 +108,14 @@ def test_a_schema_survives_pickling_and_names_its_text() -> None:
         ('nodes = "item"', 'nodes = "itm"', "tables.items.nodes", "item"),
         ('nodes = "item"', 'nodes = "item"\ndelimiter = "::"', "tables.items.delimiter", ""),
         ("[nodes.item]", "[nodes.item", "", "TOML"),
+        ('"ex:Rating"', '["ex:Rating", "ex:Item"]', "events.rating.class", "no node"),
+        (
+            'to = "item"',
+            'to = "item"\n[relations.liked]\nproperty = "ex:liked"\ninverse = "ex:like"\n'
+            'from = "item"\nto = ["user", "item"]',
+            "relations.liked.inverse",
+            "[relations.like]",
+        ),
     ],
 )
 def test_every_mistake_is_one_error_with_its_place(
@@ -120,6 +128,27 @@ def test_every_mistake_is_one_error_with_its_place(
     assert caught.value.where.removeprefix("s.toml").removeprefix(":") == where
     assert hint in caught.value.hint
     assert "\n" not in str(caught.value).split("TOML")[0]
+
+
+def test_the_inverse_of_one_relation_may_be_a_property_between_other_types() -> None:
+    def relations(*others: str) -> str:
+        brand = 'property = "ex:brand"\ninverse = "ex:has"\nfrom = "item"\nto = "brand"'
+        listed = [f"[relations.r{k}]\n{other}\n" for k, other in enumerate((brand, *others))]
+        return SMALL + "[nodes.brand]\n[nodes.shop]\n" + "".join(listed)
+
+    Schema.loads(relations('property = "ex:has"\nfrom = "shop"\nto = "item"'))
+    Schema.loads(relations('path = "^ex:has"\nfrom = "item"\nto = "shop"'))
+    for copy in (
+        'property = "ex:has"\nfrom = ["shop", "brand"]\nto = "item"',
+        'path = "^ex:has"\nfrom = "item"\nto = "brand"',
+    ):
+        with pytest.raises(SchemaError, match="its edges would stand twice"):
+            Schema.loads(relations(copy))
+
+
+def test_a_relation_may_be_its_own_inverse() -> None:
+    near = 'property = "ex:like"\ninverse = "ex:like"'
+    assert Schema.loads(SMALL.replace('property = "ex:like"', near)).relations["like"].inverse
 
 
 def test_no_nodes_no_items_and_no_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
