@@ -93,7 +93,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, date | time):  # datetimes are dates
-        return value.isoformat()
+        return str(value)
     if hasattr(value, "items"):
         return {str(key): plain(item) for key, item in value.items()}
     raise DataError(f"a value of type {type(value).__name__} cannot be written as JSON")
