@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from coldframe.active.journal import Journal
 from coldframe.active.repeats import Repeat, repeats
 from coldframe.kg.errors import DataError, IntegrityError, ParseError, ResourceError
 from coldframe.kg.person import Person
-from coldframe.kg.vocabulary import Vocabulary
+from coldframe.kg.vocabulary import TEXT, Aliases, Vocabulary
 
 BASE = "https://e.org/"
 
@@ -48,6 +49,14 @@ def test_answers_of_all_kinds_are_taken_in_and_ids_become_iris(journal):
     assert (report.accepted, report.repeated, report.blank, report.rejected) == (8, 0, 0, ())
     assert journal.records()[0].answer.user == f"{BASE}user/0"
     assert list(verdicts(journal).values()) == [1, 0, None, None, 1, 1, 0, 0]
+
+
+def test_an_answer_by_an_iri_that_was_merged_away_is_kept_by_the_one_that_stands(tmp_path):
+    other = Aliases(pa.array(["https://crm.org/ann"], TEXT), np.array([1]))
+    users = Vocabulary.trusted(pa.array([f"{BASE}user/0", f"{BASE}user/1"], TEXT), other)
+    journal = Journal(tmp_path / "journal.jsonl", users=users, items=Vocabulary([f"{BASE}item/0"]))
+    assert journal.tell([row("https://crm.org/ann", "0", "like")], round=1).accepted == 1
+    assert journal.records()[0].answer.user == f"{BASE}user/1"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])

@@ -314,3 +314,11 @@ def test_an_archive_of_many_members_is_opened_a_few_times(
     with real(tmp_path / "many.zip", "w") as archive:
         archive.writestr("other.nt", "<http://a.org/x> <http://a.org/p> <http://a.org/o> .\n")
     assert len(read_quads(tmp_path)) == 1, "another archive of the same name"
+
+
+@pytest.mark.parametrize("syntax", ["ntriples", "turtle"])
+def test_a_term_beyond_the_parser_is_a_parse_error_whatever_the_limit(syntax: str) -> None:
+    text = b'<urn:a:b> <urn:a:c> "1" .\n<urn:a:b> <urn:a:c> "%s" .\n' % (rb"\n" * (9 << 20))
+    limits = Limits(statement_bytes=1 << 30, child_memory=1 << 30)
+    with pytest.raises(ParseError, match="more than 16 MiB"):
+        read_quads(text, syntax=syntax, limits=limits)
