@@ -40,7 +40,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     """
     n_parts = len(lesson.common.z)
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
-    lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
+    lists = (lesson.hidden, lesson.rare.beside(lesson.thinned), lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
@@ -149,6 +149,14 @@ class _Shelf:
         score, hit = np.take_along_axis(score, top, 1), np.take_along_axis(hit, top, 1)
         return cls(score, hit, tasks[0].d_user)
 
+    def beside(self, other: _Shelf) -> _Shelf:
+        """Both, as one."""
+        return replace(
+            self,
+            score=np.concatenate([self.score, other.score], axis=1),
+            hit=np.concatenate([self.hit, other.hit], axis=1),
+        )
+
     def moved(self, scale: float, bias: float, slope: float) -> _Shelf:
         """Scores times `scale`, plus what the gate adds to the kind."""
         score = np.float32(scale) * self.score + np.float32(bias) + np.float32(slope) * self.d_user
@@ -157,33 +165,42 @@ class _Shelf:
 
 def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
     """Choose how rare and cold items stand against common ones."""
-    some = np.zeros(len(lesson.common), bool)
-    for found in (lesson.hidden, lesson.rare, lesson.common):
-        some |= found.wanted > 0
+    kinds = (lesson.hidden, lesson.rare, lesson.thinned, lesson.common)
+    some = np.sum([found.wanted for found in kinds], axis=0) > 0
     rows = np.flatnonzero(some)
     rows = rows[:: max(1, len(rows) // _JUDGES)]
-    hidden, cold, rare, common = (
-        found.rows(rows) for found in (lesson.hidden, lesson.cold, lesson.rare, lesson.common)
-    )
+    hidden, rare, thinned, common, cold = (found.rows(rows) for found in (*kinds, lesson.cold))
     if len(rows) < _ENOUGH or not common.item.shape[1]:
         return gate
     degree = lesson.item_degree
-    # What presses on common items are the catalog's own cold items, where it has that many.
-    n_hidden, n_cold = (len(np.unique(found.item[found.item >= 0])) for found in (hidden, cold))
-    crowd = [cold] if n_cold >= n_hidden else [cold, hidden]
-    wanted_in_all = np.sum([found.wanted for found in (hidden, rare, common)], axis=0)
+    # What presses on trained items are the catalog's own cold items, where it has that many.
+    crowd = [cold] if _distinct(cold) >= _distinct(hidden) else [cold, hidden]
+    made_rare = _Shelf.of(gate, _RARE, [thinned], degree)
+    natural = _Shelf.of(gate, _RARE, [rare], degree)
+    if _distinct(rare) < _distinct(
+        thinned
+    ):  # the same with rare ones, but what is found does not count
+        natural = natural.beside(replace(made_rare, hit=np.zeros_like(made_rare.hit)))
     stand = _Stand(
         common=_Shelf.of(gate, _COMMON, [common], degree),
-        rare=_Shelf.of(gate, _RARE, [rare], degree),
+        rare=natural,
+        all_rare=_Shelf.of(gate, _RARE, [rare, thinned], degree),
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
-        wanted=(common.wanted, wanted_in_all),
+        wanted=(
+            common.wanted + rare.wanted,
+            np.sum([found.wanted for found in kinds], axis=0)[rows],
+        ),
         rare_cost=config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
-    return stand.settled(
-        gate, with_rare=rare.item.shape[1] > 0, with_cold=bool(hidden.wanted.any())
-    )
+    with_rare = rare.item.shape[1] + thinned.item.shape[1] > 0
+    return stand.settled(gate, with_rare=with_rare, with_cold=bool(hidden.wanted.any()))
+
+
+def _distinct(found: Shortlist) -> int:
+    """How many items are listed."""
+    return len(np.unique(found.item[found.item >= 0]))
 
 
 @dataclass(frozen=True)
@@ -191,13 +208,15 @@ class _Stand:
     """The kinds side by side.
 
     Attributes:
-        crowd: cold items as they press on common ones. found: cold items that can be found.
-        wanted: (b,) hidden pairs per user, on common items and on all.
-        rare_cost, cold_cost: share of their NDCG@10 that common items may lose to the others.
+        rare, all_rare: rare items as they are in the catalog, and those thinned for the rehearsal too.
+        crowd: cold items as they press on trained ones. found: cold items that can be found.
+        wanted: (b,) hidden pairs per user, on trained items that are as in the catalog, and on all.
+        rare_cost, cold_cost: share of their NDCG@10 that trained items may lose, to rare and to cold ones.
     """
 
     common: _Shelf
     rare: _Shelf
+    all_rare: _Shelf
     crowd: _Shelf
     found: _Shelf
     wanted: tuple[IntArray, IntArray]
@@ -235,17 +254,23 @@ class _Stand:
         return self._worth(rare, found, crowd, self.rare_cost + self.cold_cost)
 
     def _worth(self, rare: float, found: _Shelf, crowd: _Shelf, cost: float) -> tuple[bool, float]:
-        """Whether common items keep their floor; then NDCG@10 of all items, else of the common."""
-        rares = self.rare.moved(1.0, rare, 0.0)
-        warm = _ndcg(_ranked([self.common, rares, crowd])[1], self.wanted[0])
-        if warm < (1.0 - cost) * self.alone:
+        """Whether trained items keep their floor; then NDCG@10 of all items, else of the trained."""
+        warm = self._warm(rare, crowd)
+        if warm < (1.0 - cost) * self.best:
             return False, warm
+        rares = self.all_rare.moved(1.0, rare, 0.0)
         return True, _ndcg(_ranked([self.common, rares, found])[0], self.wanted[1])
 
+    def _warm(self, rare: float, crowd: _Shelf) -> float:
+        """NDCG@10 of trained items beside such cold ones, which count as wrong."""
+        trained = self.common.beside(self.rare.moved(1.0, rare, 0.0))
+        return _ndcg(_ranked([trained, crowd])[1], self.wanted[0])
+
     @cached_property
-    def alone(self) -> float:
-        """NDCG@10 of the common items among themselves."""
-        return _ndcg(self.common.hit, self.wanted[0])
+    def best(self) -> float:
+        """The highest NDCG@10 of the trained items among themselves."""
+        none = self.crowd.moved(1.0, _BURIED, 0.0)
+        return max(self._warm(rare, none) for rare in _BIASES)
 
 
 def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, float, float]:

@@ -87,6 +87,13 @@ class Shortlist:
             np.concatenate([one.wanted for one in lists]),
         )
 
+    def beside(self, other: Shortlist) -> Shortlist:
+        """Lists of two groups, of the same users, as one of both."""
+        item = np.concatenate([self.item, other.item], axis=1)
+        truth = np.concatenate([self.truth, other.truth], axis=1)
+        z = np.concatenate([self.z, other.z], axis=2)
+        return Shortlist(item, truth, z, self.user_degree, self.wanted + other.wanted)
+
     def rows(self, chosen: np.ndarray) -> Shortlist:
         """The lists of some of the users."""
         return Shortlist(
@@ -100,12 +107,14 @@ class Shortlist:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Shortlists of the kinds of pairs; the first four are of the same users.
+    """Shortlists of the kinds of pairs; all but `new` are of the same users.
 
     Attributes:
         hidden: cold items of which something was hidden, so that they can be found.
         cold: the other items without interactions; they compete, and are never right.
-        rare, common: trained items. new: items of all kinds, for new users.
+        rare, common: trained items, with what is to be found of them at the rate of the validation part.
+        thinned: items made rare for the rehearsal; all that was taken from them is to be found.
+        new: items of all kinds, for new users.
         item_degree: (n_items,) in the rehearsal.
         cold_share, rare_share: of the catalog's items, those without interactions (or those hidden
             if more), and those with few.
@@ -115,6 +124,7 @@ class Lesson:
     hidden: Shortlist
     cold: Shortlist
     rare: Shortlist
+    thinned: Shortlist
     common: Shortlist
     new: Shortlist
     item_degree: IntArray
@@ -129,13 +139,21 @@ class Lesson:
         item_degree: IntArray,
         wanted: BoolArray,
         answering: int | None = None,
+        thinned: BoolArray | None = None,
     ) -> Self:
-        """Cut the blocks down as they come; `wanted` (n_items,) = something of the item is hidden."""
+        """Cut the blocks down as they come.
+
+        Args:
+            wanted: (n_items,) whether something of the item is hidden.
+            thinned: (n_items,) items made rare for the rehearsal; None = there are none.
+        """
         kinds = kind_of(item_degree)
+        made_rare = np.zeros(len(kinds), bool) if thinned is None else thinned
         groups = {
             "hidden": (kinds == 0) & wanted,
             "cold": (kinds == 0) & ~wanted,
-            "rare": kinds == 1,
+            "rare": (kinds == 1) & ~made_rare,
+            "thinned": (kinds == 1) & made_rare,
             "common": kinds == 2,
             "new": (kinds > 0) | wanted,
         }
@@ -154,7 +172,7 @@ class Lesson:
             **lists,
             item_degree=item_degree,
             cold_share=float(max(groups["hidden"].sum(), groups["cold"].sum())) / n_items,
-            rare_share=float(groups["rare"].sum()) / n_items,
+            rare_share=float((kinds == 1).sum()) / n_items,
             answering=answering,
         )
 

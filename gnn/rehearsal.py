@@ -90,11 +90,14 @@ class Rehearsal:
                 known = (data.positives[chosen] + data.negatives[chosen]).toarray() > 0
                 yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
 
+        thinned = np.zeros(data.n_items, bool)
+        thinned[self.thinned] = True
         return Lesson.build(
             blocks(),
             data.catalog_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
             answering=list(parts).index(KGPrior.name) if KGPrior.name in parts else None,
+            thinned=thinned,
         )
 
     def held_out(

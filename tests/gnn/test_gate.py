@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,9 +35,14 @@ class Planted:
             self.z[:, users], self.truth[users], self.known[users], self.user_degree[users]
         )
 
-    def lesson(self, *blocks: Block, answering: int | None = None) -> Lesson:
+    def lesson(
+        self, *blocks: Block, answering: int | None = None, thinned: Sequence[int] = ()
+    ) -> Lesson:
         wanted = self.truth.any(axis=0)
-        return Lesson.build(blocks or [self.block()], self.item_degree, wanted, answering)
+        made_rare = np.isin(np.arange(N_ITEMS), thinned)
+        return Lesson.build(
+            blocks or [self.block()], self.item_degree, wanted, answering, made_rare
+        )
 
 
 def planted(seed: int = 0, signal: float = 2.5) -> Planted:
@@ -269,17 +275,43 @@ def test_the_same_lesson_gives_the_same_gate() -> None:
     np.testing.assert_array_equal(first.bias, second.bias)
 
 
+HOT = np.concatenate([RARES, COMMON])
+
+
 @pytest.mark.parametrize("cost", [0.0, 0.1, 0.5, 2.0])
-def test_cold_and_rare_items_cost_common_ones_no_more_than_allowed(cost: float) -> None:
+def test_cold_items_cost_trained_ones_no_more_than_allowed(cost: float) -> None:
     lesson = planted(signal=1.5)
     gate = learn_gate(lesson.lesson(), replace(GateConfig(), cold_cost=cost))
     users = old_users(lesson)
     truth, known = lesson.truth[users], lesson.known[users]
     scores = combined(gate, lesson, users)
     alone = scores.copy()
-    alone[:, np.concatenate([COLD, RARES])] = np.nan
+    alone[:, COLD] = np.nan
     kept = 1 - cost * (len(COLD) + len(RARES)) / N_ITEMS
-    assert ndcg(scores, truth, known, COMMON) >= kept * ndcg(alone, truth, known, COMMON) - 1e-6
+    assert ndcg(scores, truth, known, HOT) >= kept * ndcg(alone, truth, known, HOT) - 1e-6
+
+
+def test_rare_items_are_not_buried_for_the_sake_of_common_ones() -> None:
+    lesson = planted(signal=1.5)
+    users = old_users(lesson)
+    truth, known = lesson.truth[users], lesson.known[users]
+    gate = learn_gate(lesson.lesson(), GateConfig(cold_cost=0.0))
+    scores = combined(gate, lesson, users)
+    buried = scores.copy()
+    buried[:, RARES] -= 20.0
+    assert ndcg(scores, truth, known, HOT) > 1.2 * ndcg(buried, truth, known, HOT)
+
+
+def test_what_is_found_of_thinned_items_does_not_pay_for_common_ones() -> None:
+    """All that was taken from them is to be found, of the others a tenth."""
+    lesson = planted(signal=1.5)
+    users = old_users(lesson)
+    truth, known = lesson.truth[users], lesson.known[users]
+    gate = learn_gate(lesson.lesson(thinned=RARES), GateConfig(cold_cost=0.0))
+    scores = combined(gate, lesson, users)
+    alone = scores.copy()
+    alone[:, np.concatenate([COLD, RARES])] = np.nan
+    assert ndcg(scores, truth, known, COMMON) >= ndcg(alone, truth, known, COMMON) - 1e-6
 
 
 def test_a_higher_cost_lifts_cold_items_further() -> None:
