@@ -194,8 +194,9 @@ class Recommender:
             users: IRIs or original ids; None = all users.
             exclude_known: leave out pairs that were trained or tuned on.
             items: candidates; None = all items, cold ones included.
-            new: at least so many of each list are items that nobody had liked before it was fitted
-                (answers to questions do not count), as far as there are any to score.
+            new: at least so many of each list are items that nobody had liked by themselves, as far as
+                there are any to score. Answers to questions do not count, however many there are, unless
+                the catalog has no likes but these.
             uncertainty: what the column std holds; see `uncertainty`.
 
         Raises:
@@ -236,7 +237,7 @@ class Recommender:
         )
         among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
         known = self.known if exclude_known else None
-        reserve = Reserve(self.data.catalog_degree == 0, new) if new else None
+        reserve = Reserve(self.data.untold_degree == 0, new) if new else None
         step = max(1, BLOCK_ENTRIES // max(graph.n_items, 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
