@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -347,17 +348,19 @@ class Recommender:
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
 
+        A part that is too large for the grown catalog is left out, see `Hybrid.refresh`.
+
         Raises:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be
-            embedded as the model's were.
+            embedded as the model's were. Whatever is raised, the model is as it was.
         """
         graph = ablated(graph_of(later), self.config.ablation, self.seed)
-        self._data = extended(self.data, graph, self.config.text, self.device)
-        self._source = None
+        data, of_graph = extended(self.data, graph, self.config.text, self.device), self._of_graph
+        if of_graph is not None:
+            of_graph = copy(of_graph).refresh(untouched(data))
         if self._scorer.parts:
-            self._scorer.refresh(self._data)
-        if self._of_graph is not None:
-            self._of_graph = self._of_graph.refresh(untouched(self._data))
+            self._scorer.refresh(data)
+        self._data, self._of_graph, self._source = data, of_graph, None
         return self
 
     def interactions(self, answers: Any) -> Interactions:
