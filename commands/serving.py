@@ -53,7 +53,10 @@ def recommend(
     ] = None,
     new: Annotated[
         int,
-        typer.Option(min=0, help="At least so many of each list are items that nobody had liked."),
+        typer.Option(
+            min=0,
+            help="At least so many of each list are items that nobody had liked, answers to questions apart.",
+        ),
     ] = 0,
     include_known: Annotated[
         bool, typer.Option("--include-known", help="Also items the user is known to have.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,10 @@ class Gate:
 
     weights: FloatArray
     bias: FloatArray
+
+    def without(self, parts: Sequence[int]) -> Gate:
+        """The gate of the other parts, which keep their weights, in the order that they had."""
+        return replace(self, weights=np.delete(self.weights, list(parts), axis=2))
 
     def combine(
         self,

@@ -25,6 +25,7 @@ _SCALES = (0.7, 1.0, 1.4)  # of the cold items' scores, against those of common 
 _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
 _JUDGES = 2000  # users by whom the kinds are set against each other
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
+_PLENTY = 200  # users with rare items to be found, from which on no thinned ones need to stand in for them
 _PLAYED = 0.3  # of the common items, those that play items known by answers alone
 _COLD, _RARE, _COMMON, _TOLD = map(KINDS.index, ("cold", "rare", "common", "told"))
 
@@ -40,7 +41,10 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     """
     n_parts = len(lesson.common.z)
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
-    lists = (lesson.hidden, lesson.rare.beside(lesson.thinned), lesson.common, lesson.new)
+    # Items made rare are unlike those that nobody came to: what finds the ones misses the others.
+    plenty = lesson.rare.truth.any(axis=1).sum() >= _PLENTY
+    rare = lesson.rare if plenty else lesson.rare.beside(lesson.thinned)
+    lists = (lesson.hidden, rare, lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:

@@ -14,6 +14,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 import scipy.sparse as sp
 
 from ..kg.vocabulary import IntArray
@@ -118,8 +119,13 @@ def fit_process(
     spectrum = np.maximum(spectrum, 0.0)
     residual = values - centre
     signal = _best_share(spectrum, basis, residual @ weights)
-    inner = (basis / (signal * spectrum + 1.0 - signal)) @ basis.T
-    solved = inner @ residual
+    gram *= signal
+    gram[np.diag_indices_from(gram)] += 1.0 - signal
+    factor, _ = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    solved = scipy.linalg.cho_solve((factor, True), residual)
+    alone = 1.0 / (basis**2 @ (1.0 / (signal * spectrum + 1.0 - signal)))
+    # The variances take time in items x anchors^2, and half of it in single precision.
+    single = factor.astype(np.float32)
     mean = np.empty((n_items, values.shape[1]))
     kappa = np.empty(n_items)
     everyone = np.arange(n_items)
@@ -128,8 +134,10 @@ def fit_process(
         cross = signal * kernel.between(part, anchors)
         mean[part] = centre + cross @ solved
         own = signal * kernel.diagonal(part) + 1.0 - signal
-        kappa[part] = own - ((cross @ inner) * cross).sum(axis=1)
-    alone = 1.0 / inner.diagonal()
+        halves = scipy.linalg.solve_triangular(
+            single, cross.T.astype(np.float32), lower=True, overwrite_b=True, check_finite=False
+        )
+        kappa[part] = own - (halves**2).sum(axis=0)
     mean[anchors] = values - solved * alone[:, None]
     kappa[anchors] = alone
     return ItemProcess(mean, np.clip(kappa, 1e-3, None), float(signal))

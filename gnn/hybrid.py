@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from ..kg.errors import DataError, UsageError, nearest
+from ..kg.errors import DataError, ResourceError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_per_user, rng_for
 from ..kg.typed_fields import check_fields
@@ -23,7 +24,7 @@ from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
 from .lesson import Lesson
 from .part_state import settings_in, settings_out
-from .parts import PARTS, make_part
+from .parts import PARTS, fit_part, make_part
 from .ranking import scores_of_pairs
 from .rehearsal import Rehearsal
 from .scorer_base import BoolArray, Scorer, check_users, fitted
@@ -89,7 +90,7 @@ class Hybrid:
         parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
         calibration: Calibration, None where too little could be held out.
         members: further encoders, `config.ensemble` of them.
-        lesson: what the gate was learned from; None in a loaded model.
+        lesson: what the gate was learned from; None in a loaded model, and where a part fell away since.
     """
 
     name = "coldframe"
@@ -168,23 +169,33 @@ class Hybrid:
         return self._train_on(rehearsed, data if final is None else final, work)
 
     def retrain(self, data: TrainingData) -> Self:
-        """Train the encoders on from where they are, and fit the linear parts anew; the gate stays."""
+        """Train the encoders on from where they are, and fit the linear parts anew; the gate stays.
+
+        Raises as `refresh` and `EncoderScorer.fit`; the scorer is as it was then.
+        """
         return self._train_on(self.parts, data, None)
 
     def refresh(self, data: TrainingData) -> Self:
-        """Fit the linear parts and encode the graph anew; gate and encoder weights stay."""
+        """Fit the linear parts and encode the graph anew; gate and encoder weights stay.
+
+        A part that is too large for the data falls away with its weights in the gate, and with it the
+        chances, which were calibrated for the scores of all.
+
+        Raises:
+            ResourceError: no part is left. IntegrityError: see `EncoderScorer.refresh`. Whatever is raised,
+            the scorer is as it was.
+        """
         found = {
-            name: part.refresh(data) if isinstance(part, EncoderScorer) else part
+            name: copy(part).refresh(data) if isinstance(part, EncoderScorer) else part
             for name, part in self.parts.items()
         }
-        self.members = [member.refresh(data) for member in self.members]
-        return self._refit(found, data)
+        return self._refit(found, [copy(member).refresh(data) for member in self.members], data)
 
     def regate(self, config: GateConfig) -> Self:
         """Learn the gate again with other settings, from the same rehearsal; the parts stay.
 
         The chances were calibrated for the gate before, so there are none any more. Raises StateError
-        where the model was loaded: the rehearsal is not saved.
+        where the model was loaded (the rehearsal is not saved), or a part fell away since.
         """
         self.gate = learn_gate(fitted(self.lesson, f"{self.name}'s rehearsal"), config)
         self.calibration = None
@@ -212,24 +223,43 @@ class Hybrid:
         found = dict(parts)
         if isinstance(encoder := found.get("encoder"), EncoderScorer):
             found["encoder"] = self._warm(encoder, 0, data, work)
-        self.members = [
+        members = [
             self._warm(member, number, data, work) for number, member in enumerate(self.members, 1)
         ]
-        return self._refit(found, data)
+        return self._refit(found, members, data)
 
     def _warm(
         self, encoder: EncoderScorer, number: int, data: TrainingData, work: Path | None
     ) -> EncoderScorer:
         return self._encoder(f"{_encoder_name(number)}-on", number, work, encoder.state).fit(data)
 
-    def _refit(self, parts: Mapping[str, Scorer], data: TrainingData) -> Self:
-        """The linear parts fitted anew, the encoders as they are."""
-        fitted_parts: dict[str, Scorer] = {}
+    def _refit(
+        self, parts: Mapping[str, Scorer], members: Sequence[EncoderScorer], data: TrainingData
+    ) -> Self:
+        """Take the encoders as they are and the linear parts fitted anew; see `refresh`."""
+        found: dict[str, Scorer] = {}
+        gone: dict[str, ResourceError] = {}
         for position, (name, part) in enumerate(parts.items()):
             self._say(f"fit {name}", position, len(parts))
-            ready = isinstance(part, EncoderScorer)
-            fitted_parts[name] = part if ready else make_part(name, self.settings).fit(data)
-        return self.restore(fitted_parts, fitted(self.gate, self.name), data)
+            try:
+                ready = isinstance(part, EncoderScorer)
+                found[name] = part if ready else fit_part(name, self.settings, data)
+            except ResourceError as error:
+                gone[name] = error
+        gate = fitted(self.gate, self.name)
+        if gone:
+            if not found:
+                raise next(iter(gone.values()))
+            gate = gate.without([list(parts).index(name) for name in gone])
+            self.calibration = self.lesson = None
+        for name, error in gone.items():
+            _LOG.warning(
+                "part %s falls away, and the chances with it, until it is trained anew: %s",
+                name,
+                error,
+            )
+        self.members = list(members)
+        return self.restore(found, gate, data)
 
     def _tune(
         self, names: list[str], data: TrainingData, valid: Interactions, work: Path | None

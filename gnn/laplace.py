@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+import torch
 from scipy.special import expit
+from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 _LARGEST_STEP = 4.0  # largest change of a logit in one Newton step; keeps far starts from jumping
@@ -74,10 +76,10 @@ def fit_dense(
         vectors: X, (U, D). ones: (U, n) sparse, 1 where the answer is yes.
         mean, precision: prior, (n, D) and (n, D, D).
         start: where Newton starts, (n, D); the prior mean by default.
-        block: items per block; memory is about 3 * 4 * n_sample * block bytes.
+        block: items per block; memory is about 4 * n_sample * (block + D (D + 1) / 2) bytes.
     """
-    used = np.asarray(vectors if sample is None else vectors[sample], np.float32)
-    outer = np.asarray(packed_outer(used))
+    chosen = np.asarray(vectors if sample is None else vectors[sample], np.float32)
+    used, outer = torch.from_numpy(chosen), torch.from_numpy(packed_outer(chosen))
     linear = np.asarray(ones.T @ vectors, np.float64)
     modes = np.array(mean if start is None else start, np.float64)
     covariance = np.empty_like(precision)
@@ -98,8 +100,8 @@ def fit_dense(
 
 
 def _newton_dense(
-    used: npt.NDArray[np.floating],
-    outer: npt.NDArray[np.floating],
+    used: Tensor,
+    outer: Tensor,
     linear: Array,
     modes: Array,
     mean: Array,
@@ -108,18 +110,29 @@ def _newton_dense(
     iterations: int,
     tolerance: float,
 ) -> tuple[Array, Array]:
+    # One array of all pairs, rewritten in place: fresh memory takes longer than the sigmoid itself.
+    pairs = torch.empty((len(used), len(modes)))
+    longest = float(used.norm(dim=1).max())
     for _ in range(iterations):
-        chance = expit(used @ modes.T.astype(np.float32))
-        curvature = chance * (1.0 - chance)
-        gradient = linear - weight * (chance.T @ used).astype(np.float64)
+        chance = torch.mm(used, _float32(modes).T, out=pairs).sigmoid_()
+        gradient = linear - weight * (chance.T @ used).numpy()
         gradient -= np.einsum("nij,nj->ni", precision, modes - mean)
-        hessian = precision + weight * unpack(curvature.T @ outer, used.shape[1])
+        curvature = chance.addcmul_(chance, chance, value=-1.0)
+        hessian = precision + weight * unpack((curvature.T @ outer).numpy(), used.shape[1])
         step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-        largest = np.abs(used @ step.T.astype(np.float32)).max(axis=0)
+        # No logit changes by more (Cauchy-Schwarz); by how much is looked at only where it may be far.
+        largest = longest * np.linalg.norm(step, axis=1)
+        far = largest > _LARGEST_STEP
+        if far.any():
+            largest[far] = (used @ _float32(step[far]).T).abs().amax(dim=0).numpy()
         modes = modes + step * np.minimum(1.0, _LARGEST_STEP / np.maximum(largest, 1e-12))[:, None]
         if largest.max(initial=0.0) < tolerance:
             break
     return modes, inverse(hessian)
+
+
+def _float32(values: Array) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
 
 
 def fit_pairs(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kg.errors import ResourceError
 from .als import ALS, ALSConfig
 from .data import TrainingData
 from .kg_kernel import KGKernel, KGKernelConfig
@@ -16,7 +17,7 @@ from .knn import KGKNN, ProfileConfig
 from .popularity import Popularity
 from .scorer_base import Scorer
 from .trainer import EncoderScorer
-from .tune import Target, feeds_rated_ease
+from .tune import RATED_EASE_ITEMS, Target
 from .walk import (
     EASE,
     EASEConfig,
@@ -37,6 +38,10 @@ def _has_profile(data: TrainingData) -> bool:
     return bool(data.profile.nnz > 0)
 
 
+def _has_low_ratings(data: TrainingData) -> bool:
+    return bool(data.negatives.nnz > 0)
+
+
 def _has_content(data: TrainingData) -> bool:
     return data.profile.nnz > 0 or bool(np.any(data.item_text))
 
@@ -49,31 +54,42 @@ class Part:
         make: constructor that takes its configuration or None.
         config: the configuration's class; None = it has none, or, as the encoder, one that is given apart.
         tuned: whether validation data choose its configuration, looking at `target`.
-        feasible: whether the data hold what it needs.
+        feeds: whether the data hold what it needs.
+        most_items: of more, trained on or not, it cannot be fitted in reasonable memory; None = there is no
+            such number.
     """
 
     make: Callable[..., Scorer]
     config: type[Any] | None = None
     tuned: bool = False
     target: Target = "all"
-    feasible: Callable[[TrainingData], bool] = _always
+    feeds: Callable[[TrainingData], bool] = _always
+    most_items: int | None = None
+
+    def feasible(self, data: TrainingData) -> bool:
+        """Whether it can be fitted on the data."""
+        return self.feeds(data) and self.holds(data.n_items)
+
+    def holds(self, n_items: int) -> bool:
+        """Whether it can be fitted on so many items."""
+        return self.most_items is None or n_items <= self.most_items
 
 
-def _few_items(data: TrainingData) -> bool:
-    """EASE's matrix is dense over all items, trained or not: 20,000 take 3 GB and minutes."""
-    return data.n_items <= 20_000
-
+# EASE's matrix is dense over all items, trained or not: 20,000 take 3 GB and minutes.
+_EASE_ITEMS = 20_000
 
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
-    "ease": Part(EASE, EASEConfig, tuned=True, feasible=_few_items),
-    "rated-ease": Part(RatedEASE, RatedEASEConfig, tuned=True, feasible=feeds_rated_ease),
+    "ease": Part(EASE, EASEConfig, tuned=True, most_items=_EASE_ITEMS),
+    "rated-ease": Part(
+        RatedEASE, RatedEASEConfig, tuned=True, feeds=_has_low_ratings, most_items=RATED_EASE_ITEMS
+    ),
     "rp3beta": Part(RP3Beta, RP3BetaConfig, tuned=True),
     "itemknn": Part(ItemKNN, ItemKNNConfig, tuned=True),
     "als": Part(ALS, ALSConfig, tuned=True),
-    "kg-knn": Part(KGKNN, ProfileConfig, tuned=True, target="cold", feasible=_has_profile),
+    "kg-knn": Part(KGKNN, ProfileConfig, tuned=True, target="cold", feeds=_has_profile),
     "kg-prior": Part(KGPrior, KGPriorConfig),
-    "kg-kernel": Part(KGKernel, KGKernelConfig, feasible=_has_content),
+    "kg-kernel": Part(KGKernel, KGKernelConfig, feeds=_has_content),
     "encoder": Part(EncoderScorer),
 }
 
@@ -84,3 +100,14 @@ def make_part(name: str, settings: Mapping[str, Any]) -> Scorer:
         return KGKernel(settings.get(name), ease=settings.get("ease"), als=settings.get("als"))
     config = settings.get(name)
     return PARTS[name].make() if config is None else PARTS[name].make(config)
+
+
+def fit_part(name: str, settings: Mapping[str, Any], data: TrainingData) -> Scorer:
+    """`make_part`, fitted on the data; ResourceError where they have too many items for it."""
+    if not PARTS[name].holds(data.n_items):
+        raise ResourceError(
+            f"{data.n_items:,} items, at most {PARTS[name].most_items:,} can be fitted",
+            where=name,
+            hint="train again, with other parts",
+        )
+    return make_part(name, settings).fit(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -194,8 +195,9 @@ class Recommender:
             users: IRIs or original ids; None = all users.
             exclude_known: leave out pairs that were trained or tuned on.
             items: candidates; None = all items, cold ones included.
-            new: at least so many of each list are items that nobody had liked before it was fitted
-                (answers to questions do not count), as far as there are any to score.
+            new: at least so many of each list are items that nobody had liked by themselves, as far as
+                there are any to score. Answers to questions do not count, however many there are, unless
+                the catalog has no likes but these.
             uncertainty: what the column std holds; see `uncertainty`.
 
         Raises:
@@ -236,7 +238,7 @@ class Recommender:
         )
         among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
         known = self.known if exclude_known else None
-        reserve = Reserve(self.data.catalog_degree == 0, new) if new else None
+        reserve = Reserve(self.data.untold_degree == 0, new) if new else None
         step = max(1, BLOCK_ENTRIES // max(graph.n_items, 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
@@ -346,17 +348,19 @@ class Recommender:
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
 
+        A part that is too large for the grown catalog is left out, see `Hybrid.refresh`.
+
         Raises:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be
-            embedded as the model's were.
+            embedded as the model's were. Whatever is raised, the model is as it was.
         """
         graph = ablated(graph_of(later), self.config.ablation, self.seed)
-        self._data = extended(self.data, graph, self.config.text, self.device)
-        self._source = None
+        data, of_graph = extended(self.data, graph, self.config.text, self.device), self._of_graph
+        if of_graph is not None:
+            of_graph = copy(of_graph).refresh(untouched(data))
         if self._scorer.parts:
-            self._scorer.refresh(self._data)
-        if self._of_graph is not None:
-            self._of_graph = self._of_graph.refresh(untouched(self._data))
+            self._scorer.refresh(data)
+        self._data, self._of_graph, self._source = data, of_graph, None
         return self
 
     def interactions(self, answers: Any) -> Interactions:

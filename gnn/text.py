@@ -7,6 +7,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -308,5 +309,12 @@ def _minilm_folder() -> Path:
 
 
 def _sha256(path: Path) -> str:
+    """Of a file's content, read once per process unless the file changes: weights are large."""
+    state = path.stat()
+    return _digest(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

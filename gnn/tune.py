@@ -35,7 +35,7 @@ from .walk import (
 _LOG = logging.getLogger(__name__)
 
 # RatedEASE's matrices are dense over all items, and their product takes minutes from here on.
-_RATED_EASE_ITEMS = 8000
+RATED_EASE_ITEMS = 8000
 
 Target = Literal["all", "cold"]
 Row = dict[str, Any]
@@ -278,14 +278,9 @@ def _lacking(data: TrainingData) -> set[str]:
         lacking |= {"kg-knn", "kg-popularity", "rp3beta+kg-knn"}
     if not np.any(data.item_text):
         lacking.add("text-knn")
-    if not feeds_rated_ease(data):
+    if data.negatives.nnz == 0 or data.n_items > RATED_EASE_ITEMS:
         lacking.add("rated-ease")
     return lacking
-
-
-def feeds_rated_ease(data: TrainingData) -> bool:
-    """Whether there are pairs rated low, and not too many items."""
-    return bool(data.negatives.nnz > 0 and data.n_items <= _RATED_EASE_ITEMS)
 
 
 def _weigh(

@@ -43,6 +43,18 @@ def test_dense_fit_finds_the_mode_that_an_optimiser_finds(rng):
         assert got.covariance[i] == pytest.approx(np.linalg.inv(hessian), abs=1e-4)
 
 
+def test_a_start_far_off_comes_to_the_same_mode(rng):
+    """Newton's full step would jump to and fro from where every chance is almost 0 or 1."""
+    x = rng.normal(size=(200, 3))
+    ones = sp.csc_matrix(rng.random((200, 5)) < 0.3, dtype=np.float64)
+    given = np.zeros((5, 3)), np.tile(0.01 * np.eye(3), (5, 1, 1))
+    near = fit_dense(x, ones, *given, tolerance=1e-7, iterations=40)
+    start = rng.choice([-15.0, 15.0], size=(5, 3))
+    far = fit_dense(x, ones, *given, start=start, tolerance=1e-7, iterations=40)
+    assert far.mean == pytest.approx(near.mean, abs=1e-3)
+    assert far.covariance == pytest.approx(near.covariance, abs=1e-3)
+
+
 def test_pairs_and_dense_agree_where_every_pair_is_answered(rng):
     x = rng.normal(size=(30, 3))
     answers = (rng.random((30, 4)) < 0.4).astype(float)

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from sklearn.preprocessing import normalize
 
 from coldframe.gnn.data import TrainingData
+from coldframe.gnn.gaussian_process import ItemKernel, fit_process
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig, user_vectors
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -43,6 +46,27 @@ def test_cold_items_are_ranked_by_what_the_graph_says():
     scores = KGPrior(CONFIG).fit(data).score(np.arange(data.n_users))
     assert auc(scores[:, cold], like[:, cold]) > 0.75
     assert np.isfinite(scores).all()
+
+
+def test_the_process_predicts_as_the_textbook_says():
+    """Rasmussen and Williams, equations 2.25 and 2.26; an anchor is predicted from the others."""
+    rng = np.random.default_rng(3)
+    profile = normalize(sp.random(60, 15, 0.3, "csr", random_state=3))
+    kernel = ItemKernel(profile, sp.csr_matrix((60, 0)), 0.0)
+    anchors = np.arange(0, 60, 2)
+    values = profile[anchors] @ rng.normal(size=(15, 4)) + rng.normal(size=(30, 4)) * 0.1
+    got = fit_process(kernel, anchors, values, 60, np.eye(4))
+    assert 0 < got.signal < 1
+    similar = got.signal * (profile @ profile.T).toarray()
+    prior = similar + (1 - got.signal) * np.eye(60)
+    for item in range(60):
+        rows = np.flatnonzero(anchors != item)
+        known = anchors[rows]
+        weights = np.linalg.solve(prior[np.ix_(known, known)], similar[known, item])
+        mean = values.mean(0) + weights @ (values[rows] - values.mean(0))
+        np.testing.assert_allclose(got.mean[item], mean, atol=1e-4)
+        variance = prior[item, item] - weights @ similar[known, item]
+        np.testing.assert_allclose(got.kappa[item], variance, atol=1e-5)
 
 
 def test_a_shuffled_graph_is_given_little_trust():

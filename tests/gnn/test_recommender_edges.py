@@ -83,6 +83,20 @@ def test_new_items_have_their_places(quick_config: RecommenderConfig) -> None:
         model.recommend(k=3, new=4)
 
 
+def test_answers_alone_make_no_item_an_old_one(
+    quick_config: RecommenderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many likes were told: `catalog_degree` counts them from twenty of an item on."""
+    graph = small_graph(25, 8, [(u, i) for u in range(25) for i in range(7) if (u + i) % 4])
+    model = Recommender(quick_config, device="cpu").fit(graph)
+    told = {"user": [f"u{u}" for u in range(24)], "item": ["i7"] * 24, "label": [1] * 24}
+    model.tell(pa.table(told))
+    worst_last = np.arange(8, 0, -1, dtype=np.float32)
+    monkeypatch.setattr(model.scorer, "score", lambda users: np.tile(worst_last, (len(users), 1)))
+    found = model.recommend(["u24"], 1, new=1)["item"].to_pylist()
+    assert [local_name(item) for item in found] == ["i7"]
+
+
 def test_one_item_catalog(quick_config: RecommenderConfig) -> None:
     graph = small_graph(3, 1, [(0, 0), (1, 0)])
     model = Recommender(quick_config, device="cpu").fit(graph)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -167,6 +170,34 @@ def test_wrong_settings_are_named() -> None:
         TextConfig(precision="int8")
     with pytest.raises(UsageError, match="max_length"):
         TextConfig(max_length=0)
+
+
+def test_weights_are_hashed_once_and_again_when_they_change(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "packaged_model"
+    shutil.copytree(tiny_model, package)
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\nMODEL_DIR = Path(__file__).parent"
+    )
+    weights = package / "model.safetensors"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(text, "MINILM_PACKAGE", package.name)
+    monkeypatch.setattr(text, "MINILM_SHA256", hashlib.sha256(weights.read_bytes()).hexdigest())
+    hashed: list[str] = []
+    digest = hashlib.file_digest
+
+    def spy(file: BinaryIO, name: str) -> object:
+        hashed.append(Path(file.name).name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", spy)
+    for _ in range(2):
+        embed_texts(TEXTS, TextConfig("auto"))
+    assert hashed.count(weights.name) == 1
+    weights.write_bytes(weights.read_bytes() + b"more")
+    with pytest.raises(IntegrityError, match="sha256"):
+        embed_texts(TEXTS, TextConfig("minilm"))
 
 
 def test_tampered_minilm_is_refused_and_auto_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
