@@ -302,6 +302,20 @@ def test_rare_items_are_not_buried_for_the_sake_of_common_ones() -> None:
     assert ndcg(scores, truth, known, HOT) > 1.2 * ndcg(buried, truth, known, HOT)
 
 
+@pytest.mark.parametrize("plenty", [True, False])
+def test_thinned_items_stand_in_for_rare_ones_where_these_are_few(
+    plenty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Part 1 finds the rare items, part 2 the thinned ones."""
+    monkeypatch.setattr("coldframe.gnn.gate_learning._PLENTY", 20 if plenty else 10_000)
+    lesson, thinned = planted(), RARES[::2]
+    lesson.z[1][:, thinned], lesson.z[2][:, thinned] = (
+        lesson.z[2][:, thinned], lesson.z[1][:, thinned].copy()
+    )  # fmt: skip
+    _, first, second = learn_gate(lesson.lesson(thinned=thinned), GateConfig()).weights[0, 1]
+    assert (first > 3 * abs(second)) == plenty
+
+
 def test_what_is_found_of_thinned_items_does_not_pay_for_common_ones() -> None:
     """All that was taken from them is to be found, of the others a tenth."""
     lesson = planted(signal=1.5)
