@@ -252,11 +252,9 @@ class Hybrid:
                 raise next(iter(gone.values()))
             gate = gate.without([list(parts).index(name) for name in gone])
             self.calibration = self.lesson = None
-        for name, error in gone.items():
+        for name, why in gone.items():
             _LOG.warning(
-                "part %s falls away, and the chances with it, until it is trained anew: %s",
-                name,
-                error,
+                "part %s falls away, and with it the chances, till training: %s", name, why
             )
         self.members = list(members)
         return self.restore(found, gate, data)
