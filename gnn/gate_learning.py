@@ -41,9 +41,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     """
     n_parts = len(lesson.common.z)
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
-    # Items made rare are unlike those that nobody came to: what finds the ones misses the others.
-    plenty = lesson.rare.truth.any(axis=1).sum() >= _PLENTY
-    rare = lesson.rare if plenty else lesson.rare.beside(lesson.thinned)
+    # Items made rare are unlike those that few came to: what finds the ones misses the others.
+    rare = lesson.own_rare if _plenty(lesson.own_rare) else lesson.rare
     lists = (lesson.hidden, rare, lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
@@ -169,37 +168,43 @@ class _Shelf:
 
 def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
     """Choose how rare and cold items stand against common ones."""
-    kinds = (lesson.hidden, lesson.rare, lesson.thinned, lesson.common)
+    kinds = (lesson.hidden, lesson.rare, lesson.common)
     some = np.sum([found.wanted for found in kinds], axis=0) > 0
     rows = np.flatnonzero(some)
     rows = rows[:: max(1, len(rows) // _JUDGES)]
-    hidden, rare, thinned, common, cold = (found.rows(rows) for found in (*kinds, lesson.cold))
+    hidden, rare, common, cold, own = (
+        found.rows(rows) for found in (*kinds, lesson.cold, lesson.own_rare)
+    )
     if len(rows) < _ENOUGH or not common.item.shape[1]:
         return gate
     degree = lesson.item_degree
     # What presses on trained items are the catalog's own cold items, where it has that many.
     crowd = [cold] if _distinct(cold) >= _distinct(hidden) else [cold, hidden]
-    made_rare = _Shelf.of(gate, _RARE, [thinned], degree)
-    natural = _Shelf.of(gate, _RARE, [rare], degree)
-    if _distinct(rare) < _distinct(
-        thinned
-    ):  # the same with rare ones, but what is found does not count
-        natural = natural.beside(replace(made_rare, hit=np.zeros_like(made_rare.hit)))
+    all_rare = _Shelf.of(gate, _RARE, [rare], degree)
+    if _plenty(lesson.own_rare):
+        own_rare, trained = _Shelf.of(gate, _RARE, [own], degree), common.wanted + own.wanted
+    else:  # too few to say how they stand: whatever is rare presses on common items, and counts as wrong
+        own_rare, trained = replace(all_rare, hit=np.zeros_like(all_rare.hit)), common.wanted
     stand = _Stand(
         common=_Shelf.of(gate, _COMMON, [common], degree),
-        rare=natural,
-        all_rare=_Shelf.of(gate, _RARE, [rare, thinned], degree),
+        rare=own_rare,
+        all_rare=all_rare,
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
         wanted=(
-            common.wanted + rare.wanted,
+            trained,
             np.sum([found.wanted for found in kinds], axis=0)[rows],
         ),
         rare_cost=config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
-    with_rare = rare.item.shape[1] + thinned.item.shape[1] > 0
+    with_rare = rare.item.shape[1] > 0
     return stand.settled(gate, with_rare=with_rare, with_cold=bool(hidden.wanted.any()))
+
+
+def _plenty(rare: Shortlist) -> bool:
+    """Whether the catalog's own rare items say how these are found, and how they stand."""
+    return bool(rare.truth.any(axis=1).sum() >= _PLENTY)
 
 
 def _distinct(found: Shortlist) -> int:
@@ -212,9 +217,9 @@ class _Stand:
     """The kinds side by side.
 
     Attributes:
-        rare, all_rare: rare items as they are in the catalog, and those thinned for the rehearsal too.
+        rare: rare items as the floor sees them. all_rare: with those thinned for the rehearsal.
         crowd: cold items as they press on trained ones. found: cold items that can be found.
-        wanted: (b,) hidden pairs per user, on trained items that are as in the catalog, and on all.
+        wanted: (b,) hidden pairs per user, on trained items as the floor counts them, and on all.
         rare_cost, cold_cost: share of their NDCG@10 that trained items may lose, to rare and to cold ones.
     """
 

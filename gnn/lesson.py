@@ -87,13 +87,6 @@ class Shortlist:
             np.concatenate([one.wanted for one in lists]),
         )
 
-    def beside(self, other: Shortlist) -> Shortlist:
-        """Lists of two groups, of the same users, as one of both."""
-        item = np.concatenate([self.item, other.item], axis=1)
-        truth = np.concatenate([self.truth, other.truth], axis=1)
-        z = np.concatenate([self.z, other.z], axis=2)
-        return Shortlist(item, truth, z, self.user_degree, self.wanted + other.wanted)
-
     def rows(self, chosen: np.ndarray) -> Shortlist:
         """The lists of some of the users."""
         return Shortlist(
@@ -112,8 +105,8 @@ class Lesson:
     Attributes:
         hidden: cold items of which something was hidden, so that they can be found.
         cold: the other items without interactions; they compete, and are never right.
-        rare, common: trained items, with what is to be found of them at the rate of the validation part.
-        thinned: items made rare for the rehearsal; all that was taken from them is to be found.
+        rare, common: trained items. own_rare: without the items made rare for the rehearsal, of which all
+            that was taken is to be found, while of the others it is what the validation part holds.
         new: items of all kinds, for new users.
         item_degree: (n_items,) in the rehearsal.
         cold_share, rare_share: of the catalog's items, those without interactions (or those hidden
@@ -124,7 +117,7 @@ class Lesson:
     hidden: Shortlist
     cold: Shortlist
     rare: Shortlist
-    thinned: Shortlist
+    own_rare: Shortlist
     common: Shortlist
     new: Shortlist
     item_degree: IntArray
@@ -152,8 +145,8 @@ class Lesson:
         groups = {
             "hidden": (kinds == 0) & wanted,
             "cold": (kinds == 0) & ~wanted,
-            "rare": (kinds == 1) & ~made_rare,
-            "thinned": (kinds == 1) & made_rare,
+            "rare": kinds == 1,
+            "own_rare": (kinds == 1) & ~made_rare,
             "common": kinds == 2,
             "new": (kinds > 0) | wanted,
         }
@@ -172,7 +165,7 @@ class Lesson:
             **lists,
             item_degree=item_degree,
             cold_share=float(max(groups["hidden"].sum(), groups["cold"].sum())) / n_items,
-            rare_share=float((kinds == 1).sum()) / n_items,
+            rare_share=float(groups["rare"].sum()) / n_items,
             answering=answering,
         )
 
