@@ -25,9 +25,10 @@ class GateConfig:
     """Settings of the gate and of the rehearsal it learns from.
 
     Attributes:
-        cold_cost: share of the trained items' NDCG@10 that may go to items without interactions, or to
-            lifting those with few further than serves it, if the whole catalog were such; one with a
-            tenth of them gives up a tenth of it. From about 10 on only all items together count.
+        cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
+            none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
+            about 10 on only the NDCG@10 of all items together counts. Where validation pairs hold
+            enough items with few interactions, these are among those whose NDCG@10 it is.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
