@@ -61,10 +61,15 @@ def mutated_rdf(_folder: Path, count: int, seconds: float) -> int:
     module, done, seed, end = load("test_hostile_rdf"), 0, 108, time.monotonic() + seconds
     while done < count and time.monotonic() < end:
         for syntax, size in (("nquads", CHUNK), ("trig", CHUNK), ("rdfxml", 25), ("jsonld", 25)):
-            module.survive(syntax, size, seed)
+            module.survive(syntax, size, seed, cpu_seconds_each=1)
             done += size
         seed += 1
     return done
+
+
+def bombs(folder: Path, _count: int, _seconds: float) -> int:
+    """All of them, as there are no more."""
+    return int(load("test_hostile_rdf").refuse_bombs(folder, cpu_seconds_each=2))
 
 
 def malformed_text(folder: Path, count: int, _seconds: float) -> int:
@@ -83,6 +88,7 @@ LONG: dict[str, tuple[str, int, Callable[[Path, int, float], int]]] = {
     "R2": ("kill -9 of three writers of a journal", 2_000, writer_kills),
     "R7": ("bits flipped and bytes cut off", 50_000, flips),
     "R8": ("mutated RDF files", 1_000_000, mutated_rdf),
+    "R9": ("bombs", 1, bombs),
     "R10": ("malformed schemas, settings and answers", 100_000, malformed_text),
     "R19": ("forged checkpoints", 100_000, forged_checkpoints),
 }

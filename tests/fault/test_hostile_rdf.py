@@ -29,6 +29,9 @@ RDF_OPEN = (
 LINE = b'<http://a.org/s> <http://a.org/p> "x" .\n'
 START = b"<a:s> <a:p> "
 BIG = 100_000_000
+ENDLESS = (
+    20  # CPU-seconds; what R8 and R9 promise is measured by bench/faults.py, as machines differ
+)
 
 
 def xml(prolog: bytes, body: bytes) -> bytes:
@@ -159,13 +162,13 @@ for path in sys.stdin.read().split("\\n"):
 """
 
 
-@pytest.mark.R(9)
-def test_every_bomb_is_refused(tmp_path: Path) -> None:
+def refuse_bombs(folder: Path, cpu_seconds_each: float = ENDLESS) -> int:
+    """Read every bomb; how many there were."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.1)
     paths = []
     for name, content in bombs(listener.getsockname()[1]):
-        paths.append(tmp_path / name)
+        paths.append(folder / name)
         paths[-1].write_bytes(content)
     done = subprocess.run(
         [sys.executable, "-c", RUNNER],
@@ -180,7 +183,7 @@ def test_every_bomb_is_refused(tmp_path: Path) -> None:
     for path, kind, where, message, seconds, own, child, touched in rows:
         if kind != "ParseError" or not where.startswith(path) or not message:
             wrong.append((path, kind, where, message))
-        if seconds > 2:  # of CPU, so that a busy machine fails no test
+        if seconds > cpu_seconds_each:
             slow.append((path, seconds))
         if max(own, child) > max(peak, 256 << 10):
             wrong.append((path, "memory in KiB", own, child))
@@ -191,6 +194,12 @@ def test_every_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         listener.accept()
     listener.close()
+    return len(paths)
+
+
+@pytest.mark.R(9)
+def test_every_bomb_is_refused(tmp_path: Path) -> None:
+    refuse_bombs(tmp_path)
 
 
 def test_archives_that_could_hide_something(tmp_path: Path) -> None:
@@ -336,7 +345,7 @@ def mutated(seed: bytes, random: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def survive(syntax: str, count: int, seed: int) -> None:
+def survive(syntax: str, count: int, seed: int, cpu_seconds_each: float = ENDLESS) -> None:
     random = np.random.default_rng(seed)
     outcomes = {"read": 0, "refused": 0}
     for _ in range(count):
@@ -347,7 +356,7 @@ def survive(syntax: str, count: int, seed: int) -> None:
             outcomes["read"] += 1
         except ParseError as error:
             outcomes["refused"] += error.where.startswith("<bytes>") and bool(error.message)
-        assert cpu_seconds() - start < 1
+        assert cpu_seconds() - start < cpu_seconds_each
     assert sum(outcomes.values()) == count
     assert outcomes["refused"] > 0
     # Memory needs no test here: the child has less than 512 MiB of address space.
