@@ -161,7 +161,7 @@ def _play(
     if not state.pool.size:
         return Picks.none(), Plan(name, name)
     if not isinstance(strategy, str):
-        return held_to_contract(strategy)(state, budget, rng), Plan(name, name)
+        return held_to_contract(strategy, name)(state, budget, rng), Plan(name, name)
     played = played_without_beliefs(strategy, state) if flat else strategy
     picks = find_strategy(played)(state, budget, rng)
     return picks, replace(plan(played, state, budget), strategy=name)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..kg.errors import DataError, UsageError
 from ..kg.files import StrPath, read_table
 from ..kg.graph import Graph
+from ..kg.in_memory import numbers_by_id
 from .answers import first_line
 
 if TYPE_CHECKING:
@@ -75,14 +76,14 @@ def node_factors(
         least: the smallest that may be given; None = it must be above 0.
 
     Raises:
-        UsageError: one is not above 0, or below `least`; one stands twice, by IRI and original id.
+        UsageError: one is no number, not above 0, or below `least`; one stands twice, by IRI and original id.
         UnknownIdError: an id that the catalog does not have.
     """
     vocabulary = (graph.users if kind == "user" else graph.items).vocabulary
     column, given = np.ones(len(vocabulary)), np.zeros(len(vocabulary), bool)
-    values = values or {}
-    for name, place in zip(values, vocabulary.indices(values, kind=kind), strict=True):
-        number = float(values[name])
+    numbers = {} if values is None else numbers_by_id(values, where)
+    for name, place in zip(numbers, vocabulary.indices(numbers, kind=kind), strict=True):
+        number = numbers[name]
         if not np.isfinite(number) or not (number > 0 if least is None else number >= least):
             bound = "above 0" if least is None else f"from {least:g} on"
             raise UsageError(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from ..gnn.topk import keep_top
 from ..kg.errors import UsageError, nearest
 from ..kg.vocabulary import IntArray
 
@@ -194,14 +195,4 @@ def _by_blocks(
 
 def _largest(matrix: sp.csr_matrix, keep: int) -> sp.csr_matrix:
     """The `keep` largest entries of each row; equal ones by lower column."""
-    matrix.sort_indices()
-    chosen = np.ones(matrix.nnz, bool)
-    for row in np.flatnonzero(np.diff(matrix.indptr) > keep):
-        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        values = matrix.data[part]
-        least = np.partition(values, len(values) - keep)[len(values) - keep]
-        large = values > least
-        large[np.flatnonzero(values == least)[: keep - int(large.sum())]] = True
-        chosen[part] = large
-    ends = np.concatenate([[0], np.cumsum(chosen)])[matrix.indptr]
-    return sp.csr_matrix((matrix.data[chosen], matrix.indices[chosen], ends), matrix.shape)
+    return keep_top(matrix, keep, ties=lambda columns: columns)

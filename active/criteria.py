@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, ndtr
 
-from ..gnn.laplace import unpack
+from ..gnn.laplace import packed_form, unpack
 from ..gnn.posterior import probit_shrinkage
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
@@ -84,11 +84,7 @@ class Block:
     @cached_property
     def target_spread(self) -> FloatArray:
         """v of the target users, (c, T)."""
-        d = self.covariance.shape[1]
-        upper = np.triu_indices(d)
-        doubled = np.where(upper[0] == upper[1], 1.0, 2.0).astype(np.float32)
-        packed = self.covariance[:, upper[0], upper[1]] * doubled
-        return np.maximum(packed @ self.state.target_outer.T, 0.0)
+        return np.asarray(np.maximum(packed_form(self.covariance) @ self.state.target_outer.T, 0.0))
 
     @cached_property
     def top_chance(self) -> FloatArray:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ..gnn.ranking import RECOMMENDATIONS
 from ..kg.errors import DataError, UsageError
-from ..kg.in_memory import numbers_by_id, whole
+from ..kg.in_memory import whole
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .answers import CANNOT_TELL, SKIP, Answer, read_answers
@@ -95,8 +95,9 @@ class Interview:
         self._labels: dict[int, float] = {}
         self._known, liked = _history(model, user)
         self.beliefs: Newcomer = Population.of(model.posterior, model.known).newcomer(liked)
-        weights = None if item_weight is None else numbers_by_id(item_weight, "item_weight")
-        self._weight: Array = node_factors(self.graph, "item", weights, "item_weight", least=0.0)
+        self._weight: Array = node_factors(
+            self.graph, "item", item_weight, "item_weight", least=0.0
+        )
         if items is not None:
             others = np.ones(len(self._weight), bool)
             others[self.graph.items.vocabulary.indices(items, kind="item")] = False

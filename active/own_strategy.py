@@ -22,15 +22,14 @@ def name_of(strategy: str | Strategy) -> str:
     return str(getattr(strategy, "__name__", type(strategy).__name__))
 
 
-def held_to_contract(strategy: Strategy, name: str = "") -> Strategy:
+def held_to_contract(strategy: Strategy, name: str) -> Strategy:
     """The strategy, which raises UsageError where it breaks the contract."""
-    called = name or name_of(strategy)
 
     def play(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
         picks = strategy(state, budget, rng)
         if fault := _fault(picks, state.pool, budget):
             raise UsageError(
-                f"strategy {called} {fault}",
+                f"strategy {name} {fault}",
                 hint="a strategy is a function of state, budget and generator that gives Picks: distinct "
                 "open pairs of state.pool, within budget and caps",
             )
@@ -59,13 +58,13 @@ def _fault(picks: Any, pool: Pool, budget: float) -> str:
         return "picked a pair that must not be asked"
     if len(np.unique(user * pool.known.shape[1] + item)) < len(picks):
         return "picked a pair twice"
-    after = pool.after(user, item)
-    for kind, count, cap in (
-        ("user", after.asked_user[user], pool.user_cap),
-        ("item", after.asked_item[item], pool.item_cap),
+    for kind, chosen, asked, cap in (
+        ("user", user, pool.asked_user, pool.user_cap),
+        ("item", item, pool.asked_item, pool.item_cap),
     ):
-        if (count > cap).any():
-            return f"asks {count.max()} questions of one {kind}, and the cap is {cap}"
-    if picks.cost(pool) > budget + _SLACK:
-        return f"spent {picks.cost(pool):g} of a budget of {budget:g}"
+        most = (asked + np.bincount(chosen, minlength=len(asked)))[chosen].max()
+        if most > cap:
+            return f"asks {most} questions of one {kind}, and the cap is {cap}"
+    if (cost := picks.cost(pool)) > budget + _SLACK:
+        return f"spent {cost:g} of a budget of {budget:g}"
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -157,9 +156,8 @@ def relearn(run: Run, *, measure: bool = True) -> Learned:
     )
     work = unfinished_work(run.path, run.catalog, run.split, model)
     model.fit(run.catalog, run.split, work=work)
-    rounds, measured = rounds_of(run), list[dict[str, Any]]()
-    if measure:
-        measured = keep_start(run, model)
+    rounds = rounds_of(run)
+    measured = keep_start(run, model) if measure else []
     for number in range(1, run.round + 1):
         rows = run.labels(number)
         if len(rows):

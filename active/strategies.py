@@ -1,9 +1,10 @@
 """Strategies: which pairs to ask next. Plain functions behind one contract, in one dictionary.
 
-`strategy(state, budget, rng) -> Picks`. One of your own is made of a criterion (`best_of`, `in_proportion`,
-`greedy`), or says which pairs it picks (`described`); `own_strategy` holds it to the contract. Every strategy is a function of its arguments alone, does not
-depend on how users and items are numbered, never picks a pair twice nor a known one, and keeps the
-budget, the caps and the panel of `state.pool`.
+`strategy(state, budget, rng) -> Picks`. One of your own is made of a criterion (`best_of`,
+`in_proportion`, `greedy`), or says which pairs it picks (`described`); `own_strategy` holds it to the
+contract. Every strategy is a function of its arguments alone, does not depend on how users and items are
+numbered, never picks a pair twice nor a known one, and keeps the budget, the caps and the panel of
+`state.pool`.
 """
 
 from __future__ import annotations
@@ -102,9 +103,7 @@ def in_proportion(
         basket = Basket(state.pool, budget)
         covariance = state.posterior.covariance[candidates.items].astype(np.float32)
         rows = state.rows_of(candidates.items)
-        place = np.zeros(
-            len(state.pool.items), np.int64
-        )  # of the pool's items among the candidates
+        place = np.zeros(len(state.pool.items), np.int64)  # among the candidates
         place[rows] = np.arange(len(rows))
         counts = state.label_counts.copy()
         mean_cost = _mean_cost(state)

@@ -28,8 +28,9 @@ from seeds import seeds_of  # type: ignore[import-not-found]  # beside this scri
 
 from coldframe.datasets.splits import make_split
 from coldframe.gnn.data import TrainingData
+from coldframe.gnn.parts import Target
 from coldframe.gnn.text import TextConfig, embed_nodes
-from coldframe.gnn.tune import KINDS, Kind, Target, tune
+from coldframe.gnn.tune import KINDS, Kind, tune
 from coldframe.kg.catalog import Catalog
 from coldframe.kg.graph import FloatArray
 from coldframe.kg.vocabulary import IntArray

@@ -93,7 +93,7 @@ def chosen_items(
     """
     if not only and not never:
         return None
-    kept = dict.fromkeys(catalog.graph.items.vocabulary)
+    kept = list(catalog.graph.items.vocabulary)
     for selectors, wanted, flag in ((only, True, "--only"), (never, False, "--never")):
         for selector in selectors or ():
             try:
@@ -101,10 +101,10 @@ def chosen_items(
             except (UsageError, DataError) as error:
                 where = f"{flag} {selector!r}"
                 raise type(error)(error.message, where=where, hint=error.hint) from None
-            kept = {item: None for item in kept if (item in taken) == wanted}
+            kept = [item for item in kept if (item in taken) == wanted]
     if not kept:
         raise DataError("no item is left", where="--only, --never")
-    return list(kept)
+    return kept
 
 
 def held_out_note(run: Run) -> str:

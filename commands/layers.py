@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from ..kg.errors import ColdframeError, SchemaError, UsageError, nearest
-from ..kg.typed_fields import fit_value
 
 C = TypeVar("C")
 
@@ -46,6 +45,8 @@ def resolve(
         SchemaError: the file is no TOML, has an unknown key or a value of the wrong type.
         UsageError: the same of a flag.
     """
+    from ..kg.typed_fields import fit_value  # loads NumPy, which --help does without
+
     names, defaults = fields_of(kind), flatten(kind())
     given: dict[str, tuple[str, Any]] = {}
     if file is not None:

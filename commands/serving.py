@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,19 +92,17 @@ def recommend(
     among = None if items is None else read_ids(items, "item")
     with output.progress("recommend") as bar:
         opened = Run.open(run, device=device, progress=bar.stage)
-        chosen = chosen_items(Catalog.open(catalog) if catalog else opened.catalog, only, never)
-        model = _extended(opened.model, catalog)
+        later = None if catalog is None else Catalog.open(catalog)
+        chosen = chosen_items(later or opened.catalog, only, never)
+        model = opened.model if later is None else opened.model.extend(later)
         if not model.graph.n_users:
             raise DataError(
                 "the catalog has no users to recommend to", hint="`similar` works without any"
             )
-        skipped = 0
-        if skip_unknown:
-            wanted, lost_users = _known(users, wanted, model.graph.users, "user")
-            among, lost_items = _known(items, among, model.graph.items, "item")
-            skipped = lost_users + lost_items
-        _check_known(users, wanted, model.graph.users, "user")
-        _check_known(items, among, model.graph.items, "item")
+        kept = partial(_known, skip=skip_unknown)
+        wanted, lost_users = kept(users, wanted, model.graph.users, "user")
+        among, lost_items = kept(items, among, model.graph.items, "item")
+        skipped = lost_users + lost_items
         among = _both(model.graph.items, among, chosen)
         found = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method
@@ -263,13 +262,21 @@ def _both(items: NodeSet, named: list[str] | None, chosen: list[str] | None) -> 
 
 
 def _known(
-    path: Path | None, ids: list[str] | None, nodes: NodeSet, kind: str
+    path: Path | None, ids: list[str] | None, nodes: NodeSet, kind: str, *, skip: bool
 ) -> tuple[list[str] | None, int]:
-    """Those that the catalog has, and how many it lacks; DataError where it has none of them."""
-    kept = None if ids is None else [one for one in ids if nodes.vocabulary.find(one) >= 0]
-    if ids and not kept:
+    """The ids and 0, or with `skip` those that the catalog has, and how many it lacks.
+
+    Raises:
+        UnknownIdError: it lacks some, without `skip`. DataError: it has none of them.
+    """
+    if ids is None or not skip:
+        _check_known(path, ids, nodes, kind)
+        return ids, 0
+    places = nodes.vocabulary.indices(ids, missing="mark", kind=kind)
+    kept = [one for one, place in zip(ids, places, strict=True) if place >= 0]
+    if not kept:
         raise DataError(f"the catalog has no {kind} of this file", where=str(path))
-    return kept, len(ids or ()) - len(kept or ())
+    return kept, len(ids) - len(kept)
 
 
 def write_recommendations(path: Path, batches: Iterable[pa.Table], tag: str) -> int:

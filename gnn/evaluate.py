@@ -289,8 +289,7 @@ class _Task:
         wanted = sp.csr_matrix(wanted - wanted.multiply(known > 0))
         wanted.eliminate_zeros()
         wanted.sort_indices()
-        everybody = np.arange(data.n_users)
-        chosen = everybody if users is None else np.unique(check_users(users, data.n_users))
+        chosen = np.arange(data.n_users) if users is None else users
         chosen = chosen[np.diff(wanted.indptr)[chosen] > 0]
         if len(chosen) == 0:
             raise DataError(

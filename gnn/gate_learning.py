@@ -152,13 +152,9 @@ class _Shelf:
         score, hit = np.take_along_axis(score, top, 1), np.take_along_axis(hit, top, 1)
         return cls(score, hit, tasks[0].d_user)
 
-    def beside(self, other: _Shelf) -> _Shelf:
-        """Both, as one."""
-        return replace(
-            self,
-            score=np.concatenate([self.score, other.score], axis=1),
-            hit=np.concatenate([self.hit, other.hit], axis=1),
-        )
+    def wrong(self) -> _Shelf:
+        """The same items, none of which is to be found."""
+        return replace(self, hit=np.zeros_like(self.hit))
 
     def moved(self, scale: float, bias: float, slope: float) -> _Shelf:
         """Scores times `scale`, plus what the gate adds to the kind."""
@@ -169,8 +165,8 @@ class _Shelf:
 def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
     """Choose how rare and cold items stand against common ones."""
     kinds = (lesson.hidden, lesson.rare, lesson.common)
-    some = np.sum([found.wanted for found in kinds], axis=0) > 0
-    rows = np.flatnonzero(some)
+    wanted = np.sum([found.wanted for found in kinds], axis=0)
+    rows = np.flatnonzero(wanted)
     rows = rows[:: max(1, len(rows) // _JUDGES)]
     hidden, rare, common, cold, own = (
         found.rows(rows) for found in (*kinds, lesson.cold, lesson.own_rare)
@@ -184,17 +180,14 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
     if _plenty(lesson.own_rare):
         own_rare, trained = _Shelf.of(gate, _RARE, [own], degree), common.wanted + own.wanted
     else:  # too few to say how they stand: whatever is rare presses on common items, and counts as wrong
-        own_rare, trained = replace(all_rare, hit=np.zeros_like(all_rare.hit)), common.wanted
+        own_rare, trained = all_rare.wrong(), common.wanted
     stand = _Stand(
         common=_Shelf.of(gate, _COMMON, [common], degree),
         rare=own_rare,
         all_rare=all_rare,
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
-        wanted=(
-            trained,
-            np.sum([found.wanted for found in kinds], axis=0)[rows],
-        ),
+        wanted=(trained, wanted[rows]),
         rare_cost=config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
@@ -268,12 +261,12 @@ class _Stand:
         if warm < (1.0 - cost) * self.best:
             return False, warm
         rares = self.all_rare.moved(1.0, rare, 0.0)
-        return True, _ndcg(_ranked([self.common, rares, found])[0], self.wanted[1])
+        return True, _ndcg(_ranked([self.common, rares, found]), self.wanted[1])
 
     def _warm(self, rare: float, crowd: _Shelf) -> float:
         """NDCG@10 of trained items beside such cold ones, which count as wrong."""
-        trained = self.common.beside(self.rare.moved(1.0, rare, 0.0))
-        return _ndcg(_ranked([trained, crowd])[1], self.wanted[0])
+        rares = self.rare.moved(1.0, rare, 0.0)
+        return _ndcg(_ranked([self.common, rares, crowd.wrong()]), self.wanted[0])
 
     @cached_property
     def best(self) -> float:
@@ -339,14 +332,11 @@ def _with_told(gate: Gate, lesson: Lesson) -> Gate:
     return Gate(weights, bias)
 
 
-def _ranked(shelves: Sequence[_Shelf]) -> tuple[FloatArray, FloatArray]:
-    """Hits of the top ten of all shelves together, (b, 10); the second of the first shelf alone."""
+def _ranked(shelves: Sequence[_Shelf]) -> FloatArray:
+    """Hits of the top ten of all shelves together, (b, 10)."""
     score = np.concatenate([shelf.score for shelf in shelves], axis=1)
     hit = np.concatenate([shelf.hit for shelf in shelves], axis=1)
-    first = np.arange(score.shape[1]) < shelves[0].score.shape[1]
-    top = _top(score)
-    hit = np.take_along_axis(hit, top, 1)
-    return hit, hit * first[top]
+    return np.take_along_axis(hit, _top(score), 1)
 
 
 def _top(scores: FloatArray) -> IntArray:

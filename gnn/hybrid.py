@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -24,7 +23,7 @@ from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
 from .lesson import Lesson
 from .part_state import settings_in, settings_out
-from .parts import PARTS, fit_part, make_part
+from .parts import PARTS, fit_part
 from .ranking import scores_of_pairs
 from .rehearsal import Rehearsal
 from .scorer_base import BoolArray, Scorer, check_users, fitted
@@ -186,10 +185,10 @@ class Hybrid:
             the scorer is as it was.
         """
         found = {
-            name: copy(part).refresh(data) if isinstance(part, EncoderScorer) else part
+            name: part.refresh(data) if isinstance(part, EncoderScorer) else part
             for name, part in self.parts.items()
         }
-        return self._refit(found, [copy(member).refresh(data) for member in self.members], data)
+        return self._refit(found, [member.refresh(data) for member in self.members], data)
 
     def regate(self, config: GateConfig) -> Self:
         """Learn the gate again with other settings, from the same rehearsal; the parts stay.
@@ -282,7 +281,7 @@ class Hybrid:
     def _fit_part(self, name: str, rehearsal: Rehearsal, work: Path | None) -> Scorer:
         self._say(f"rehearse {name}", 0, 1)
         if name != "encoder":
-            return make_part(name, self.settings).fit(rehearsal.data)
+            return fit_part(name, self.settings, rehearsal.data)
         return self._fit_encoder(rehearsal, work)
 
     def _fit_encoder(

@@ -39,6 +39,14 @@ def packed_outer(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return vectors[:, rows] * vectors[:, columns]
 
 
+def packed_form(matrices: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Coefficients of x' M x in `packed_outer(x)`, for symmetric M: float32 (n, D (D + 1) / 2)."""
+    rows, columns = np.triu_indices(matrices.shape[1])
+    out = matrices[:, rows, columns].astype(np.float32)
+    out[:, rows != columns] *= 2
+    return out
+
+
 def unpack(packed: npt.NDArray[np.floating], dimension: int) -> Array:
     """Symmetric matrices, float64 (n, D, D), from their packed upper triangles."""
     rows, columns = np.triu_indices(dimension)

@@ -67,9 +67,9 @@ def _rows(data: TrainingData, items: IntArray, best: IntArray, nearness: FloatAr
     near = best.reshape(-1)
     return pa.table(
         [
-            pa.array((vocabulary[int(i)] for i in np.repeat(items, k)), pa.string()),
+            pa.array(vocabulary.take(np.repeat(items, k)), pa.string()),
             pa.array(np.tile(np.arange(1, k + 1), len(items)), pa.int32()),
-            pa.array((vocabulary[int(i)] for i in near), pa.string()),
+            pa.array(vocabulary.take(near), pa.string()),
             pa.array(nearness.reshape(-1), pa.float32()),
             pa.array((titles[int(i)] for i in near), pa.string()),
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from .knn import KGKNN, ProfileConfig
 from .popularity import Popularity
 from .scorer_base import Scorer
 from .trainer import EncoderScorer
-from .tune import RATED_EASE_ITEMS, Target
 from .walk import (
     EASE,
     EASEConfig,
@@ -28,6 +27,8 @@ from .walk import (
     RP3Beta,
     RP3BetaConfig,
 )
+
+Target = Literal["all", "cold"]
 
 
 def _always(data: TrainingData) -> bool:  # noqa: ARG001 - the other conditions look at it
@@ -78,11 +79,14 @@ class Part:
 # EASE's matrix is dense over all items, trained or not: 20,000 take 3 GB and minutes.
 _EASE_ITEMS = 20_000
 
+# RatedEASE's matrices are dense over all items, and their product takes minutes from here on.
+_RATED_EASE_ITEMS = 8000
+
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
     "ease": Part(EASE, EASEConfig, tuned=True, most_items=_EASE_ITEMS),
     "rated-ease": Part(
-        RatedEASE, RatedEASEConfig, tuned=True, feeds=_has_low_ratings, most_items=RATED_EASE_ITEMS
+        RatedEASE, RatedEASEConfig, tuned=True, feeds=_has_low_ratings, most_items=_RATED_EASE_ITEMS
     ),
     "rp3beta": Part(RP3Beta, RP3BetaConfig, tuned=True),
     "itemknn": Part(ItemKNN, ItemKNNConfig, tuned=True),

@@ -16,11 +16,19 @@ import numpy.typing as npt
 from ..kg.errors import DataError
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .laplace import OFFSET_VARIANCE, CohortFit, fit_cohort, fit_pairs, inverse, packed_outer
+from .laplace import (
+    OFFSET_VARIANCE,
+    CohortFit,
+    fit_cohort,
+    fit_pairs,
+    inverse,
+    packed_form,
+    packed_outer,
+)
 
 Array = npt.NDArray[np.float64]
 _SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)  # of a cohort's prior covariance
-_PAIRS = 16_384  # whose covariances are looked up at a time: 63 MB at 22 dimensions
+_PAIRS = 16_384  # or items, whose covariances are looked up at a time: 63 MB at 22 dimensions
 _USUAL_SCALE, _SCALE_SPREAD = 0.7, 0.4  # mean and deviation of its logarithm
 
 
@@ -144,10 +152,10 @@ class Posterior:
     @cached_property
     def _quadratic(self) -> FloatArray:
         """Coefficients of x' covariance_i x in the products x_j x_k, j <= k: float32 (I, D (D + 1) / 2)."""
-        products = list(zip(*np.triu_indices(self.dimension), strict=True))
-        out = np.empty((self.n_items, len(products)), np.float32)
-        for place, (j, k) in enumerate(products):  # one at a time: a copy of the whole is large
-            out[:, place] = self.covariance[:, j, k] * (2 if j < k else 1)
+        out = np.empty((self.n_items, self.dimension * (self.dimension + 1) // 2), np.float32)
+        for start in range(0, self.n_items, _PAIRS):  # a copy of the whole in float64 is large
+            part = slice(start, start + _PAIRS)
+            out[part] = packed_form(self.covariance[part])
         return out
 
     def scores(self, users: IntArray, items: IntArray) -> FloatArray:

@@ -108,8 +108,8 @@ def best_items(
     user, item, score = users[row], top[row, place], values[row, place]
     return pa.table(
         [
-            pa.array(graph.users.vocabulary[int(u)] for u in user),
-            pa.array(graph.items.vocabulary[int(i)] for i in item),
+            pa.array(graph.users.vocabulary.take(user), pa.string()),
+            pa.array(graph.items.vocabulary.take(item), pa.string()),
             pa.array(place + 1, pa.int32()),
             pa.array(score, pa.float32()),
             pa.array(beliefs.std(user, item, uncertainty), pa.float32()),

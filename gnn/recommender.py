@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ import scipy.sparse as sp
 from ..kg.catalog import Catalog, graph_of
 from ..kg.coldstart import resolve
 from ..kg.errors import DataError, StateError, UsageError
-from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.graph import FloatArray, Graph, Interactions, NodeSet
 from ..kg.graph_checks import check_graph, check_rows
 from ..kg.in_memory import as_pairs, whole
 from ..kg.split import Split, check_split
@@ -231,11 +230,7 @@ class Recommender:
         if new > k:
             raise UsageError(f"must be between 0 and k, which is {k}, got {new}", where="new")
         graph = self.graph
-        chosen = (
-            np.arange(graph.n_users)
-            if users is None
-            else graph.users.vocabulary.indices(users, kind="user")
-        )
+        chosen = _chosen(graph.users, users, "user")
         among = None if items is None else graph.items.vocabulary.indices(items, kind="item")
         known = self.known if exclude_known else None
         reserve = Reserve(self.data.untold_degree == 0, new) if new else None
@@ -297,11 +292,7 @@ class Recommender:
     ) -> Iterator[pa.Table]:
         """The k nearest items of each of these, or of every item, in blocks: columns item, rank, similar,
         similarity, title."""
-        chosen = (
-            np.arange(self.graph.n_items)
-            if items is None
-            else self.graph.items.vocabulary.indices(items, kind="item")
-        )
+        chosen = _chosen(self.graph.items, items, "item")
         yield from neighbours(self.data, self.encoder, chosen, k)
 
     def explain(self, user: str, item: str, k: int = 5) -> Explanation:
@@ -357,7 +348,7 @@ class Recommender:
         graph = ablated(graph_of(later), self.config.ablation, self.seed)
         data, of_graph = extended(self.data, graph, self.config.text, self.device), self._of_graph
         if of_graph is not None:
-            of_graph = copy(of_graph).refresh(untouched(data))
+            of_graph = of_graph.refresh(untouched(data))
         if self._scorer.parts:
             self._scorer.refresh(data)
         self._data, self._of_graph, self._source = data, of_graph, None
@@ -427,3 +418,8 @@ class Recommender:
             seen = untouched(model.data)
             model._of_graph = EncoderScorer.load(checkpoint.path, seen, device=model.device)
         return model
+
+
+def _chosen(nodes: NodeSet, names: Iterable[str] | None, kind: str) -> IntArray:
+    """Indices of the named nodes; None = of all."""
+    return np.arange(len(nodes)) if names is None else nodes.vocabulary.indices(names, kind=kind)

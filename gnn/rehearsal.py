@@ -74,6 +74,11 @@ class Rehearsal:
         trained = self.data.item_degree[self.targets.item] >= RARE
         return self.targets.select(trained & (self.data.user_degree[self.targets.user] > 0))
 
+    @property
+    def _made_rare(self) -> BoolArray:
+        """(n_items,) whether the item was thinned."""
+        return np.isin(np.arange(self.data.n_items), self.thinned)
+
     def lesson(self, parts: Mapping[str, Scorer], config: GateConfig) -> Lesson:
         """What a sample of users should find, among what the parts rank high for them."""
         data = self.data
@@ -90,14 +95,12 @@ class Rehearsal:
                 known = (data.positives[chosen] + data.negatives[chosen]).toarray() > 0
                 yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
 
-        thinned = np.zeros(data.n_items, bool)
-        thinned[self.thinned] = True
         return Lesson.build(
             blocks(),
             data.catalog_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
             answering=list(parts).index(KGPrior.name) if KGPrior.name in parts else None,
-            thinned=thinned,
+            thinned=self._made_rare,
         )
 
     def held_out(
@@ -115,8 +118,7 @@ class Rehearsal:
         users = _sample(everybody, self.users, config.max_users, rng)
         shut = data.item_degree == 0
         shut[self.hidden] = False
-        thinned = np.zeros(data.n_items, bool)
-        thinned[self.thinned] = True
+        thinned = self._made_rare
 
         def score(block: IntArray) -> FloatArray:
             scores = [part.score(block) for part in parts.values()]

@@ -39,14 +39,21 @@ class Product:
 
     Args:
         left, right: (n, m) and (m, n), float32.
-        entries: of one block. A product of at most twice as many is kept, so that it is computed once
-            however often it is asked.
+        entries: of one block.
+        keep: keep a product of at most twice as many entries, so that it is computed once however often
+            it is asked.
     """
 
     def __init__(
-        self, left: sp.csr_matrix, right: sp.csr_matrix, entries: int = BLOCK_ENTRIES
+        self,
+        left: sp.csr_matrix,
+        right: sp.csr_matrix,
+        entries: int = BLOCK_ENTRIES,
+        *,
+        keep: bool = False,
     ) -> None:
         self._left, self._right, self._entries = left, right, entries
+        self._most = 2 * entries if keep else 0
         self._kept: list[tuple[int, sp.csr_matrix]] = []
 
     def top(self, k: int, weigh: Weigh | None = None) -> sp.csr_matrix:
@@ -77,18 +84,29 @@ class Product:
         if self._kept:
             yield from self._kept
             return
-        kept: list[tuple[int, sp.csr_matrix]] | None = []
+        kept, size = [], 0
         for start, block in product_blocks(self._left, self._right, self._entries):
-            if kept is not None:
+            size += block.nnz
+            if size <= self._most:
                 kept.append((start, block))
-                if sum(one.nnz for _, one in kept) > 2 * self._entries:
-                    kept = None
+            else:
+                kept.clear()
             yield start, block
-        self._kept = kept or []
+        self._kept = kept
 
 
-def keep_top(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
-    """The k largest positive entries of each row, as CSR with sorted columns."""
+def _by_hash(columns: IntArray) -> IntArray:
+    return np.asarray(mix(columns.astype(np.uint32)))
+
+
+def keep_top(
+    matrix: sp.csr_matrix, k: int, ties: Callable[[IntArray], IntArray] = _by_hash
+) -> sp.csr_matrix:
+    """The k largest positive entries of each row, as CSR with sorted columns.
+
+    Args:
+        ties: columns -> what says which of equal entries are kept, the lowest.
+    """
     kept = matrix.data > 0
     for row in np.flatnonzero(np.diff(matrix.indptr) > k):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
@@ -98,7 +116,7 @@ def keep_top(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
         tied = np.flatnonzero(values == edge)
         room = k - np.count_nonzero(values > edge)
         if len(tied) > room:
-            order = np.argsort(mix(matrix.indices[part][tied].astype(np.uint32)))
+            order = np.argsort(ties(matrix.indices[part][tied]))
             kept[part.start + tied[order[room:]]] = False
     lengths = np.add.reduceat(np.append(kept, False), matrix.indptr[:-1]) if len(kept) else 0
     lengths = np.where(np.diff(matrix.indptr) > 0, lengths, 0)

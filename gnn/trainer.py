@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -147,14 +148,14 @@ class EncoderScorer:
         return self._encode(run.mean, graph)
 
     def refresh(self, data: TrainingData) -> Self:
-        """Encode again, untrained: new nodes, new attribute edges, new interactions count at once.
+        """Another scorer, encoded anew and untrained: new nodes, edges and interactions count at once.
 
         Raises:
             IntegrityError: `data.graph` is not the graph of the training or that one grown.
         """
         self.state.check(data.graph)
         with self._graph(data, self.state.space) as graph:
-            return self._encode(self._trained(graph), graph)
+            return copy(self)._encode(self._trained(graph), graph)
 
     def model_of(self, data: TrainingData) -> tuple[GraphEncoder, GraphView]:
         """The trained network and the whole of what it reads of `data`; raises as `refresh`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .data import TrainingData
 from .evaluate import evaluate
 from .kg_prior import KGPrior
 from .knn import KGKNN, ProfileConfig, TextKNN
+from .parts import PARTS, Target
 from .popularity import KGPopularity, Popularity, RandomScorer
 from .scorer_base import Scorer, standardise
 from .walk import (
@@ -34,10 +35,6 @@ from .walk import (
 
 _LOG = logging.getLogger(__name__)
 
-# RatedEASE's matrices are dense over all items, and their product takes minutes from here on.
-RATED_EASE_ITEMS = 8000
-
-Target = Literal["all", "cold"]
 Row = dict[str, Any]
 
 _WORTH_A_STEP = 1.01
@@ -273,13 +270,11 @@ def tune_all(
 
 def _lacking(data: TrainingData) -> set[str]:
     """Kinds for which the catalog has nothing to learn from."""
-    lacking = set()
-    if data.profile.nnz == 0:
-        lacking |= {"kg-knn", "kg-popularity", "rp3beta+kg-knn"}
+    lacking = {name for name in ("kg-knn", "rated-ease") if not PARTS[name].feasible(data)}
+    if "kg-knn" in lacking:
+        lacking |= {"kg-popularity", "rp3beta+kg-knn"}
     if not np.any(data.item_text):
         lacking.add("text-knn")
-    if data.negatives.nnz == 0 or data.n_items > RATED_EASE_ITEMS:
-        lacking.add("rated-ease")
     return lacking
 
 

@@ -115,7 +115,7 @@ class ItemKNN(ItemModel):
     @classmethod
     def trials(cls, data: TrainingData) -> Callable[[ItemKNNConfig], ItemKNN]:
         """`fit` on `data` as a function of the configuration; users in common are counted once."""
-        common = _common(data)
+        common = _common(data, keep=True)
 
         def fit(config: ItemKNNConfig) -> ItemKNN:
             model = cls(config)
@@ -174,7 +174,7 @@ class RP3Beta(ItemModel):
     @classmethod
     def trials(cls, data: TrainingData) -> Callable[[RP3BetaConfig], RP3Beta]:
         """`fit` on `data` as a function of the configuration; walks are counted once per alpha."""
-        walks = lru_cache(maxsize=1)(lambda alpha: _common(data, alpha))
+        walks = lru_cache(maxsize=1)(lambda alpha: _common(data, alpha, keep=True))
 
         def fit(config: RP3BetaConfig) -> RP3Beta:
             model = cls(config)
@@ -195,12 +195,12 @@ class RP3Beta(ItemModel):
         return walks.top(self.config.k, transition)
 
 
-def _common(data: TrainingData, alpha: float = 0.0) -> Product:
+def _common(data: TrainingData, alpha: float = 0.0, *, keep: bool = False) -> Product:
     """Sum of |I_v| ** -alpha over the users v that two items have in common, (n_items, n_items)."""
     history = data.positives
     activity = np.maximum(data.user_degree, 1).astype(np.float32)
     weighed = sp.csr_matrix(sp.diags(activity**-alpha) @ history, dtype=np.float32)
-    return Product(sp.csr_matrix(history.T), weighed)
+    return Product(sp.csr_matrix(history.T), weighed, keep=keep)
 
 
 @dataclass(frozen=True)

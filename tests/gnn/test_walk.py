@@ -138,7 +138,7 @@ def test_blocks_do_not_change_the_product(entries: int) -> None:
         sp.vstack([b for _, b in blocks]).todense(), (left @ right).todense()
     )
     assert all(b.nnz <= max(entries, 30) for _, b in blocks)
-    whole, parts = Product(left, right), Product(left, right, entries)
+    whole, parts = Product(left, right), Product(left, right, entries, keep=True)
     for k in (5, 3):  # whether or not it is kept after the first time
         np.testing.assert_array_equal(whole.top(k).todense(), parts.top(k).todense())
 
