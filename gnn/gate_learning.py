@@ -42,8 +42,9 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     n_parts = len(lesson.common.z)
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
     # Items made rare are unlike those that few came to: what finds the ones misses the others.
-    rare = lesson.own_rare if _plenty(lesson.own_rare) else lesson.rare
-    lists = (lesson.hidden, rare, lesson.common, lesson.new)
+    natural = bool(lesson.own_rare.truth.any(axis=1).sum() >= _PLENTY)
+    lesson = replace(lesson, rare=lesson.own_rare) if natural else lesson
+    lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
@@ -52,7 +53,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0
-    gate = _merge(lesson, Gate(weights, np.zeros((2, len(KINDS)), np.float32)), config)
+    gate = Gate(weights, np.zeros((2, len(KINDS)), np.float32))
+    gate = _merge(lesson, gate, config, natural=natural)
     return _with_told(gate, lesson)
 
 
@@ -162,42 +164,36 @@ class _Shelf:
         return replace(self, score=score)
 
 
-def _merge(lesson: Lesson, gate: Gate, config: GateConfig) -> Gate:
-    """Choose how rare and cold items stand against common ones."""
+def _merge(lesson: Lesson, gate: Gate, config: GateConfig, *, natural: bool) -> Gate:
+    """Choose how rare and cold items stand against common ones.
+
+    Args:
+        natural: rare items are to be found as often as they will be. They stand where all trained items
+            are best, at no cost. Else whatever is rare presses on common items, and counts as wrong.
+    """
     kinds = (lesson.hidden, lesson.rare, lesson.common)
     wanted = np.sum([found.wanted for found in kinds], axis=0)
     rows = np.flatnonzero(wanted)
     rows = rows[:: max(1, len(rows) // _JUDGES)]
-    hidden, rare, common, cold, own = (
-        found.rows(rows) for found in (*kinds, lesson.cold, lesson.own_rare)
-    )
+    hidden, rare, common, cold = (found.rows(rows) for found in (*kinds, lesson.cold))
     if len(rows) < _ENOUGH or not common.item.shape[1]:
         return gate
     degree = lesson.item_degree
     # What presses on trained items are the catalog's own cold items, where it has that many.
     crowd = [cold] if _distinct(cold) >= _distinct(hidden) else [cold, hidden]
-    all_rare = _Shelf.of(gate, _RARE, [rare], degree)
-    if _plenty(lesson.own_rare):
-        own_rare, trained = _Shelf.of(gate, _RARE, [own], degree), common.wanted + own.wanted
-    else:  # too few to say how they stand: whatever is rare presses on common items, and counts as wrong
-        own_rare, trained = all_rare.wrong(), common.wanted
+    rares = _Shelf.of(gate, _RARE, [rare], degree)
     stand = _Stand(
         common=_Shelf.of(gate, _COMMON, [common], degree),
-        rare=own_rare,
-        all_rare=all_rare,
+        rare=rares if natural else rares.wrong(),
+        all_rare=rares,
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
-        wanted=(trained, wanted[rows]),
-        rare_cost=config.cold_cost * lesson.rare_share,
+        wanted=(common.wanted + natural * rare.wanted, wanted[rows]),
+        rare_cost=0.0 if natural else config.cold_cost * lesson.rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
     with_rare = rare.item.shape[1] > 0
     return stand.settled(gate, with_rare=with_rare, with_cold=bool(hidden.wanted.any()))
-
-
-def _plenty(rare: Shortlist) -> bool:
-    """Whether the catalog's own rare items say how these are found, and how they stand."""
-    return bool(rare.truth.any(axis=1).sum() >= _PLENTY)
 
 
 def _distinct(found: Shortlist) -> int:
@@ -210,7 +206,7 @@ class _Stand:
     """The kinds side by side.
 
     Attributes:
-        rare: rare items as the floor sees them. all_rare: with those thinned for the rehearsal.
+        rare: rare items as the floor sees them. all_rare: with all that is to be found of them.
         crowd: cold items as they press on trained ones. found: cold items that can be found.
         wanted: (b,) hidden pairs per user, on trained items as the floor counts them, and on all.
         rare_cost, cold_cost: share of their NDCG@10 that trained items may lose, to rare and to cold ones.
