@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ class GateConfig:
         cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
             none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
             about 10 on only the NDCG@10 of all items together counts. Where validation pairs hold
-            enough items with few interactions, these are among those whose NDCG@10 it is.
+            enough items with few interactions, it is the NDCG@10 of these as well, and they cost nothing.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
@@ -70,10 +70,6 @@ class Gate:
 
     weights: FloatArray
     bias: FloatArray
-
-    def without(self, parts: Sequence[int]) -> Gate:
-        """The gate of the other parts, which keep their weights, in the order that they had."""
-        return replace(self, weights=np.delete(self.weights, list(parts), axis=2))
 
     def combine(
         self,

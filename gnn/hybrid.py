@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from ..kg.errors import DataError, ResourceError, UsageError, nearest
+from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import hold_out_per_user, rng_for
 from ..kg.typed_fields import check_fields
@@ -89,7 +89,7 @@ class Hybrid:
         parts: name -> fitted scorer. settings: name -> its configuration. gate: Gate.
         calibration: Calibration, None where too little could be held out.
         members: further encoders, `config.ensemble` of them.
-        lesson: what the gate was learned from; None in a loaded model, and where a part fell away since.
+        lesson: what the gate was learned from; None in a loaded model.
     """
 
     name = "coldframe"
@@ -177,12 +177,7 @@ class Hybrid:
     def refresh(self, data: TrainingData) -> Self:
         """Fit the linear parts and encode the graph anew; gate and encoder weights stay.
 
-        A part that is too large for the data falls away with its weights in the gate, and with it the
-        chances, which were calibrated for the scores of all.
-
-        Raises:
-            ResourceError: no part is left. IntegrityError: see `EncoderScorer.refresh`. Whatever is raised,
-            the scorer is as it was.
+        Raises as `EncoderScorer.refresh`; the scorer is as it was then.
         """
         found = {
             name: part.refresh(data) if isinstance(part, EncoderScorer) else part
@@ -194,7 +189,7 @@ class Hybrid:
         """Learn the gate again with other settings, from the same rehearsal; the parts stay.
 
         The chances were calibrated for the gate before, so there are none any more. Raises StateError
-        where the model was loaded (the rehearsal is not saved), or a part fell away since.
+        where the model was loaded (the rehearsal is not saved).
         """
         self.gate = learn_gate(fitted(self.lesson, f"{self.name}'s rehearsal"), config)
         self.calibration = None
@@ -237,26 +232,12 @@ class Hybrid:
     ) -> Self:
         """Take the encoders as they are and the linear parts fitted anew; see `refresh`."""
         found: dict[str, Scorer] = {}
-        gone: dict[str, ResourceError] = {}
         for position, (name, part) in enumerate(parts.items()):
             self._say(f"fit {name}", position, len(parts))
-            try:
-                ready = isinstance(part, EncoderScorer)
-                found[name] = part if ready else fit_part(name, self.settings, data)
-            except ResourceError as error:
-                gone[name] = error
-        gate = fitted(self.gate, self.name)
-        if gone:
-            if not found:
-                raise next(iter(gone.values()))
-            gate = gate.without([list(parts).index(name) for name in gone])
-            self.calibration = self.lesson = None
-        for name, why in gone.items():
-            _LOG.warning(
-                "part %s falls away, and with it the chances, till training: %s", name, why
-            )
+            ready = isinstance(part, EncoderScorer)
+            found[name] = part if ready else fit_part(name, self.settings, data)
         self.members = list(members)
-        return self.restore(found, gate, data)
+        return self.restore(found, fitted(self.gate, self.name), data)
 
     def _tune(
         self, names: list[str], data: TrainingData, valid: Interactions, work: Path | None

@@ -7,14 +7,12 @@ say of them, so that an item nobody has touched gets a response from the items i
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 
-from ..kg.errors import ResourceError
 from ..kg.graph import FloatArray
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
@@ -23,8 +21,6 @@ from .data import TrainingData
 from .item_kernel import ItemFeatures
 from .scorer_base import check_users, fitted, require
 from .walk import EASE, EASEConfig
-
-_LOG = logging.getLogger(__name__)
 
 # Items whose vectors are solved for at a time.
 _BLOCK = 4096
@@ -113,11 +109,11 @@ class KGKernel:
     def _respond(self, data: TrainingData) -> tuple[FloatArray | None, FloatArray]:
         """User vectors (None = histories) and item vectors whose products are the responses."""
         if data.n_items <= self.config.dense_items:
-            try:
-                weights = fitted(EASE(self.ease).fit(data).weights, "ease")
-                return None, np.ascontiguousarray(np.asarray(weights, np.float32).T)
-            except ResourceError as error:
-                _LOG.info("responses come from ALS instead of EASE: %s", error)
+            ease = EASE(self.ease).fit(data)
+            response = np.zeros((data.n_items, data.n_items), np.float32)
+            items = fitted(ease.items, "ease")
+            response[np.ix_(items, items)] = fitted(ease.weights, "ease").T
+            return None, response
         als = ALS(self.als).fit(data)
         return fitted(als.user_vectors, "als"), fitted(als.item_vectors, "als")
 

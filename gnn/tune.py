@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..kg.errors import DataError, ResourceError, UsageError, nearest
+from ..kg.errors import DataError, UsageError, nearest
 from ..kg.graph import FloatArray, Interactions
 from ..kg.split import Split, hold_out_items, rng_for
 from ..kg.vocabulary import IntArray
@@ -152,8 +152,7 @@ def tune(
         seed: of the users and the hidden items drawn.
 
     Raises:
-        UsageError: unknown kind.  DataError: nothing to validate on.
-        ResourceError: no configuration fits the memory allowed.
+        UsageError: unknown kind. DataError: nothing to validate on.
     """
     if kind in BLENDS:
         names = BLENDS[kind]
@@ -240,8 +239,7 @@ def tune_all(
         settings: configurations chosen before on the same data; they are not tuned again.
         ready: scorers already fitted on `data`, taken as they are.
 
-    Those that need a KG profile, texts or low ratings are left out where there are none; EASE, with a
-    warning, where its memory does not suffice.
+    Those that need a KG profile, texts or low ratings are left out where there are none.
     """
     missing = _lacking(data)
     kinds = [kind for kind in (*KINDS, *BLENDS) if kind not in missing]
@@ -249,20 +247,15 @@ def tune_all(
     for position, kind in enumerate(kinds):
         if progress is not None:
             progress(kind, position, len(kinds))
-        try:
-            if ready and kind in ready:
-                found[kind] = Tuned(ready[kind], ())
-            elif settings and kind in settings:
-                found[kind] = Tuned(KINDS[kind].make(settings[kind]).fit(data), ())
-            elif kind in BLENDS:
-                parts = {name: found[name].scorer for name in BLENDS[kind] if name in found}
-                if len(parts) < 2:
-                    continue
-                found[kind] = tune_blend(parts, data, valid, metric, seed=seed, name=kind)
-            else:
-                found[kind] = tune(kind, data, valid, metric, seed=seed)
-        except ResourceError as error:
-            _LOG.warning("%s is left out: %s", kind, error)
+        if ready and kind in ready:
+            found[kind] = Tuned(ready[kind], ())
+        elif settings and kind in settings:
+            found[kind] = Tuned(KINDS[kind].make(settings[kind]).fit(data), ())
+        elif kind in BLENDS:
+            parts = {name: found[name].scorer for name in BLENDS[kind] if name in found}
+            found[kind] = tune_blend(parts, data, valid, metric, seed=seed, name=kind)
+        else:
+            found[kind] = tune(kind, data, valid, metric, seed=seed)
     if progress is not None:
         progress("", len(kinds), len(kinds))
     return found
@@ -306,16 +299,10 @@ def _descend(
     """Coordinate-wise search over a frozen config's fields; ties keep what was found first."""
     worth = _WORTH_A_STEP if climb else 1.0
     tried: dict[Any, float] = {}
-    failed: ResourceError | None = None
 
     def better(config: Any, than: Any) -> bool:
-        nonlocal failed
-        try:
-            if config not in tried:
-                tried[config] = score(config)
-        except ResourceError as error:
-            failed = error
-            return False
+        if config not in tried:
+            tried[config] = score(config)
         return bool(tried[config] > worth * tried.get(than, -np.inf))
 
     best, previous = start, None
@@ -335,7 +322,7 @@ def _descend(
                     elif climb:
                         break
     if not tried:
-        raise failed or DataError("nothing was tried: the grid is empty")
+        raise DataError("nothing was tried: the grid is empty")
     return best, tried
 
 

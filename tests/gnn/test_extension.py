@@ -15,11 +15,9 @@ from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.extension import extended
 from coldframe.gnn.kg_prior import KGPrior
-from coldframe.gnn.parts import PARTS
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.text import TextConfig, embed_nodes
-from coldframe.gnn.walk import EASEConfig
-from coldframe.kg.errors import DataError, IntegrityError, ResourceError
+from coldframe.kg.errors import DataError, IntegrityError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -236,39 +234,3 @@ def test_a_part_that_fails_leaves_the_ensemble_as_it_was(
     with pytest.raises(ZeroDivisionError):
         model.extend(LATER)
     assert [len(member.item_vectors) for member in model.scorer.members] == [40]
-
-
-@pytest.mark.parametrize("limit", ["items", "memory"])
-def test_parts_that_the_catalog_outgrows_fall_away(
-    model: Recommender,
-    limit: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    if limit == "items":
-        monkeypatch.setitem(PARTS, "ease", replace(PARTS["ease"], most_items=len(FIRST.items)))
-    else:
-        model.scorer.settings["ease"] = EASEConfig(memory_gb=1e-6)
-    names, gate = list(model.scorer.parts), model.scorer.gate
-    model.extend(LATER)
-    assert "part ease falls away" in caplog.text
-    assert list(model.scorer.parts) == [name for name in names if name != "ease"]
-    kept = np.delete(gate.weights, names.index("ease"), axis=2)
-    np.testing.assert_array_equal(model.scorer.gate.weights, kept)
-    assert np.isfinite(column(model, "i40")).all()
-    assert np.isnan(model.probability([("u0", "i40")])).all()
-    again = Recommender.load(model.save(tmp_path / "later"), model.graph, device="cpu")
-    np.testing.assert_array_equal(column(again, "i40"), column(model, "i40"))
-
-
-def test_a_model_that_would_be_left_without_parts_stays_as_it_was(
-    quick_config: RecommenderConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone = replace(quick_config, hybrid=replace(quick_config.hybrid, parts=("ease",)))
-    model = Recommender(alone, device="cpu").fit(FIRST)
-    monkeypatch.setitem(PARTS, "ease", replace(PARTS["ease"], most_items=len(FIRST.items)))
-    with pytest.raises(ResourceError, match="ease: 42 items, at most 40 can be fitted"):
-        model.extend(LATER)
-    assert list(model.scorer.parts) == ["ease"]
-    assert model.graph.n_items == 40

@@ -167,10 +167,11 @@ def test_tensors_of_another_size_are_an_integrity_error(
     for number, (group, tensor) in enumerate(
         [("part-als", "items"), ("part-ease", "dense"), ("part-kg-prior", "mean")]
     ):
+        size = len(stored.groups[group][tensor])
         groups = {name: dict(tensors) for name, tensors in stored.groups.items()}
         groups[group][tensor] = groups[group][tensor][:-1]
         save_checkpoint(tmp_path / str(number), 0, groups, stored.meta)
-        with pytest.raises(IntegrityError, match="159 rows, expected 160"):
+        with pytest.raises(IntegrityError, match=rf"{size - 1}.*, expected .*{size}"):
             Recommender.load(tmp_path / str(number), planted_model.graph)
 
 

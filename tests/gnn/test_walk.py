@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -18,7 +20,7 @@ from coldframe.gnn.walk import (
     RP3Beta,
     RP3BetaConfig,
 )
-from coldframe.kg.errors import ResourceError, UsageError
+from coldframe.kg.errors import UsageError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
 
@@ -109,17 +111,22 @@ def test_ease_solves_its_regression() -> None:
     np.testing.assert_allclose(scorer.score(np.arange(40)), x @ weights, atol=1e-5)
 
 
-def test_ease_in_float32_where_float64_does_not_fit() -> None:
-    data = catalog(200, 100, 0.1)
-    wide = EASE(EASEConfig(penalty=20.0)).fit(data).weights
-    narrow = EASE(EASEConfig(penalty=20.0, memory_gb=9e-5)).fit(data).weights
-    assert not np.array_equal(wide, narrow)
-    np.testing.assert_allclose(wide, narrow, atol=1e-4)
-
-
-def test_ease_refuses_what_does_not_fit() -> None:
-    with pytest.raises(ResourceError, match=r"100 items needs .* GB"):
-        EASE(EASEConfig(memory_gb=1e-5)).fit(catalog(200, 100, 0.1))
+@pytest.mark.parametrize(
+    ("model", "config"), [(EASE, EASEConfig), (RatedEASE, RatedEASEConfig)], ids=["ease", "rated"]
+)
+def test_of_many_items_those_with_most_interactions_take_part(model: Any, config: Any) -> None:
+    """As if the others had no interactions, but that they are known, and their scores 0."""
+    data = with_dislikes(catalog(60, 20, 0.2), 0.2)
+    weighed = dense(data) + (0 if model is EASE else 1) * np.asarray(data.negatives.todense())
+    busiest = np.sort(np.argsort(-np.count_nonzero(weighed, axis=0), kind="stable")[:8])
+    alone = data.with_train(data.train.select(np.isin(data.train.item, busiest)))
+    users = np.flatnonzero(alone.user_degree)
+    got = model(config(penalty=4.0, most_items=8)).fit(data)
+    expected = model(config(penalty=4.0)).fit(alone)
+    np.testing.assert_array_equal(got.items, busiest)
+    np.testing.assert_array_equal(got.weights, expected.weights)
+    np.testing.assert_array_equal(got.score(users)[:, busiest], expected.score(users)[:, busiest])
+    assert not np.delete(got.score(users), busiest, axis=1).any()
 
 
 def test_weights_keep_k_neighbours() -> None:
