@@ -21,6 +21,7 @@ ADAPTIVE: dict[str, Strategy] = {
     "auto-bandit": auto_bandit,
     "learned": learned,
 }
+KNOWN = ADAPTIVE | STRATEGIES
 
 
 def find_strategy(name: str) -> Strategy:
@@ -36,10 +37,9 @@ def find_strategy(name: str) -> Strategy:
         )
     if name.startswith(OWN):
         return Policy.load(name.removeprefix(OWN))
-    known = ADAPTIVE | STRATEGIES
-    if name not in known:
-        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, known))
-    return known[name]
+    if name not in KNOWN:
+        raise UsageError(f"unknown strategy {name!r}", hint=nearest(name, KNOWN))
+    return KNOWN[name]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.errors import UsageError
-from ..kg.ids import sorted_distinct
+from ..kg.ids import places_among, sorted_distinct
 from ..kg.vocabulary import IntArray
 
 Array = npt.NDArray[np.float64]
@@ -169,8 +169,8 @@ class Pool:
     def is_known(self, users: IntArray, items: IntArray) -> BoolArray:
         """Mask of the pairs that must not be asked, in the arrays' broadcast shape."""
         codes = users * self.known.shape[1] + items
-        closed = _contains(self._codes, codes)
-        return closed if self._only is None else closed | ~_contains(self._only, codes)
+        closed = places_among(self._codes, codes) >= 0
+        return closed if self._only is None else closed | (places_among(self._only, codes) < 0)
 
     def cost(self, users: IntArray, items: IntArray) -> Array:
         """Costs pair by pair."""
@@ -216,14 +216,6 @@ class Pool:
             asked_item=self.asked_item + np.bincount(items, minlength=n_items),
             _codes=np.insert(self._codes, np.searchsorted(self._codes, codes), codes),
         )
-
-
-def _contains(known: IntArray, codes: IntArray) -> BoolArray:
-    """Mask of the codes that are among the known, sorted ones."""
-    if not len(known):
-        return np.zeros(codes.shape, bool)
-    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-    return np.asarray(known[place] == codes)
 
 
 def _column(values: npt.ArrayLike | None, n: int, name: str, *, lowest: float) -> Array:

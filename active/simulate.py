@@ -20,9 +20,9 @@ from ..kg.errors import UsageError, nearest
 from ..kg.files import StrPath, read_json, safe_join, sha256_bytes, sha256_file, write_json
 from ..kg.graph import Graph
 from ..kg.typed_fields import check_fields
-from .auto import ADAPTIVE, OWN, find_strategy
+from .auto import KNOWN, OWN, find_strategy
 from .own_strategy import held_to_contract
-from .strategies import STRATEGIES, Strategy
+from .strategies import Strategy
 from .summary import summarise
 from .user_cold import build_town, check_strategy, interview_all
 from .world import ALL, METRICS, build_world, play
@@ -152,7 +152,7 @@ def _checked_own(
             raise UsageError(
                 f"{name!r} is {type(strategy).__name__}, expected a function", where="own"
             )
-        if name in STRATEGIES | ADAPTIVE:
+        if name in KNOWN:
             raise UsageError(f"there is a strategy {name!r} already", where="own")
     return {name: held_to_contract(strategy, name) for name, strategy in own.items()}
 

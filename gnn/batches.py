@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.ids import places_among
 from ..kg.vocabulary import IntArray
 from .csc import entries_of
 from .data import TrainingData
@@ -58,7 +59,7 @@ class Pairs:
         else:
             code, rating = codes[0], np.full(len(codes[0]), np.nan)
         user, item = divmod(code, n_items)
-        places = [_positions(code, known) for known in codes]
+        places = [places_among(known, code) for known in codes]
         owners = [known // n_items for known in codes]
         start = np.searchsorted(user, np.arange(data.n_users + 1))
         columns = (start, user, item, rating.astype(np.float32), *places, *owners)
@@ -265,11 +266,3 @@ def _codes(matrix: sp.csr_matrix) -> IntArray:
     """user * n_items + item of every entry, in CSR order."""
     users = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     return np.asarray(users * matrix.shape[1] + matrix.indices)
-
-
-def _positions(code: IntArray, known: IntArray) -> IntArray:
-    """Position of each code in the sorted `known`, -1 where it is not there."""
-    if not len(known):
-        return np.full(len(code), -1)
-    place = np.searchsorted(known, code).clip(max=len(known) - 1)
-    return np.where(known[place] == code, place, -1)

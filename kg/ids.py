@@ -32,6 +32,14 @@ def sorted_distinct(codes: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return ordered[first]
 
 
+def places_among(known: npt.NDArray[Number], codes: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
+    """Position of each code in the sorted, distinct `known`; -1 where it is not there."""
+    if not len(known):
+        return np.full(codes.shape, -1, np.int64)
+    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    return np.where(known[place] == codes, place, -1)
+
+
 def string_order(text: pa.Array) -> pa.Array:
     """Order that sorts texts by code point."""
     return pc.sort_indices(text)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .finding_places import Places
 from .graph import EdgeType, Graph
-from .ids import sorted_distinct
+from .ids import places_among, sorted_distinct
 from .problems import Problem
 from .report import Findings
 from .split import in_part
@@ -67,8 +67,7 @@ def _shared(one: IntArray, two: IntArray) -> tuple[int, int]:
     too few to matter), and the size of the smaller."""
     small, large = (one, two) if len(one) <= len(two) else (two, one)
     sample = small[:: max(1, len(small) // 100)]
-    place = np.minimum(np.searchsorted(large, sample), len(large) - 1)
-    if (large[place] == sample).mean() < SAME_SHARE / 2:
+    if (places_among(large, sample) >= 0).mean() < SAME_SHARE / 2:
         return 0, len(small)
     return len(np.intersect1d(small, large, assume_unique=True)), len(small)
 

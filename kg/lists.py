@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .quads import CodeArray
+from .ids import places_among
 from .schema import RDF, Hop
 from .statements import Pairs, Statements
-from .vocabulary import IntArray
 
 FIRST, REST, NIL = f"{RDF}first", f"{RDF}rest", f"{RDF}nil"
 
@@ -26,7 +25,7 @@ class Lists:
         self.node, first = np.unique(held.start, return_index=True)
         self.value, self.row = held.end[first], held.row[first]
         self.after = np.full(len(self.node), -1, np.int64)
-        here, there = self.place_of(rest.start), self.place_of(rest.end)
+        here, there = (places_among(self.node, codes) for codes in (rest.start, rest.end))
         self.after[here[here >= 0]] = there[here >= 0]
         ahead = self.after
         for _ in range(len(self.node).bit_length()):  # each time twice as far
@@ -37,7 +36,7 @@ class Lists:
     def expand(self, pairs: Pairs) -> tuple[Pairs, Pairs]:
         """Pairs with one end per member for each end that is a list, and the pairs that were left
         out since their list runs in a circle."""
-        place = self.place_of(pairs.end)
+        place = places_among(self.node, pairs.end)
         empty = (pairs.end >= 0) & (pairs.end == self.nil)
         listed = place >= 0
         if not (listed | empty).any():
@@ -52,10 +51,3 @@ class Lists:
             owner, at = owner[at >= 0], at[at >= 0]
         joined = (np.concatenate(each) for each in zip(*(p.columns for p in parts), strict=True))
         return Pairs(*joined), pairs.select(circular)
-
-    def place_of(self, codes: CodeArray) -> IntArray:
-        """The cell of each term, shape (n,)."""
-        if not len(self.node):
-            return np.full(len(codes), -1, np.int64)
-        place = np.minimum(np.searchsorted(self.node, codes), len(self.node) - 1)
-        return np.where(self.node[place] == codes, place, -1)
