@@ -137,3 +137,24 @@ def test_a_few_rows_of_another_length_are_left_out_and_many_are_an_error(tmp_pat
     with pytest.raises(ParseError, match="Expected 3 columns") as caught:
         infer_schema([path])
     assert "skip_bad_rows" in caught.value.hint
+
+
+def test_a_decimal_sign_that_would_change_another_column_is_only_remarked_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "products.csv"
+    rows = [f'p{k},"{k},{k % 7}0",0.{100 + k}' for k in range(40)]
+    path.write_text("\n".join(["product_id,price,weight", *rows]), "utf-8")
+    draft = infer_schema(path)
+    assert '# decimal = ","   # would change "weight", and is meant for "price"' in draft
+    weights = read([path], Schema.loads(draft)).graph.items.numbers["weight"]
+    assert weights.max() == pytest.approx(0.139)
+
+
+def test_ids_with_commas_between_them_are_lists_and_no_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    rows = [f'm{k},"{k % 3},{k % 5}",0.{100 + k}' for k in range(40)]
+    path.write_text("\n".join(["movie_id,genre_ids,score", *rows]), "utf-8")
+    draft = infer_schema(path)
+    assert "decimal" not in draft
+    assert 'columns.genre_ids = { column = "genre_ids", separator = "," }' in draft
