@@ -78,9 +78,12 @@ def infer_schema(data: Any) -> str:
         return draft_from_quads(data)
     if isinstance(data, Mapping):
         from .in_memory import as_sources
+        from .infer_files import single_files
         from .infer_tables import draft_from_tables
 
-        return draft_from_tables(as_sources(data))
+        given = as_sources(data)
+        files = {name: Path(one) for name, one in given.items() if isinstance(one, str | Path)}
+        return draft_from_tables({**given, **single_files(files)})
     paths = [Path(p) for p in ([data] if isinstance(data, str | Path) else data)]
     return _from_paths(paths)
 
@@ -88,34 +91,19 @@ def infer_schema(data: Any) -> str:
 def _from_paths(paths: Sequence[Path]) -> str:
     """From the RDF among the paths; from the tables where there is none."""
     from .catalog_inputs import sorted_out
+    from .infer_files import named_files
     from .infer_rdf import draft_from_quads
     from .infer_tables import draft_from_tables
     from .reader import read_quads
 
     rdf, tables, _ = sorted_out(paths)
     if tables and not rdf:
-        return draft_from_tables(_named(tables))
+        return draft_from_tables(named_files(tables, paths))
     if not rdf:
         raise DataError("no RDF and no tables among the inputs", where=", ".join(map(str, paths)))
     for path in tables:
         _LOG.warning("%s: left out, as a draft is of RDF or of tables; draft it alone", path)
     return draft_from_quads(read_quads(rdf))
-
-
-def _named(tables: Sequence[Path]) -> dict[str, Path | tuple[Path, ...]]:
-    """Table files by name. The parts of one table, in folders such as `orders/dt=2026-01-01`, are one,
-    called as the folder above them."""
-    out: dict[str, Path | tuple[Path, ...]] = {}
-    for path in tables:
-        folders = [folder for folder in path.parts[:-1] if "=" in folder]
-        if not folders:
-            out[unique_name(path.name.split(".")[0], out)] = path
-            continue
-        above = path.parts[: path.parts.index(folders[0])]
-        name = above[-1] if above else "table"
-        known = out.get(name, ())
-        out[name] = (*known, path) if isinstance(known, tuple) else (known, path)
-    return out
 
 
 def write_draft(draft: Draft, iris: Iterable[str]) -> str:

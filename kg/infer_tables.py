@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,12 +46,13 @@ from .infer_columns import (
 )
 from .infer_dialect import find_dialect
 from .infer_events import write_events
+from .infer_files import Files
 from .infer_triples import Ends, are_iris, section_of, triple_columns, typed_ends
 from .infer_types import kind_of_text
 from .infer_writing import read_as_written
 from .schema import TableMap
 from .table_inputs import joined, read_all
-from .table_sources import is_text_table, paths_of
+from .table_sources import is_text_table
 from .vectors import is_readable, vector_length
 from .vocabulary import TEXT
 
@@ -63,28 +63,21 @@ _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 
 def draft_from_tables(tables: Mapping[str, Any]) -> str:
-    """Draft a schema from tables by name: Arrow tables, paths of files, or of several that are one."""
+    """Draft a schema from tables by name: Arrow tables, and `Files`."""
     data, files = {}, {}
-    named = Counter(paths_of(source)[0].name for source in tables.values() if _is_file(source))
     for name, source in tables.items():
-        if isinstance(source, pa.Table):
+        if not isinstance(source, Files):
             data[name] = source
             continue
-        paths = paths_of(source)
-        section, lines = find_dialect(paths[0], name)
-        parts, odd = zip(*(_read(path, section) for path in paths), strict=True)
+        section, lines = find_dialect(source.paths[0], name)
+        parts, odd = zip(*(_read(path, section) for path in source.paths), strict=True)
         data[name], more = read_as_written(joined(list(parts), name), section)
         if any(odd):
             more.append(f"skip_bad_rows = true   # {sum(odd):,} have too many or too few cells")
-        file = _file_name(name, paths, alone=named[paths[0].name] == 1)
-        files[name] = [f"file = {quoted(file)}", *lines, *more]
+        files[name] = [f"file = {quoted(source.file)}", *lines, *more]
     if not data or not any(len(table) for table in data.values()):
         raise DataError("the tables have no rows, so no schema can be drafted")
     return _Drafting(data, files).write()
-
-
-def _is_file(source: Any) -> bool:
-    return not isinstance(source, pa.Table)
 
 
 def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
@@ -96,15 +89,6 @@ def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
     table = read_all(path, replace(section, skip_bad_rows=True), remarks)
     odd = sum(kind == "bad-row" for kind, _, _ in remarks)
     return (read_all(path, section), 0) if odd > _FEW * len(table) else (table, odd)
-
-
-def _file_name(name: str, paths: tuple[Path, ...], alone: bool) -> str:
-    """What the section says of the file: its name, with its folder where others are called so as well;
-    of the parts of one table, what fits them all."""
-    if len(paths) == 1:
-        return paths[0].name if alone else "/".join(paths[0].parts[-2:])
-    depth = len(paths[0].parts) - paths[0].parts.index(name) - 2 if name in paths[0].parts else 1
-    return "/".join([name, *["*"] * depth, f"*{paths[0].suffix}"])
 
 
 @dataclass
