@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,11 +213,10 @@ def telling_name(path: str, owner: str, taken: Mapping[str, str]) -> str:
     )
 
 
-def unique_name(wanted: str, taken: Iterable[str]) -> str:
+def unique_name(wanted: str, taken: Container[str]) -> str:
     """`wanted`, or with a number where it is taken."""
-    used = set(taken)
     name, number = wanted, 1
-    while name in used:
+    while name in taken:
         number += 1
         name = f"{wanted}_{number}"
     return name

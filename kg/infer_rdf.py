@@ -45,6 +45,8 @@ def draft_from_quads(quads: Quads) -> str:
     draft = Draft(remarks=["A draft: take out what is not needed, and check users and items."])
     events = _find_events(types)
     types.hidden -= {end for _, roles in events for _, end in roles.values()}
+    if len(types.hidden) == len(types.classes):  # parts in a ring, of which each is a thing
+        types.hidden = set()
     shown = [
         k
         for k in range(len(types.classes))

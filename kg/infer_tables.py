@@ -102,6 +102,7 @@ class _Drafting:
         events: table of events -> its columns of the user and the item.
         vectors: table -> its columns that hold a vector per cell.
         triples: table -> its columns of head, relation and tail.
+        known: table -> its ids, once they were asked for.
     """
 
     data: dict[str, pa.Table]
@@ -112,6 +113,7 @@ class _Drafting:
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)
     vectors: dict[str, list[str]] = field(default_factory=dict)
     triples: dict[str, Ends] = field(default_factory=dict)
+    known: dict[str, pa.Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draft.remarks = [
@@ -135,11 +137,11 @@ class _Drafting:
         """One node type for tables that describe the same things: most ids of one are another's."""
         order = sorted(self.things, key=lambda name: self.things[name].name not in ITEMS)
         for name in order[1:]:
-            text = filled_text(self.data[name][self.ids[name]])
-            if pc.all(pc.utf8_is_digit(text)).as_py() and not _is_code(self.ids[name]):
+            own = pc.unique(self.ids_of(name))
+            if pc.all(pc.utf8_is_digit(own)).as_py() and not _is_code(self.ids[name]):
                 continue  # numbers of the rows, which other tables count as well
             for other in order[: order.index(name)]:
-                if self.contains(other, self.data[name][self.ids[name]]):
+                if self.contains(other, own):
                     self.things[name] = self.things[other]
                     break
 
@@ -232,21 +234,26 @@ class _Drafting:
 
     def thing_with(self, table: pa.Table, column: str) -> str:
         """The one table, users or not like the column, among whose ids the values are; else ""."""
-        users = looks_like_users(column)
+        users, values = looks_like_users(column), pc.unique(filled_text(table[column]))
         fitting = [
             name
             for name, node in self.things.items()
             if name in self.data and looks_like_users(node.name) == users
-            if self.contains(name, table[column])
+            if self.contains(name, values)
         ]
         one = len({id(self.things[name]) for name in fitting}) == 1
         return fitting[0] if one else ""
 
-    def contains(self, name: str, column: pa.ChunkedArray) -> bool:
-        """Whether the values are ids of a table."""
-        values = pc.unique(filled_text(column))
-        known = filled_text(self.data[name][self.ids[name]])
+    def contains(self, name: str, values: pa.Array) -> bool:
+        """Whether distinct values are ids of a table."""
+        known = self.ids_of(name)
         return bool(len(values)) and pc.mean(pc.is_in(values, known)).as_py() >= _CONTAINED
+
+    def ids_of(self, name: str) -> pa.Array:
+        """The ids of a table's rows, as trimmed text."""
+        if name not in self.known:
+            self.known[name] = filled_text(self.data[name][self.ids[name]])
+        return self.known[name]
 
     def describe(self, name: str) -> None:
         """Features, links and the section of a table whose rows are things."""
@@ -293,13 +300,13 @@ class _Drafting:
 
     def linked(self, name: str, column: str, text: pa.Array) -> str:
         """The table whose rows a column's values name, by its name or by its values; "" if none."""
-        values = self.data[name][column]
+        values = pc.unique(text)
         other = self.thing_of(column)
         if other in self.data and other != name and self.contains(other, values):
             return other
         if "parent" in words(column) and self.contains(name, values):
             return name
-        if is_list(values) or pc.all(pc.utf8_is_digit(text)).as_py():
+        if pc.all(pc.utf8_is_digit(values)).as_py():
             return ""  # numbers are among any table's
         for each, node in self.things.items():
             if each in self.data and node is not self.things[name] and self.contains(each, values):
@@ -372,7 +379,7 @@ class _Drafting:
     def ids_of_things(self) -> dict[str, pa.Array]:
         """Node type -> the ids that tables of things and events give it; users have no facts."""
         ids = {
-            node.name: filled_text(self.data[name][self.ids[name]])
+            node.name: self.ids_of(name)
             for name, node in self.things.items()
             if name in self.data and not looks_like_users(node.name)
         }

@@ -277,3 +277,10 @@ def test_what_is_a_relation_already_is_no_inverse_of_another() -> None:
     relations = tree(":t0 :down :t1 .").relations
     assert relations["broader"].inverse == ""
     assert all(each.inverse == "" for each in relations.values())
+
+
+def test_parts_in_a_ring_are_things() -> None:
+    lines = [f":p{k} a ex:Part ; ex:next :p{(k + 1) % 20} ." for k in range(20)]
+    text = PREFIXES + "@prefix ex: <http://ex.example/> . " + " ".join(lines)
+    schema = Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
+    assert schema.item_type == "part"
