@@ -44,11 +44,24 @@ class DraftNode:
 
 
 @dataclass
+class DraftSection:
+    """A relation, an event or a table of a draft.
+
+    Attributes:
+        kind: "relations", "events" or "tables".
+    """
+
+    kind: str
+    name: str
+    lines: list[str]
+
+
+@dataclass
 class Draft:
     """What inference found, before it is written as TOML.
 
     Attributes:
-        sections: (heading, its lines) for relations, events and tables, in order.
+        sections: relations, events and tables, in order.
         remarks: comment lines for the top.
     """
 
@@ -56,8 +69,12 @@ class Draft:
     items: str = ""
     top: list[str] = field(default_factory=list)
     nodes: list[DraftNode] = field(default_factory=list)
-    sections: list[tuple[str, list[str]]] = field(default_factory=list)
+    sections: list[DraftSection] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    def names(self, kind: str) -> list[str]:
+        """The names of the sections of one kind."""
+        return [section.name for section in self.sections if section.kind == kind]
 
 
 def infer_schema(data: Any) -> str:
@@ -130,8 +147,9 @@ def write_draft(draft: Draft, iris: Iterable[str]) -> str:
                 for found, name, path, remark in node.features
                 if found == kind
             ]
-    for heading, body in draft.sections:
-        lines += ["", heading, *(shorten(line, prefixes) for line in body)]
+    for section in draft.sections:
+        lines += ["", f"[{section.kind}.{key(section.name)}]"]
+        lines += [shorten(line, prefixes) for line in section.lines]
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ from .infer import (
     VECTOR,
     Draft,
     DraftNode,
+    DraftSection,
     key,
     looks_like_users,
     plain_name,
@@ -269,7 +270,7 @@ class _Drafting:
             columns.append(f"# columns.{key(part)} = {quoted(f'{column}.0')}")
         body = [*self.files.get(name, [])]
         body += [f"nodes = {quoted(node.name)}", f"id = {quoted(self.ids[name])}", *columns]
-        self.draft.sections.append((f"[tables.{key(name)}]", body))
+        self.draft.sections.append(DraftSection("tables", name, body))
 
     def describe_column(self, name: str, node: DraftNode, column: str) -> str:
         """Enter one column into the draft; its line in the table's section, "" for an empty one."""
@@ -316,7 +317,7 @@ class _Drafting:
     def part_name(self, node: DraftNode, column: str) -> str:
         """A name for a column that no feature of the type and no relation has yet."""
         taken = [feature[1] for feature in node.features]
-        taken += [heading[len("[relations.") : -1] for heading, _ in self.draft.sections]
+        taken += self.draft.names("relations")
         name = plain_name(column)
         return name if name not in taken else unique_name(f"{node.name}_{name}", taken)
 
@@ -347,7 +348,7 @@ class _Drafting:
         ]
         if target == node.name:
             body.append("closure = true   # all that stand above count")
-        self.draft.sections.insert(0, (f"[relations.{key(part)}]", body))
+        self.draft.sections.insert(0, DraftSection("relations", part, body))
 
     def write_event(self, name: str) -> None:
         """The events of a table, and their sections."""
@@ -370,7 +371,7 @@ class _Drafting:
             if rest in types.values():
                 self.things[f"({entity})"] = rest
             lines = [*self.files.get(name, []), *section_of(table, columns, types)]
-            self.draft.sections.append((f"[tables.{key(name)}]", lines))
+            self.draft.sections.append(DraftSection("tables", name, lines))
             relations = "{}" if are_iris(table[columns[1]]) else relations
         if not nodes:  # everything is an item
             rest.count = sum(len(self.data[name]) for name in self.triples)

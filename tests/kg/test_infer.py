@@ -284,3 +284,14 @@ def test_parts_in_a_ring_are_things() -> None:
     text = PREFIXES + "@prefix ex: <http://ex.example/> . " + " ".join(lines)
     schema = Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
     assert schema.item_type == "part"
+
+
+def test_plain_events_of_a_name_that_events_have_get_another() -> None:
+    lines = [
+        f":u{k % 9} a ex:User ; ex:rating :i{k % 7} . :i{k % 7} a ex:Item ; ex:about ex:x{k % 3} ."
+        f":r{k} a ex:Rating ; ex:by :u{k % 9} ; ex:of :i{k % 7} ; ex:stars {k % 5} ."
+        for k in range(60)
+    ]
+    text = PREFIXES + "@prefix ex: <http://ex.example/> . " + " ".join(lines)
+    schema = Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
+    assert set(schema.events) == {"rating", "rating_2"}

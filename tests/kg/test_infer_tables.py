@@ -248,3 +248,14 @@ def test_the_ids_of_a_table_are_looked_through_once_for_all_columns(
     monkeypatch.setattr(infer_tables, "filled_text", counted)
     infer_schema(tables)
     assert sorted(asked) == sorted(ids)
+
+
+def test_a_table_takes_no_name_from_a_column() -> None:
+    """`[tables.subtitles]` is as long as `[relations.titles]` before its last letters."""
+    tables = {
+        "subtitles": pa.table({"id": [f"s{k}" for k in range(20)], "text": ["a word"] * 20}),
+        "zines": pa.table(
+            {"id": [f"z{k}" for k in range(20)], "titles": [f"a title {k}" for k in range(20)]}
+        ),
+    }
+    assert 'columns.titles = "titles"' in infer_schema(tables)
