@@ -7,9 +7,8 @@ any row is.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +30,7 @@ from ..kg.split import (
     part_of_name,
     rng_for,
 )
+from ..kg.typed_fields import fit_options
 from ..kg.vocabulary import IntArray
 from .given_split import given_split
 
@@ -61,7 +61,7 @@ def make_split(
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
-        UsageError: unknown protocol or option, a share out of range, or a seed that is no whole number.
+        UsageError: unknown protocol or option, a value of another type, a share out of range, or a seed that is no whole number.
         DataError: the catalog lacks what the protocol needs, names a split that is not understood,
             or its own split leaks.
     """
@@ -75,26 +75,17 @@ def make_split(
             hint=nearest(protocol, ("default", *PROTOCOLS)),
         )
     function = PROTOCOLS[protocol]
-    valid = [
-        name for name in inspect.signature(function).parameters if name not in _FIXED_PARAMETERS
-    ]
-    for name, value in options.items():
-        if name not in valid:
-            raise UsageError(
-                f"protocol {protocol!r} has no option {name!r}", hint=nearest(name, valid)
-            )
-        if name.endswith("share") and not (isinstance(value, int | float) and 0 <= value < 1):
+    fitted = fit_options(function, options, f"protocol {protocol!r}")
+    for name, value in fitted.items():
+        if name.endswith("share") and not 0 <= value < 1:
             raise UsageError(f"{name} is {value!r}, expected a share in [0, 1)")
     if not (graph.interactions.label == 1).any():
         raise DataError(
             f"catalog {graph.name!r} has no positive interactions to split",
             hint="a catalog without any can be asked about or searched, not evaluated",
         )
-    split = function(graph, seed, **options)
+    split = function(graph, seed, **fitted)
     return (_with_negatives(graph, split) if negatives else split).check(graph)
-
-
-_FIXED_PARAMETERS = ("graph", "seed")
 
 
 def default_protocol(graph: Graph) -> str:
@@ -286,7 +277,7 @@ def cold_split_column(
     graph: Graph,
     seed: int = 0,
     *,
-    test: Sequence[str] = ("item_cold", "user_item_cold", "warm_test"),
+    test: tuple[str, ...] = ("item_cold", "user_item_cold", "warm_test"),
     valid_share: float = 0.1,
 ) -> Split:
     """The catalog's own columns warm_train, warm_test, user_cold, item_cold, user_item_cold (MetaHIN).
