@@ -22,8 +22,8 @@ from ..kg.split import (
     PARTS,
     BoolArray,
     Split,
+    hold_out_among,
     hold_out_items,
-    hold_out_per_user,
     hold_out_users,
     in_part,
     pair_codes,
@@ -145,7 +145,7 @@ def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
         _LOG.warning("fixed split: %d rows are of no part; left out", left)
     drawn = not valid.any()
     if drawn:
-        valid = _per_user(events, train, valid_share, seed, "valid")
+        valid = hold_out_among(events, train, valid_share, seed, "valid")
         train &= ~valid
     codes = pair_codes(events, graph.n_items)
     repeated = valid & np.isin(codes, codes[train])
@@ -230,7 +230,7 @@ def leave_one_out(graph: Graph, seed: int = 0) -> Split:
 def everything(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
     """No test part: all positives are trained on but `valid_share` per user, for a model to be used."""
     events = _positives(graph)
-    valid = _per_user(events, np.ones(len(events), bool), valid_share, seed, "valid")
+    valid = hold_out_among(events, np.ones(len(events), bool), valid_share, seed, "valid")
     return _assemble(graph, "all", seed, events, ~valid, valid, np.zeros(len(events), bool))
 
 
@@ -298,7 +298,7 @@ def cold_split_column(
             hint="choose protocol warm or item-cold",
         )
     trained = events.in_split("warm_train")
-    valid = _per_user(events, trained, valid_share, seed, "valid")
+    valid = hold_out_among(events, trained, valid_share, seed, "valid")
     split = _assemble(
         graph, "cold-split-column", seed, events, trained & ~valid, valid, events.in_split(*test)
     )
@@ -386,15 +386,6 @@ def _positives(graph: Graph) -> Interactions:
     return events.select(events.label == 1)
 
 
-def _per_user(
-    events: Interactions, among: BoolArray, share: float, seed: int, purpose: str
-) -> BoolArray:
-    """Mask over `events` of about `share` of each user's rows `among` them."""
-    out = np.zeros(len(events), bool)
-    out[among] = hold_out_per_user(events.select(among), share, rng_for(seed, purpose))
-    return out
-
-
 def _warm(
     graph: Graph,
     name: str,
@@ -406,9 +397,9 @@ def _warm(
     valid_share: float,
 ) -> Split:
     """Rows `among` split per user; rows `hidden` are tested as well."""
-    tested = _per_user(events, among, test_share, seed, "test")
+    tested = hold_out_among(events, among, test_share, seed, "test")
     left = among & ~tested
-    tuned = _per_user(events, left, valid_share / (1 - test_share), seed, "valid")
+    tuned = hold_out_among(events, left, valid_share / (1 - test_share), seed, "valid")
     return _assemble(graph, name, seed, events, left & ~tuned, tuned, tested | hidden)
 
 
