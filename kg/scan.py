@@ -42,8 +42,8 @@ def scan(folders: Iterable[Path], person: Person) -> Scan:
 
     IRIs are searched anywhere in a file, as they stand, as JSON writes them and percent-encoded, but not
     as the beginning of a longer IRI; in Parquet and Arrow files, whose bytes may be packed, in every
-    text cell. Ids, which may be any word, are searched as whole values in user places: columns of
-    tables and keys of JSON that hold users or annotators.
+    text cell, lists, records and dictionaries included. Ids, which may be any word, are searched as whole
+    values in user places: columns of tables and keys of JSON that hold users or annotators.
 
     Raises:
         IntegrityError: a table cannot be read, so that it cannot be searched.
