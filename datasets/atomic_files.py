@@ -19,7 +19,7 @@ from ..kg.errors import DataError, ParseError, UsageError, nearest
 from ..kg.infer import quoted
 from ..kg.literals import parse_numbers
 from ..kg.schema import Schema
-from .base import Loaded, encoded
+from .base import Loaded, encoded, freebase_iri
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import matching, plain_name, read_columns
 
@@ -28,7 +28,6 @@ _TYPES = ("token", "token_seq", "float", "float_seq")
 _FEW_VALUES = 200
 _MOST_RATINGS = 11  # 0 to 10
 _TEXT_NAME = re.compile(r"title|name|description|summary|review|text")
-_FREEBASE_ID = re.compile(r"[mg]\.\w+")
 
 
 @dataclass(frozen=True)
@@ -279,9 +278,8 @@ def _graph(folder: Path, item_base: str, base: str) -> dict[str, pa.Table]:
 
 
 def _entity_iri(entity: str, base: str) -> str:
-    if _FREEBASE_ID.fullmatch(entity):
-        return f"http://rdf.freebase.com/ns/{entity}"
-    return entity if "://" in entity else f"{base}entity/{encoded(entity)}"
+    own = entity if "://" in entity else f"{base}entity/{encoded(entity)}"
+    return freebase_iri(entity) or own
 
 
 def _toml(

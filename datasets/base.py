@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import quote
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from ..kg.schema import Schema
 
+FREEBASE = "http://rdf.freebase.com/ns/"
 Tables = Mapping[str, pa.Table]
 Loaded = tuple[dict[str, pa.Table], Schema]
 
@@ -44,6 +46,16 @@ def bundled_schema(name: str) -> Schema:
 def string_table(**columns: list[str] | list[str | None]) -> pa.Table:
     """A table of text columns; None = missing."""
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def rows_table(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa.Table:
+    """A table of text columns from rows; None = missing. Rows may be longer than there are names."""
+    return string_table(**{name: [row[k] for row in rows] for k, name in enumerate(names)})
+
+
+def freebase_iri(entity: str) -> str:
+    """The IRI of a Freebase id such as `m.0k2kfpc`; "" of what is none."""
+    return FREEBASE + entity if re.fullmatch(r"[mg]\.\w+", entity) else ""
 
 
 def encoded(text: str) -> str:

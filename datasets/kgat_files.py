@@ -20,12 +20,11 @@ from ..kg.ids import sorted_distinct
 from ..kg.infer import quoted
 from ..kg.schema import Schema
 from ..kg.vocabulary import IntArray, local_name
-from .base import Loaded, encoded
+from .base import Loaded, encoded, freebase_iri
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import find, locate, read_bytes, read_text
 
 _LOG = logging.getLogger(__name__)
-_FREEBASE = "http://rdf.freebase.com/ns/"
 _PARTS = (("train", "train.txt"), ("valid", "valid.txt"), ("test", "test.txt"))
 
 
@@ -162,7 +161,7 @@ def _names(codes: IntArray, originals: dict[str, str]) -> pa.Array:
 
 
 def _entity_iri(name: str, base: str) -> str:
-    return _FREEBASE + name if re.fullmatch(r"[mg]\.\w+", name) else f"{base}entity/{encoded(name)}"
+    return freebase_iri(name) or f"{base}entity/{encoded(name)}"
 
 
 def _without_copies(facts: Facts, user: IntArray, item: IntArray, part: IntArray) -> Facts:

@@ -14,13 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from ..kg.errors import ParseError
-from .base import Loaded, bundled_schema, string_table
+from .base import FREEBASE, Loaded, bundled_schema, rows_table, string_table
 from .facts import Facts, fact_tables, merge_inverses
 from .raw_files import find, locate, read_columns, read_text
 from .titles import decade_of, people
 
 _MOVIE = "https://grouplens.org/datasets/movielens/100k/movie/"
-_FREEBASE = "http://rdf.freebase.com/ns/"
 _PLACEHOLDER = "unkonwn"
 
 
@@ -45,7 +44,7 @@ def load(folder: Path, *, cast: int = 10) -> Loaded:
         "users": _plain(read_columns(locate(folder, "ml-100k.user"))),
         "movies": _movies(items, info),
         "credits": _credits(info, cast),
-        **fact_tables(facts, movie_of, lambda entity: _FREEBASE + entity),
+        **fact_tables(facts, movie_of, lambda entity: FREEBASE + entity),
         "ratings": _plain(read_columns(locate(folder, "ml-100k.inter"))),
     }
     return tables, bundled_schema("movielens-100k")
@@ -97,8 +96,4 @@ def _credits(info: dict[str, dict[str, Any]], cast: int) -> pa.Table:
         for relation, names, most in (("director", "directors", None), ("actor", "cast", cast))
         for person in people(_said(info, movie, names))[:most]
     ]
-    return string_table(
-        movie=[row[0] for row in rows],
-        relation=[row[1] for row in rows],
-        person=[row[2] for row in rows],
-    )
+    return rows_table(("movie", "relation", "person"), rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from .base import Loaded, bundled_schema, string_table
+from .base import Loaded, bundled_schema, rows_table, string_table
 from .dbpedia import resource_tables
 from .raw_files import find, locate, matching, plain_name, read_columns, read_records
 from .titles import decade_of, people, readable_title, year_of
@@ -90,11 +90,7 @@ def _movies(movies: list[list[str]], folder: Path) -> dict[str, pa.Table]:
     ]
     return {
         "movies": table,
-        "credits": string_table(
-            movie=[credit[0] for credit in credits],
-            relation=[credit[1] for credit in credits],
-            person=[credit[2] for credit in credits],
-        ),
+        "credits": rows_table(("movie", "relation", "person"), credits),
     }
 
 
@@ -109,8 +105,7 @@ def _ratings(folder: Path) -> pa.Table:
         table = read_columns(path, delimiter=",")
         return table.append_column("time", pa.nulls(len(table), pa.string()))
     rows = read_records(path, 4)
-    names = ("user", "movie", "rating", "time")
-    table = string_table(**{name: [row[k] for row in rows] for k, name in enumerate(names)})
+    table = rows_table(("user", "movie", "rating", "time"), rows)
     return table.append_column("cold_split", pa.nulls(len(table), pa.string()))
 
 
@@ -125,11 +120,7 @@ def _dbpedia_edges(folder: Path) -> pa.Table:
         relation = plain_name(path).removesuffix(".edgelist")
         for resource, target in read_records(path, 2, separator=" "):
             rows += [(movie, relation, target) for movie in movies.get(resource, ())]
-    return string_table(
-        movie=[row[0] for row in rows],
-        relation=[row[1] for row in rows],
-        to=[row[2] for row in rows],
-    )
+    return rows_table(("movie", "relation", "to"), rows)
 
 
 def _freebase_edges(folder: Path) -> pa.Table:
@@ -142,8 +133,4 @@ def _freebase_edges(folder: Path) -> pa.Table:
         )
         if head in movie_of
     ]
-    return string_table(
-        movie=[row[0] for row in rows],
-        relation=[row[1] for row in rows],
-        to=[row[2] for row in rows],
-    )
+    return rows_table(("movie", "relation", "to"), rows)

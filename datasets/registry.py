@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
-from typing import get_type_hints
 
 from ..kg.errors import DataError, UsageError, nearest
 from ..kg.files import StrPath
+from ..kg.typed_fields import fit_options
 from . import atomic_files, kgat_files, lastfm, movielens_1m, movielens_100k, retail
 from .base import DatasetSpec, Loaded
 
@@ -104,31 +103,14 @@ def load_dataset(name: str, folder: StrPath, **options: object) -> Loaded:
     Args:
         name: a key of `DATASETS`, or an alias of one.
         folder: its published files, each plain, .gz or .zip.
-        options: keyword options of the data set's loader (`options_of`).
+        options: keyword options of the data set's loader.
 
     Raises:
-        UsageError: unknown name or option.
+        UsageError: unknown name or option, or a value of another type.
         DataError: the folder lacks a file; ParseError: a file does not follow its format.
     """
     name = dataset_name(name)
     spec, path = DATASETS[name], Path(folder)
     if not path.is_dir():
         raise DataError("no such folder", where=str(path), hint=f"it holds {', '.join(spec.files)}")
-    valid = options_of(name)
-    hints = get_type_hints(spec.load)
-    for option, value in options.items():
-        if option not in valid:
-            hint = nearest(option, valid) if valid else "it has none"
-            raise UsageError(f"data set {name!r} has no option {option!r}", hint=hint)
-        kind = hints[option]
-        number = kind is not bool and not isinstance(value, bool)
-        if not (isinstance(value, kind) and (number or kind is bool)):
-            expected = getattr(kind, "__name__", str(kind))
-            raise UsageError(f"option {option!r} is {value!r}, expected {expected}", where=name)
-    return spec.load(path, **options)
-
-
-def options_of(name: str) -> dict[str, object]:
-    """The loader's options with their defaults."""
-    parameters = inspect.signature(DATASETS[name].load).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return spec.load(path, **fit_options(spec.load, options, f"data set {name!r}"))

@@ -7,9 +7,8 @@ any row is.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,14 +22,15 @@ from ..kg.split import (
     PARTS,
     BoolArray,
     Split,
+    hold_out_among,
     hold_out_items,
-    hold_out_per_user,
     hold_out_users,
     in_part,
     pair_codes,
     part_of_name,
     rng_for,
 )
+from ..kg.typed_fields import fit_options
 from ..kg.vocabulary import IntArray
 from .given_split import given_split
 
@@ -61,7 +61,7 @@ def make_split(
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
-        UsageError: unknown protocol or option, a share out of range, or a seed that is no whole number.
+        UsageError: unknown protocol or option, a value of another type, a share out of range, or a seed that is no whole number.
         DataError: the catalog lacks what the protocol needs, names a split that is not understood,
             or its own split leaks.
     """
@@ -75,26 +75,17 @@ def make_split(
             hint=nearest(protocol, ("default", *PROTOCOLS)),
         )
     function = PROTOCOLS[protocol]
-    valid = [
-        name for name in inspect.signature(function).parameters if name not in _FIXED_PARAMETERS
-    ]
-    for name, value in options.items():
-        if name not in valid:
-            raise UsageError(
-                f"protocol {protocol!r} has no option {name!r}", hint=nearest(name, valid)
-            )
-        if name.endswith("share") and not (isinstance(value, int | float) and 0 <= value < 1):
+    fitted = fit_options(function, options, f"protocol {protocol!r}")
+    for name, value in fitted.items():
+        if name.endswith("share") and not 0 <= value < 1:
             raise UsageError(f"{name} is {value!r}, expected a share in [0, 1)")
     if not (graph.interactions.label == 1).any():
         raise DataError(
             f"catalog {graph.name!r} has no positive interactions to split",
             hint="a catalog without any can be asked about or searched, not evaluated",
         )
-    split = function(graph, seed, **options)
+    split = function(graph, seed, **fitted)
     return (_with_negatives(graph, split) if negatives else split).check(graph)
-
-
-_FIXED_PARAMETERS = ("graph", "seed")
 
 
 def default_protocol(graph: Graph) -> str:
@@ -154,7 +145,7 @@ def fixed(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
         _LOG.warning("fixed split: %d rows are of no part; left out", left)
     drawn = not valid.any()
     if drawn:
-        valid = _per_user(events, train, valid_share, seed, "valid")
+        valid = hold_out_among(events, train, valid_share, seed, "valid")
         train &= ~valid
     codes = pair_codes(events, graph.n_items)
     repeated = valid & np.isin(codes, codes[train])
@@ -239,7 +230,7 @@ def leave_one_out(graph: Graph, seed: int = 0) -> Split:
 def everything(graph: Graph, seed: int = 0, *, valid_share: float = 0.1) -> Split:
     """No test part: all positives are trained on but `valid_share` per user, for a model to be used."""
     events = _positives(graph)
-    valid = _per_user(events, np.ones(len(events), bool), valid_share, seed, "valid")
+    valid = hold_out_among(events, np.ones(len(events), bool), valid_share, seed, "valid")
     return _assemble(graph, "all", seed, events, ~valid, valid, np.zeros(len(events), bool))
 
 
@@ -286,7 +277,7 @@ def cold_split_column(
     graph: Graph,
     seed: int = 0,
     *,
-    test: Sequence[str] = ("item_cold", "user_item_cold", "warm_test"),
+    test: tuple[str, ...] = ("item_cold", "user_item_cold", "warm_test"),
     valid_share: float = 0.1,
 ) -> Split:
     """The catalog's own columns warm_train, warm_test, user_cold, item_cold, user_item_cold (MetaHIN).
@@ -307,7 +298,7 @@ def cold_split_column(
             hint="choose protocol warm or item-cold",
         )
     trained = events.in_split("warm_train")
-    valid = _per_user(events, trained, valid_share, seed, "valid")
+    valid = hold_out_among(events, trained, valid_share, seed, "valid")
     split = _assemble(
         graph, "cold-split-column", seed, events, trained & ~valid, valid, events.in_split(*test)
     )
@@ -395,15 +386,6 @@ def _positives(graph: Graph) -> Interactions:
     return events.select(events.label == 1)
 
 
-def _per_user(
-    events: Interactions, among: BoolArray, share: float, seed: int, purpose: str
-) -> BoolArray:
-    """Mask over `events` of about `share` of each user's rows `among` them."""
-    out = np.zeros(len(events), bool)
-    out[among] = hold_out_per_user(events.select(among), share, rng_for(seed, purpose))
-    return out
-
-
 def _warm(
     graph: Graph,
     name: str,
@@ -415,9 +397,9 @@ def _warm(
     valid_share: float,
 ) -> Split:
     """Rows `among` split per user; rows `hidden` are tested as well."""
-    tested = _per_user(events, among, test_share, seed, "test")
+    tested = hold_out_among(events, among, test_share, seed, "test")
     left = among & ~tested
-    tuned = _per_user(events, left, valid_share / (1 - test_share), seed, "valid")
+    tuned = hold_out_among(events, left, valid_share / (1 - test_share), seed, "valid")
     return _assemble(graph, name, seed, events, left & ~tuned, tuned, tested | hidden)
 
 

@@ -68,8 +68,7 @@ def _joined(old: NodeSet, new: NodeSet) -> tuple[NodeSet, IntArray]:
         for name in dict.fromkeys([*old.categories, *new.categories])
     }
     texts = {
-        name: _text(old.texts, new.texts, name, len(old), place, n)
-        for name in dict.fromkeys([*old.texts, *new.texts])
+        name: _text(old, new, name, place, n) for name in dict.fromkeys([*old.texts, *new.texts])
     }
     read = old.texts_are_input and new.texts_are_input
     vocabulary = Vocabulary.trusted(ids, _aliases(old.vocabulary, new.vocabulary, place))
@@ -121,27 +120,17 @@ def _category(
     return Category(out, names)
 
 
-def _text(
-    old: Mapping[str, tuple[str, ...]],
-    new: Mapping[str, tuple[str, ...]],
-    name: str,
-    n_old: int,
-    place: IntArray,
-    n: int,
-) -> pa.Array:
+def _text(old: NodeSet, new: NodeSet, name: str, place: IntArray, n: int) -> pa.Array:
     source = np.full(n, -1, np.int64)
-    if name in new:
+    if name in new.texts:
         source[place] = np.arange(len(place))
-    column = _column(new, name, len(place))
-    added = column.take(pa.array(source, mask=source < 0))
-    first = pa.concat_arrays([_column(old, name, n_old), pa.array([""] * (n - n_old), TEXT)])
+    added = _column(new, name).take(pa.array(source, mask=source < 0))
+    first = pa.concat_arrays([_column(old, name), pa.array([""] * (n - len(old)), TEXT)])
     return pc.if_else(pc.equal(first, ""), pc.fill_null(added, ""), first)
 
 
-def _column(texts: Mapping[str, tuple[str, ...]], name: str, n: int) -> pa.Array:
-    if name not in texts:
-        return pa.array([""] * n, TEXT)
-    return texts.columns[name] if isinstance(texts, Texts) else pa.array(texts[name], TEXT)
+def _column(nodes: NodeSet, name: str) -> pa.Array:
+    return nodes.text_array(name) if name in nodes.texts else pa.array([""] * len(nodes), TEXT)
 
 
 def _added(

@@ -134,14 +134,24 @@ def _paths(name: str | Path) -> Iterator[tuple[Path, bool]]:
         yield from ((item, False) for item in inside)
     elif path.is_file():
         yield path, True
-    elif glob.has_magic(str(name)):
-        matches = [Path(match) for match in sorted(glob.glob(str(name), recursive=True))]  # noqa: PTH207  # `**` and absolute patterns
-        files = [match for match in matches if match.is_file()]
-        if not files:
-            raise DataError("no file matches this pattern", where=str(name))
-        yield from ((match, True) for match in files)
+    elif is_pattern(path):
+        yield from ((match, True) for match in matching(path))
     else:
         raise DataError("no such file or folder", where=str(name))
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path stands for the files that it matches: nothing is called so itself."""
+    return glob.has_magic(str(path)) and not path.exists()
+
+
+def matching(pattern: Path) -> list[Path]:
+    """The files that a pattern matches, sorted; a DataError where there are none."""
+    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207  # `**` and absolute patterns
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise DataError("no file matches this pattern", where=str(pattern))
+    return files
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -13,14 +13,12 @@ from .edges import edge_set, transitive
 from .events import Events, heap_of, interactions
 from .features import Values, category_column, number_column, text_column
 from .graph import Category, EdgeSet, EdgeType, FloatArray, Graph, Interactions, NodeSet, Texts
-from .literals import DAY, parse_numbers, parse_times
+from .literals import DAY, EXPECTED, parse_numbers, parse_times
 from .problems import Problem
 from .report import Findings, Report
 from .schema import Event, Feature, Schema
 from .vocabulary import TEXT, Aliases, IntArray, Vocabulary
 from .written_values import advice
-
-_EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
 
 
 class GraphBuilder:
@@ -82,7 +80,7 @@ class GraphBuilder:
         """Raw values of a feature; `where` names the source of the k-th for a problem."""
         if feature.kind != "text":
             self._places.setdefault((node_type, feature.name), []).append((values.node, where))
-        if feature.kind in _EXPECTED:
+        if feature.kind in EXPECTED:
             values = self._parsed(node_type, feature, values, where)
         elif feature.kind == "category":
             text = pc.utf8_trim_whitespace(values.value.cast(TEXT))
@@ -110,7 +108,7 @@ class GraphBuilder:
                 self.members[node_type][int(values.node[k])].as_py(),
                 name,
                 where(int(k)),
-                f"{values.value[int(k)].as_py()!r} is not {_EXPECTED[feature.kind]}{more}",
+                f"{values.value[int(k)].as_py()!r} is not {EXPECTED[feature.kind]}{more}",
             )
             for k in bad[: self.findings.room(kind, name)]
         ]
@@ -189,7 +187,7 @@ class GraphBuilder:
     def _joined(self, node_type: str, feature: Feature) -> Values:
         parts = self._values.get((node_type, feature.name))
         if not parts:
-            kind = pa.float64() if feature.kind in _EXPECTED else TEXT
+            kind = pa.float64() if feature.kind in EXPECTED else TEXT
             return Values(np.zeros(0, np.int64), pa.array([], kind))
         joined = parts[0]
         for part in parts[1:]:

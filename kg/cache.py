@@ -67,7 +67,7 @@ def _node_bytes(kind: str, nodes: NodeSet) -> Iterator[bytes]:
         yield repr((key, category.names)).encode()
         yield np.ascontiguousarray(category.codes).tobytes()
     for key in nodes.texts:
-        column = _text_column(nodes, key)
+        column = nodes.text_array(key)
         sizes = np.asarray(pc.binary_length(column))
         yield key.encode() + sizes.tobytes() + bytes(joined_bytes(column))
 
@@ -229,13 +229,8 @@ def _node_table(nodes: NodeSet) -> pa.Table:
     columns: dict[str, Any] = {"id": nodes.vocabulary.array}
     columns |= {f"number {name}": values for name, values in nodes.numbers.items()}
     columns |= {f"category {name}": c.codes for name, c in nodes.categories.items()}
-    columns |= {f"text {name}": _text_column(nodes, name) for name in nodes.texts}
+    columns |= {f"text {name}": nodes.text_array(name) for name in nodes.texts}
     return pa.table(columns)
-
-
-def _text_column(nodes: NodeSet, name: str) -> pa.Array:
-    texts = nodes.texts
-    return texts.columns[name] if isinstance(texts, Texts) else pa.array(texts[name], TEXT)
 
 
 def _node_set(table: pa.Table, named: pa.Table | None, entry: Mapping[str, Any]) -> NodeSet:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
 from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
@@ -99,8 +99,11 @@ class Catalog:
             raise StateError("a catalog in memory has no store", hint="ingest it into a folder")
         return CatalogStore(self.path / "store", self.write_nquads if facts else None, progress)
 
-    def write_nquads(self, path: str | Path) -> int:
+    def write_nquads(self, path: str | Path | BinaryIO) -> int:
         """Write the statements as N-Quads, those of tables by the schema; returns how many.
+
+        Args:
+            path: a file, which is written atomically, or one that is open for writing bytes.
 
         Raises:
             IntegrityError: their files are damaged.

@@ -35,17 +35,23 @@ def check_source(source: Any) -> None:
 def sorted_out(paths: Iterable[str | Path]) -> tuple[list[str | Path], list[Path], list[Path]]:
     """Inputs that are (left to the reader of) RDF, table files, and `schema.toml` files.
 
+    A pattern such as `orders/*.csv` stands for the files that it matches.
+
     Raises:
-        DataError: a folder without RDF and tables, or a file that is neither by its suffix.
+        DataError: a folder without RDF and tables, a file that is neither by its suffix, or a pattern that
+            matches no file.
     """
     from .archives import SUFFIXES as RDF_SUFFIXES
-    from .archives import files_in, is_rdf
+    from .archives import files_in, is_pattern, is_rdf, matching
 
     known = " ".join([*RDF_SUFFIXES, ".zip", *TABLE_SUFFIXES])
     rdf: list[str | Path] = []
     tables: list[Path] = []
     schemas: list[Path] = []
+    expanded: list[str | Path] = []
     for path in paths:
+        expanded += matching(Path(path)) if is_pattern(Path(path)) else [path]
+    for path in expanded:
         here = Path(path)
         if not here.is_dir():
             if is_table(here):

@@ -93,8 +93,12 @@ class CatalogStore(OxigraphStore):
         """
         check_query(sparql)
         if self._store is not None:  # filled and caught up
-            self._open = None  # our lock holds; the child takes the engine's own
+            self.rest()  # our lock holds; the child takes the engine's own
         return select_within(self.folder, sparql, seconds)
+
+    def rest(self) -> None:
+        """Close the engine and keep the lock; the next question opens it again."""
+        self._open = None
 
     def _caught_up(self) -> ox.Store:
         engine = open_engine(self.folder)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import DataError, UsageError
 from .graph import Graph, Interactions
-from .split import BoolArray, Split, hold_out_items, hold_out_per_user, pair_codes, rng_for
+from .split import Split, hold_out_among, hold_out_items, pair_codes, rng_for
 from .vocabulary import IntArray
 
 
@@ -74,8 +74,8 @@ def cold_start_open(
     is_test = np.isin(positives.user, test)
     on_cold = np.isin(positives.item, cold)
     tested = on_cold & is_test
-    tested |= _part(positives, ~on_cold & is_test, held_out, seed, "held out")
-    tuned = _part(positives, ~on_cold & ~is_test, valid_share, seed, "valid")
+    tested |= hold_out_among(positives, ~on_cold & is_test, held_out, seed, "held out")
+    tuned = hold_out_among(positives, ~on_cold & ~is_test, valid_share, seed, "valid")
     split = Split(
         train=positives.select(~on_cold & ~tested & ~tuned),
         valid=positives.select(tuned),
@@ -87,13 +87,6 @@ def cold_start_open(
     ).check(graph)
     asked = np.isin(events.user, panel) & np.isin(events.item, cold)
     return ColdStartOpen(split, panel, test, cold, events.select(asked))
-
-
-def _part(rows: Interactions, among: BoolArray, share: float, seed: int, purpose: str) -> BoolArray:
-    """Mask over `rows` of a share per user of those `among` them."""
-    out = np.zeros(len(rows), bool)
-    out[among] = hold_out_per_user(rows.select(among), share, rng_for(seed, purpose))
-    return out
 
 
 def resolve(events: Interactions, n_items: int) -> Interactions:

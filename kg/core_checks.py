@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyoxigraph as ox
 
 from .core_shapes import Constraint, CoreShape, Term
+from .ids import sorted_distinct
 from .literals import parse_numbers
 from .problems import Problem
 from .quads import BLANK_NODE_PREFIX, XSD_STRING, Quads
@@ -99,8 +100,10 @@ def _count(
     found: Findings,
 ) -> None:
     name, limit = constraint.name, int(constraint.value)
-    distinct = np.unique(np.stack([owner, value]), axis=1)[0] if len(owner) else owner
-    count = np.bincount(distinct, minlength=len(focus))
+    low = value.min(initial=0)
+    width = value.max(initial=0) - low + 1
+    pairs = sorted_distinct(owner * width + (value - low))
+    count = np.bincount(pairs // width, minlength=len(focus))
     wrong = focus & (count < limit if name == "minCount" else count > limit)
     nodes = np.flatnonzero(wrong)
     word = "at least" if name == "minCount" else "at most"

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from .cache import part_hashes
 from .errors import DataError
 from .files import atomic_write, sha256_bytes
-from .graph import Graph, Interactions, NodeSet, Texts
+from .graph import Graph, Interactions, NodeSet
 from .literals import TIME_UNITS
 from .minting import is_iri, mint
 from .nquads import ROWS, concat, iri_tokens, joined_bytes, repeat, string_tokens
@@ -221,9 +221,7 @@ def _literals(nodes: NodeSet, feature: Feature) -> tuple[IntArray, pa.Array]:
     if feature.kind == "text":
         if feature.name not in nodes.texts:
             return np.zeros(0, np.int64), pa.array([], TEXT)
-        texts = nodes.texts
-        column = texts.columns[feature.name] if isinstance(texts, Texts) else texts[feature.name]
-        text = pa.array(column, TEXT) if isinstance(column, tuple) else column
+        text = nodes.text_array(feature.name)
         rows = np.flatnonzero(np.asarray(pc.not_equal(text, ""), bool))
         return rows, string_tokens(text.take(pa.array(rows)))
     if feature.kind == "category":

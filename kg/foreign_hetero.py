@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def adopted(
 
 def take_edges(store: Any, key: EdgeType, nodes: Mapping[str, NodeSet]) -> EdgeSet:
     """The edges of a type, sorted and without repeats; DataError where an end is no node."""
-    source, target = _index(store, key)
+    source, target = ends_of(store, key)
     for kind, ends in ((key[0], source), (key[2], target)):
         n = len(nodes[kind]) if kind in nodes else 0
         if len(ends) and not (ends.min() >= 0 and ends.max() < n):
@@ -71,27 +72,42 @@ def _nodes(store: Any, kind: str, name: str) -> NodeSet:
         raise DataError(
             f"node type {kind!r} does not say how many nodes it has", hint="set num_nodes"
         )
-    ids = store.iri.tolist() if "iri" in store else [f"urn:{name}:{kind}:{k}" for k in range(n)]
+    ids = [f"urn:{name}:{kind}:{k}" for k in range(n)]
+    if "iri" in store:
+        ids = [str(iri) for iri in store.iri]
+        _check_rows(len(ids), n, f"iri of {kind}")
     numbers: dict[str, FloatArray] = {}
     if "x" in store and store.x is not None:
-        values = _array(store.x.to_dense() if store.x.is_sparse else store.x, f"x of {kind}")
-        columns = values.reshape(n, -1).T.astype(np.float32)
+        values = _array(store.x, f"x of {kind}")
+        _check_rows(len(values), n, f"x of {kind}")
+        columns = values.reshape(n, math.prod(values.shape[1:])).T.astype(np.float32)
         numbers = {f"x{place}": column for place, column in enumerate(columns)}
     return NodeSet(Vocabulary(ids), numbers)
 
 
-def _index(store: Any, key: EdgeType) -> npt.NDArray[np.int64]:
+def _check_rows(got: int, n: int, what: str) -> None:
+    if got != n:
+        raise DataError(f"{what} has {got} rows, expected one for each of {n} nodes")
+
+
+def ends_of(store: Any, key: EdgeType) -> npt.NDArray[np.int64]:
+    """The edge_index of a type, (2, m)."""
     if "edge_index" not in store:
         raise DataError(
             f"the edges {key!r} have no edge_index", hint="ToSparseTensor takes it away"
         )
-    return _array(store.edge_index, f"edge_index of {key}").astype(np.int64)
+    index = _array(store.edge_index, f"edge_index of {key}")
+    if index.ndim != 2 or len(index) != 2 or (index.size and index.dtype.kind not in "iu"):
+        raise DataError(
+            f"edge_index of {key} is {index.dtype} of shape {index.shape}, expected integers (2, m)"
+        )
+    return index.astype(np.int64)
 
 
 def _events(
     store: Any, key: EdgeType, rating: str, time: str, positive: float | None
 ) -> Interactions:
-    user, item = _index(store, key)
+    user, item = ends_of(store, key)
     columns: dict[str, Any] = {}
     for role, attribute in (("rating", rating), ("time", time)):
         if attribute in store:
@@ -105,12 +121,21 @@ def _events(
     if positive is not None:
         if "rating" not in columns:
             raise UsageError(f"the edges {key!r} have no {rating!r} to compare", where="positive")
-        label = columns["rating"] >= positive
+        known = ~np.isnan(columns["rating"])  # what has none is no event, as in tables and RDF
+        user, item = user[known], item[known]
+        columns = {role: values[known] for role, values in columns.items()}
+        label = columns["rating"].astype(np.float32) >= np.float32(positive)
     return Interactions.build(user, item, label=label, **columns)
 
 
 def _array(tensor: Any, what: str) -> npt.NDArray[Any]:
+    """A dense or sparse tensor as an array; floats of less than 32 bits, some of which NumPy lacks, as 32."""
+    import torch
+
     try:
-        return np.asarray(tensor.detach().cpu().numpy())
+        here = tensor.detach().cpu()
+        here = here if here.layout is torch.strided else here.to_dense()
+        small = here.is_floating_point() and here.element_size() < 4
+        return np.asarray((here.float() if small else here).numpy())
     except AttributeError:
         raise DataError(f"{what} is {type(tensor).__name__}, expected a tensor") from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,28 +71,41 @@ def replace_catalog(old: Catalog, new: Catalog, person: Person) -> None:
     """Put `new` in the place of `old`'s folder in one step, with the rounds that do not name a person.
 
     Text embeddings and the filled store are left behind; both are made again when they are needed.
+
+    Raises:
+        LockedError: another process has the store open. Until the new folder is there nobody else has.
     """
     assert old.path is not None
-    manifest = read_manifest(old.path)
+    # The old store is held until the new folder stands in its place: what another run wrote meanwhile
+    # would be lost.
     with old.store(facts=False) as store:
         rounds = {
             graph: list(_anonymous(list(store.quads(graph)), person))
             for graph in store.graphs()
             if graph.startswith(ROUNDS)
         }
-        names = claims(store.folder)
-    with atomic_folder(old.path, replace=True) as folder:
-        write_catalog(new, folder)
-        with CatalogStore(folder / "store", None) as store:
-            for graph, quads in rounds.items():
-                store.add(quads, graph)
-        for name, place in names.items():
-            claim(folder / "store", name, place)
-        about = read_manifest(folder)
-        forgotten = int(manifest.get("forgotten", 0)) + 1
-        write_sealed(
-            folder / MANIFEST, {**about, "inputs": manifest["inputs"], "forgotten": forgotten}
-        )
+        store.rest()  # an engine that is open writes to its folder, by name
+        with atomic_folder(old.path, replace=True) as folder:
+            _write_again(new, folder, rounds, claims(store.folder), read_manifest(old.path))
+
+
+def _write_again(
+    new: Catalog,
+    folder: Path,
+    rounds: Mapping[str, Sequence[ox.Quad]],
+    names: Mapping[str, str],
+    manifest: Mapping[str, Any],
+) -> None:
+    """A catalog with rounds by graph, places of runs by name, and the inputs of the old manifest."""
+    write_catalog(new, folder)
+    with CatalogStore(folder / "store", None) as store:
+        for graph, quads in rounds.items():
+            store.add(quads, graph)
+    for name, place in names.items():
+        claim(folder / "store", name, place)
+    forgotten = int(manifest.get("forgotten", 0)) + 1
+    about = {**read_manifest(folder), "inputs": manifest["inputs"], "forgotten": forgotten}
+    write_sealed(folder / MANIFEST, about)
 
 
 def _user_columns(schema: Schema) -> set[str]:

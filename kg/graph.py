@@ -71,6 +71,11 @@ class NodeSet:
     def __len__(self) -> int:
         return len(self.vocabulary)
 
+    def text_array(self, name: str) -> pa.Array:
+        """A text as an Arrow array (n,), without making a tuple of it."""
+        found = self.texts
+        return found.columns[name] if isinstance(found, Texts) else pa.array(found[name], TEXT)
+
     @cached_property
     def titles(self) -> tuple[str, ...]:
         """A short readable name per node: its first text, or else the local part of its IRI."""

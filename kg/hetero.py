@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from .catalog import Catalog, graph_of
 from .errors import DataError, UsageError
-from .foreign_hetero import REVERSE, adopted, is_reverse, take_edges
+from .foreign_hetero import REVERSE, adopted, ends_of, is_reverse, take_edges
 from .graph import Category, EdgeSet, EdgeType, Graph, Interactions, NodeSet, Texts
-from .graph_checks import check_graph
+from .graph_checks import check_graph, check_rows
 from .vocabulary import TEXT, Vocabulary
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def to_hetero(
             nothing but tensors; `n_id` of their batches indexes `graph.nodes[type].vocabulary`.
 
     Raises:
-        DataError: a relation has the name of the interactions or of another one's reverse.
+        DataError: a relation has the name of the interactions or of another one's reverse, or the
+            interactions are of another graph.
     """
     from torch_geometric.data import HeteroData
 
@@ -83,6 +84,7 @@ def to_hetero(
             where="interactions",
             hint="split.train",
         )
+    check_rows(graph, rows, "the interactions")
     data.catalog["splits"] = list(rows.split_names)
     attributes: dict[str, npt.NDArray[Any]] = {
         "edge_attr": rows.rating.astype(np.float32).reshape(-1, 1),
@@ -121,7 +123,8 @@ def from_hetero(
     Args:
         events: of a graph made elsewhere, the edge type from users to items that holds the interactions.
         rating, time: its attributes, if it has them, of one value per edge.
-        positive: ratings from here on are likes, others dislikes; None = all are likes.
+        positive: ratings from here on are likes, others dislikes, and what has none (NaN) is left out;
+            None = all are likes.
         name: of the graph made elsewhere.
 
     Raises:
@@ -270,7 +273,7 @@ def _take_events(data: Any, key: EdgeType, about: dict[str, Any]) -> Interaction
     if key not in data.edge_types:
         return Interactions.empty()
     store = data[key]
-    user, item = store.edge_index.cpu().numpy()
+    user, item = ends_of(store, key)
     return Interactions.build(
         user,
         item,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,24 @@ class DraftNode:
 
 
 @dataclass
+class DraftSection:
+    """A relation, an event or a table of a draft.
+
+    Attributes:
+        kind: "relations", "events" or "tables".
+    """
+
+    kind: str
+    name: str
+    lines: list[str]
+
+
+@dataclass
 class Draft:
     """What inference found, before it is written as TOML.
 
     Attributes:
-        sections: (heading, its lines) for relations, events and tables, in order.
+        sections: relations, events and tables, in order.
         remarks: comment lines for the top.
     """
 
@@ -56,8 +69,12 @@ class Draft:
     items: str = ""
     top: list[str] = field(default_factory=list)
     nodes: list[DraftNode] = field(default_factory=list)
-    sections: list[tuple[str, list[str]]] = field(default_factory=list)
+    sections: list[DraftSection] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    def names(self, kind: str) -> list[str]:
+        """The names of the sections of one kind."""
+        return [section.name for section in self.sections if section.kind == kind]
 
 
 def infer_schema(data: Any) -> str:
@@ -78,9 +95,12 @@ def infer_schema(data: Any) -> str:
         return draft_from_quads(data)
     if isinstance(data, Mapping):
         from .in_memory import as_sources
+        from .infer_files import single_files
         from .infer_tables import draft_from_tables
 
-        return draft_from_tables(as_sources(data))
+        given = as_sources(data)
+        files = {name: Path(one) for name, one in given.items() if isinstance(one, str | Path)}
+        return draft_from_tables({**given, **single_files(files)})
     paths = [Path(p) for p in ([data] if isinstance(data, str | Path) else data)]
     return _from_paths(paths)
 
@@ -88,34 +108,19 @@ def infer_schema(data: Any) -> str:
 def _from_paths(paths: Sequence[Path]) -> str:
     """From the RDF among the paths; from the tables where there is none."""
     from .catalog_inputs import sorted_out
+    from .infer_files import named_files
     from .infer_rdf import draft_from_quads
     from .infer_tables import draft_from_tables
     from .reader import read_quads
 
     rdf, tables, _ = sorted_out(paths)
     if tables and not rdf:
-        return draft_from_tables(_named(tables))
+        return draft_from_tables(named_files(tables, paths))
     if not rdf:
         raise DataError("no RDF and no tables among the inputs", where=", ".join(map(str, paths)))
     for path in tables:
         _LOG.warning("%s: left out, as a draft is of RDF or of tables; draft it alone", path)
     return draft_from_quads(read_quads(rdf))
-
-
-def _named(tables: Sequence[Path]) -> dict[str, Path | tuple[Path, ...]]:
-    """Table files by name. The parts of one table, in folders such as `orders/dt=2026-01-01`, are one,
-    called as the folder above them."""
-    out: dict[str, Path | tuple[Path, ...]] = {}
-    for path in tables:
-        folders = [folder for folder in path.parts[:-1] if "=" in folder]
-        if not folders:
-            out[unique_name(path.name.split(".")[0], out)] = path
-            continue
-        above = path.parts[: path.parts.index(folders[0])]
-        name = above[-1] if above else "table"
-        known = out.get(name, ())
-        out[name] = (*known, path) if isinstance(known, tuple) else (known, path)
-    return out
 
 
 def write_draft(draft: Draft, iris: Iterable[str]) -> str:
@@ -142,8 +147,9 @@ def write_draft(draft: Draft, iris: Iterable[str]) -> str:
                 for found, name, path, remark in node.features
                 if found == kind
             ]
-    for heading, body in draft.sections:
-        lines += ["", heading, *(shorten(line, prefixes) for line in body)]
+    for section in draft.sections:
+        lines += ["", f"[{section.kind}.{key(section.name)}]"]
+        lines += [shorten(line, prefixes) for line in section.lines]
     return "\n".join(lines) + "\n"
 
 
@@ -225,11 +231,10 @@ def telling_name(path: str, owner: str, taken: Mapping[str, str]) -> str:
     )
 
 
-def unique_name(wanted: str, taken: Iterable[str]) -> str:
+def unique_name(wanted: str, taken: Container[str]) -> str:
     """`wanted`, or with a number where it is taken."""
-    used = set(taken)
     name, number = wanted, 1
-    while name in used:
+    while name in taken:
         number += 1
         name = f"{wanted}_{number}"
     return name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ def loose_types(
     return out
 
 
-def literal_type(name: str, taken: Iterable[str]) -> DraftNode:
+def literal_type(name: str, taken: Container[str]) -> DraftNode:
     """A node type for values that are literals: each becomes a node, called as it reads."""
     name = unique_name(name, taken)
     return DraftNode(name, lines=['label = "rdfs:label"', f'iri = "urn:catalog:{name}:{{}}"'])

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .infer import Draft, key, plain_name, quoted, unique_name
+from .infer import Draft, DraftSection, key, plain_name, quoted, unique_name
 from .infer_columns import (
     ROLES,
     counts,
@@ -59,24 +59,21 @@ def write_events(
             if kind
             else table
         )
-        used = [heading[len("[events.") : -1] for heading, _ in draft.sections]
         event = plain_name(value) if kind else singular(name)
-        event = unique_name(f"{event}_event" if event in types else event, [*used, *types])
+        event = unique_name(
+            f"{event}_event" if event in types else event, [*draft.names("events"), *types]
+        )
         own_roles = dict(roles)
         if "rating" in roles and kind and _is_one(rows[roles["rating"]]):
             del own_roles["rating"]
-        draft.sections.append((f"[events.{key(event)}]", _event(base, event, rows, own_roles)))
+        body = _event(base, event, rows, own_roles)
+        draft.sections.append(DraftSection("events", event, body))
         lines = [*file, f"events = {quoted(event)}"]
         lines += [f"where = {{ {key(kind)} = {quoted(value)} }}"] if kind else []
         lines += [f"columns.{role} = {quoted(column)}" for role, column in own_roles.items()]
         lines += [f"# not used: {', '.join(left)}"] if left else []
-        section = unique_name(f"{name}_{event}" if kind else name, _tables(draft))
-        draft.sections.append((f"[tables.{key(section)}]", lines))
-
-
-def _tables(draft: Draft) -> list[str]:
-    start = "[tables."
-    return [h[len(start) : -1] for h, _ in draft.sections if h.startswith(start)]
+        section = unique_name(f"{name}_{event}" if kind else name, draft.names("tables"))
+        draft.sections.append(DraftSection("tables", section, lines))
 
 
 def _event(base: str, event: str, rows: pa.Table, roles: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from .ids import sorted_distinct
 from .infer import (
     Draft,
     DraftNode,
+    DraftSection,
     looks_like_users,
     quoted,
     telling_name,
@@ -45,6 +46,8 @@ def draft_from_quads(quads: Quads) -> str:
     draft = Draft(remarks=["A draft: take out what is not needed, and check users and items."])
     events = _find_events(types)
     types.hidden -= {end for _, roles in events for _, end in roles.values()}
+    if len(types.hidden) == len(types.classes):  # parts in a ring, of which each is a thing
+        types.hidden = set()
     shown = [
         k
         for k in range(len(types.classes))
@@ -179,12 +182,11 @@ def _write_relation(
 
 
 def _add_relation(draft: Draft, path: str, source: str, to: str, more: list[str]) -> None:
-    taken = {
-        heading.removeprefix("[relations.").rstrip("]"): body[0] for heading, body in draft.sections
-    }
+    taken = {one.name: one.lines[0] for one in draft.sections if one.kind == "relations"}
     word = "property" if path.count("<") == 1 else "path"
     body = [f'{word} = "{path}"', f"from = {quoted(source)}", f"to = {to}", *more]
-    draft.sections.append((f"[relations.{telling_name(path, source, taken)}]", body))
+    name = telling_name(path, source, taken)
+    draft.sections.append(DraftSection("relations", name, body))
 
 
 def _inverse_of(types: Types, kind: int, use: Use, target: int, told: set[str]) -> str:
@@ -246,12 +248,12 @@ def _single_ends(types: Types, kind: int) -> list[Use]:
 
 def _find_plain_events(draft: Draft) -> None:
     """Turn relations from users to items into events: as relations they would give answers away."""
-    for place, (heading, body) in enumerate(draft.sections):
-        ends = dict(line.split(" = ", 1) for line in body)
+    for place, section in enumerate(draft.sections):
+        ends = dict(line.split(" = ", 1) for line in section.lines)
         named = [_name_of_users(ends.get(end, "")) for end in ("from", "to")]
         users = draft.users or named[0] or named[1]
         one, other = quoted(users), quoted(draft.items)
-        if not heading.startswith("[relations.") or "property" not in ends or not users:
+        if section.kind != "relations" or "property" not in ends or not users:
             continue
         forward = (ends["from"], ends["to"]) == (one, other)
         back = (ends["from"], ends["to"]) == (other, one) and "inverse" in ends
@@ -260,9 +262,8 @@ def _find_plain_events(draft: Draft) -> None:
         first, second = ("property", "inverse") if forward else ("inverse", "property")
         lines = [f"property = {ends[first]}"]
         lines += [f"inverse = {ends[second]}"] if second in ends else []
-        taken = [name for name, _ in draft.sections]
-        heading = unique_name(heading.replace("[relations.", "[events.").rstrip("]"), taken) + "]"
-        draft.sections[place] = (heading, lines)
+        name = unique_name(section.name, draft.names("events"))
+        draft.sections[place] = DraftSection("events", name, lines)
         draft.users = users
 
 
@@ -288,7 +289,7 @@ def _write_event(draft: Draft, types: Types, kind: int, roles: dict[str, tuple[s
             body.append(f'{role} = "<{use.property}>"')
             if role == "rating":
                 body.append(threshold_line(literal_sample(types.quads, use)))
-    draft.sections.append((f"[events.{types.names[kind]}]", body))
+    draft.sections.append(DraftSection("events", types.names[kind], body))
 
 
 def _guess_items(types: Types, things: dict[int, DraftNode], draft: Draft) -> str:
@@ -298,7 +299,7 @@ def _guess_items(types: Types, things: dict[int, DraftNode], draft: Draft) -> st
         [k for k in typed if not looks_like_users(things[k].name)] or typed,
         key=lambda k: (
             (
-                sum(f"from = {quoted(things[k].name)}" in body for _, body in draft.sections)
+                sum(f"from = {quoted(things[k].name)}" in one.lines for one in draft.sections)
                 + sum(feature[0] == "text" for feature in things[k].features)
             )
             * np.log1p(things[k].count)
@@ -310,4 +311,4 @@ def _guess_items(types: Types, things: dict[int, DraftNode], draft: Draft) -> st
 def _is_used(draft: Draft, node: DraftNode) -> bool:
     """Whether a relation or event speaks of a node type."""
     name = quoted(node.name)
-    return any(name in line for _, body in draft.sections for line in body)
+    return any(name in line for section in draft.sections for line in section.lines)

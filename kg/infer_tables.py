@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from .infer import (
     VECTOR,
     Draft,
     DraftNode,
+    DraftSection,
     key,
     looks_like_users,
     plain_name,
@@ -47,12 +47,13 @@ from .infer_columns import (
 )
 from .infer_dialect import find_dialect
 from .infer_events import write_events
+from .infer_files import Files
 from .infer_triples import Ends, are_iris, section_of, triple_columns, typed_ends
 from .infer_types import kind_of_text
 from .infer_writing import read_as_written
 from .schema import TableMap
 from .table_inputs import joined, read_all
-from .table_sources import is_text_table, paths_of
+from .table_sources import is_text_table
 from .vectors import is_readable, vector_length
 from .vocabulary import TEXT
 
@@ -63,28 +64,21 @@ _CONTAINED = 0.9  # of a column's values among a table's ids: it speaks of them
 
 
 def draft_from_tables(tables: Mapping[str, Any]) -> str:
-    """Draft a schema from tables by name: Arrow tables, paths of files, or of several that are one."""
+    """Draft a schema from tables by name: Arrow tables, and `Files`."""
     data, files = {}, {}
-    named = Counter(paths_of(source)[0].name for source in tables.values() if _is_file(source))
     for name, source in tables.items():
-        if isinstance(source, pa.Table):
+        if not isinstance(source, Files):
             data[name] = source
             continue
-        paths = paths_of(source)
-        section, lines = find_dialect(paths[0], name)
-        parts, odd = zip(*(_read(path, section) for path in paths), strict=True)
+        section, lines = find_dialect(source.paths[0], name)
+        parts, odd = zip(*(_read(path, section) for path in source.paths), strict=True)
         data[name], more = read_as_written(joined(list(parts), name), section)
         if any(odd):
             more.append(f"skip_bad_rows = true   # {sum(odd):,} have too many or too few cells")
-        file = _file_name(name, paths, alone=named[paths[0].name] == 1)
-        files[name] = [f"file = {quoted(file)}", *lines, *more]
+        files[name] = [f"file = {quoted(source.file)}", *lines, *more]
     if not data or not any(len(table) for table in data.values()):
         raise DataError("the tables have no rows, so no schema can be drafted")
     return _Drafting(data, files).write()
-
-
-def _is_file(source: Any) -> bool:
-    return not isinstance(source, pa.Table)
 
 
 def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
@@ -98,15 +92,6 @@ def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
     return (read_all(path, section), 0) if odd > _FEW * len(table) else (table, odd)
 
 
-def _file_name(name: str, paths: tuple[Path, ...], alone: bool) -> str:
-    """What the section says of the file: its name, with its folder where others are called so as well;
-    of the parts of one table, what fits them all."""
-    if len(paths) == 1:
-        return paths[0].name if alone else "/".join(paths[0].parts[-2:])
-    depth = len(paths[0].parts) - paths[0].parts.index(name) - 2 if name in paths[0].parts else 1
-    return "/".join([name, *["*"] * depth, f"*{paths[0].suffix}"])
-
-
 @dataclass
 class _Drafting:
     """The tables sorted into things and events, and the draft that grows from them.
@@ -118,6 +103,7 @@ class _Drafting:
         events: table of events -> its columns of the user and the item.
         vectors: table -> its columns that hold a vector per cell.
         triples: table -> its columns of head, relation and tail.
+        known: table -> its ids, once they were asked for.
     """
 
     data: dict[str, pa.Table]
@@ -128,6 +114,7 @@ class _Drafting:
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)
     vectors: dict[str, list[str]] = field(default_factory=dict)
     triples: dict[str, Ends] = field(default_factory=dict)
+    known: dict[str, pa.Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draft.remarks = [
@@ -151,11 +138,11 @@ class _Drafting:
         """One node type for tables that describe the same things: most ids of one are another's."""
         order = sorted(self.things, key=lambda name: self.things[name].name not in ITEMS)
         for name in order[1:]:
-            text = filled_text(self.data[name][self.ids[name]])
-            if pc.all(pc.utf8_is_digit(text)).as_py() and not _is_code(self.ids[name]):
+            own = pc.unique(self.ids_of(name))
+            if pc.all(pc.utf8_is_digit(own)).as_py() and not _is_code(self.ids[name]):
                 continue  # numbers of the rows, which other tables count as well
             for other in order[: order.index(name)]:
-                if self.contains(other, self.data[name][self.ids[name]]):
+                if self.contains(other, own):
                     self.things[name] = self.things[other]
                     break
 
@@ -248,21 +235,26 @@ class _Drafting:
 
     def thing_with(self, table: pa.Table, column: str) -> str:
         """The one table, users or not like the column, among whose ids the values are; else ""."""
-        users = looks_like_users(column)
+        users, values = looks_like_users(column), pc.unique(filled_text(table[column]))
         fitting = [
             name
             for name, node in self.things.items()
             if name in self.data and looks_like_users(node.name) == users
-            if self.contains(name, table[column])
+            if self.contains(name, values)
         ]
         one = len({id(self.things[name]) for name in fitting}) == 1
         return fitting[0] if one else ""
 
-    def contains(self, name: str, column: pa.ChunkedArray) -> bool:
-        """Whether the values are ids of a table."""
-        values = pc.unique(filled_text(column))
-        known = filled_text(self.data[name][self.ids[name]])
+    def contains(self, name: str, values: pa.Array) -> bool:
+        """Whether distinct values are ids of a table."""
+        known = self.ids_of(name)
         return bool(len(values)) and pc.mean(pc.is_in(values, known)).as_py() >= _CONTAINED
+
+    def ids_of(self, name: str) -> pa.Array:
+        """The ids of a table's rows, as trimmed text."""
+        if name not in self.known:
+            self.known[name] = filled_text(self.data[name][self.ids[name]])
+        return self.known[name]
 
     def describe(self, name: str) -> None:
         """Features, links and the section of a table whose rows are things."""
@@ -278,7 +270,7 @@ class _Drafting:
             columns.append(f"# columns.{key(part)} = {quoted(f'{column}.0')}")
         body = [*self.files.get(name, [])]
         body += [f"nodes = {quoted(node.name)}", f"id = {quoted(self.ids[name])}", *columns]
-        self.draft.sections.append((f"[tables.{key(name)}]", body))
+        self.draft.sections.append(DraftSection("tables", name, body))
 
     def describe_column(self, name: str, node: DraftNode, column: str) -> str:
         """Enter one column into the draft; its line in the table's section, "" for an empty one."""
@@ -309,13 +301,13 @@ class _Drafting:
 
     def linked(self, name: str, column: str, text: pa.Array) -> str:
         """The table whose rows a column's values name, by its name or by its values; "" if none."""
-        values = self.data[name][column]
+        values = pc.unique(text)
         other = self.thing_of(column)
         if other in self.data and other != name and self.contains(other, values):
             return other
         if "parent" in words(column) and self.contains(name, values):
             return name
-        if is_list(values) or pc.all(pc.utf8_is_digit(text)).as_py():
+        if pc.all(pc.utf8_is_digit(values)).as_py():
             return ""  # numbers are among any table's
         for each, node in self.things.items():
             if each in self.data and node is not self.things[name] and self.contains(each, values):
@@ -325,7 +317,7 @@ class _Drafting:
     def part_name(self, node: DraftNode, column: str) -> str:
         """A name for a column that no feature of the type and no relation has yet."""
         taken = [feature[1] for feature in node.features]
-        taken += [heading[len("[relations.") : -1] for heading, _ in self.draft.sections]
+        taken += self.draft.names("relations")
         name = plain_name(column)
         return name if name not in taken else unique_name(f"{node.name}_{name}", taken)
 
@@ -356,7 +348,7 @@ class _Drafting:
         ]
         if target == node.name:
             body.append("closure = true   # all that stand above count")
-        self.draft.sections.insert(0, (f"[relations.{key(part)}]", body))
+        self.draft.sections.insert(0, DraftSection("relations", part, body))
 
     def write_event(self, name: str) -> None:
         """The events of a table, and their sections."""
@@ -379,7 +371,7 @@ class _Drafting:
             if rest in types.values():
                 self.things[f"({entity})"] = rest
             lines = [*self.files.get(name, []), *section_of(table, columns, types)]
-            self.draft.sections.append((f"[tables.{key(name)}]", lines))
+            self.draft.sections.append(DraftSection("tables", name, lines))
             relations = "{}" if are_iris(table[columns[1]]) else relations
         if not nodes:  # everything is an item
             rest.count = sum(len(self.data[name]) for name in self.triples)
@@ -388,7 +380,7 @@ class _Drafting:
     def ids_of_things(self) -> dict[str, pa.Array]:
         """Node type -> the ids that tables of things and events give it; users have no facts."""
         ids = {
-            node.name: filled_text(self.data[name][self.ids[name]])
+            node.name: self.ids_of(name)
             for name, node in self.things.items()
             if name in self.data and not looks_like_users(node.name)
         }

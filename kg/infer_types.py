@@ -60,23 +60,28 @@ class Types:
         rows = quads.rows_of(RDF_TYPE)
         subjects, classes = quads.s[rows], quads.o[rows]
         found, counts = np.unique(classes[classes >= 0], return_counts=True)
-        for code in found[np.argsort(-counts, kind="stable")]:
-            iri = quads.term(int(code))
-            members = subjects[classes == code]
+        by_class = subjects[np.argsort(classes, kind="stable")]
+        start = len(classes) - np.cumsum(counts[::-1])[::-1]  # literals, below zero, come first
+        for place in np.argsort(-counts, kind="stable"):
+            iri = quads.term(int(found[place]))
+            members = by_class[start[place] : start[place] + counts[place]]
             free = members[self.of[members] < 0]
             if iri in _NOT_TYPES or len(free) < 0.1 * len(members):
                 continue
             self.of[free] = len(self.classes)
             self.classes.append(iri)
-        self.names: list[str] = []
+        named: dict[str, str] = {}
         for iri in self.classes:
-            self.names.append(unique_name(plain_name(local_name(iri)), self.names))
+            named[unique_name(plain_name(local_name(iri)), named)] = iri
+        self.names = list(named)
         self.joined: dict[int, int] = {}
         self._pointed = np.bincount(quads.o[quads.o >= 0], minlength=len(quads.terms))
         self._look()
 
     def _look(self) -> None:
         self.count = np.bincount(self.of[self.of >= 0], minlength=len(self.classes))
+        self._by_type = np.argsort(self.of, kind="stable")
+        self._start = len(self.of) - np.cumsum(self.count[::-1])[::-1]
         self.uses = self._all_uses()
         self.hidden = {k for k in range(len(self.classes)) if self._is_hidden(k)}
 
@@ -138,7 +143,9 @@ class Types:
 
     def pointing(self, kind: int) -> npt.NDArray[np.int64]:
         """Statements that point at each node of a type, (count[kind],)."""
-        return np.asarray(self._pointed[self.of == kind], np.int64)
+        start = self._start[kind]
+        nodes = self._by_type[start : start + self.count[kind]]
+        return np.asarray(self._pointed[nodes], np.int64)
 
 
 def literal_sample(quads: Quads, use: Use) -> pa.Array:

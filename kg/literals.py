@@ -14,6 +14,8 @@ from .vocabulary import TEXT
 DAY = 86_400.0
 LATEST = 7_258_118_400.0  # seconds: from the year 2200 on, a time is one in another unit
 TIME_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many make a second
+# What the text of a number or a date feature must be.
+EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
 _NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _TIME = (
     r"^(?P<year>-?[0-9]{4,6})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from .errors import LockedError
-from .writing import StrPath, naming
+from .writing import StrPath, is_file_at, naming
 
 LOCK_NAME = ".coldframe.lock"
 
@@ -80,13 +80,11 @@ class FolderLock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+            if is_file_at(descriptor, self.path):
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
             raise self._locked_error() from None
-        except FileNotFoundError:
-            pass
         except BaseException:
             os.close(descriptor)
             raise
@@ -110,11 +108,15 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Give the lock back; does nothing if it is not held."""
+        """Give the lock back; does nothing if it is not held.
+
+        Where another folder was put in the place of the held one, its lock file is another holder's.
+        """
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with contextlib.suppress(OSError):
-                self.path.unlink()
+                if is_file_at(descriptor, self.path):
+                    self.path.unlink()
             os.close(descriptor)
 
     def _holder(self) -> str:

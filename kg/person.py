@@ -94,20 +94,25 @@ class Person:
     def pattern(self) -> re.Pattern[bytes]:
         """`mentions` for bytes of a file in UTF-8."""
         going_on = _GOES_ON.replace(r"\w", r"\w\x80-\xff")
-        return re.compile(f"(?:{self._forms})(?!{going_on})".encode())
+        return re.compile(f"(?:{self._any_form})(?!{going_on})".encode())
 
     @cached_property
     def _text(self) -> re.Pattern[str]:
-        return re.compile(f"(?:{self._forms})(?!{_GOES_ON})")
+        return re.compile(f"(?:{self._any_form})(?!{_GOES_ON})")
 
     @cached_property
     def _iri(self) -> re.Pattern[str]:
-        return re.compile(f"(?:{self._forms})(?!{_PART_OF_IRI})")
+        return re.compile(f"(?:{self._any_form})(?!{_PART_OF_IRI})")
 
     @cached_property
-    def _forms(self) -> str:
-        """Her IRIs as they stand, as JSON writes them and percent-encoded, as alternatives of a pattern."""
-        forms: set[str] = set()
+    def forms(self) -> tuple[str, ...]:
+        """Her IRIs as they stand, as JSON writes them and percent-encoded; the longest first."""
+        found: set[str] = set()
         for iri in self.iris:
-            forms |= {iri, json.dumps(iri)[1:-1], quote(iri, safe="")}
-        return "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+            found |= {iri, json.dumps(iri)[1:-1], quote(iri, safe="")}
+        return tuple(sorted(found, key=len, reverse=True))
+
+    @property
+    def _any_form(self) -> str:
+        """`forms` as alternatives of a pattern."""
+        return "|".join(map(re.escape, self.forms))

@@ -15,9 +15,7 @@ import pyoxigraph as ox
 from .catalog import Catalog
 from .catalog_store import ROUNDS
 from .errors import UsageError
-from .export import write_nquads
 from .files import StrPath, atomic_write, naming
-from .nquads import write_statements
 from .store import FORMATS
 
 _WITH_GRAPHS = (ox.RdfFormat.N_QUADS, ox.RdfFormat.TRIG)
@@ -41,7 +39,7 @@ def write_rdf(catalog: Catalog, path: StrPath) -> int:
 
     def write(out: BinaryIO) -> None:
         if kind == ox.RdfFormat.N_QUADS:
-            written.append(_write_facts(catalog, out))
+            written.append(catalog.write_nquads(out))
             ox.serialize(rounds, out, format=kind)
         else:
             written.append(_convert(catalog, rounds, out, kind))
@@ -76,17 +74,10 @@ def _rounds(catalog: Catalog) -> Iterator[ox.Quad]:
                 yield from store.quads(graph)
 
 
-def _write_facts(catalog: Catalog, out: BinaryIO) -> int:
-    quads = catalog.quads()
-    if quads is not None:
-        return write_statements(quads, out)
-    return write_nquads(catalog.graph, catalog.schema, out)
-
-
 def _convert(catalog: Catalog, rounds: list[ox.Quad], out: BinaryIO, kind: ox.RdfFormat) -> int:
     """By way of a file without a name, which nothing leaves behind."""
     with naming(tempfile.gettempdir(), "write"), tempfile.TemporaryFile() as plain:
-        count = _write_facts(catalog, cast("BinaryIO", plain))
+        count = catalog.write_nquads(cast("BinaryIO", plain))
         plain.seek(0)
         # Lenient: it is our own text, and rare IRIs that we take are no strict ones.
         quads = chain(ox.parse(plain, ox.RdfFormat.N_QUADS, lenient=True), rounds)

@@ -20,6 +20,7 @@ from .person import Person
 
 _BLOCK = 1 << 24
 _ARROW = (".arrow", ".parquet")
+_LONGEST = (1 << 31) - 1  # characters of a cell of CSV
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def scan(folders: Iterable[Path], person: Person) -> Scan:
 
     IRIs are searched anywhere in a file, as they stand, as JSON writes them and percent-encoded, but not
     as the beginning of a longer IRI; in Parquet and Arrow files, whose bytes may be packed, in every
-    text cell. Ids, which may be any word, are searched as whole values in user places: columns of
-    tables and keys of JSON that hold users or annotators.
+    text cell, lists, records and dictionaries included. Ids, which may be any word, are searched as whole
+    values in user places: columns of tables and keys of JSON that hold users or annotators.
 
     Raises:
         IntegrityError: a table cannot be read, so that it cannot be searched.
@@ -59,7 +60,7 @@ def scan(folders: Iterable[Path], person: Person) -> Scan:
 def _found(path: Path, person: Person) -> bool:
     if path.suffix in _ARROW:
         return any(_in_column(name, column, person) for name, column in _columns(path))
-    longest = max((len(iri) for iri in person.iris), default=0) * 6 + 8
+    longest = max((len(form.encode()) for form in person.forms), default=0) + 8
     if person.iris and any(person.pattern.search(block) for block in _blocks(path, longest)):
         return True
     return any(person.is_in(value, place) for place, value in _values(path))
@@ -76,6 +77,7 @@ def _blocks(path: Path, overlap: int) -> Iterator[bytes]:
 
 
 def _columns(path: Path) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """The columns of an Arrow or Parquet file; of a dictionary, all that it holds, used or not."""
     try:
         if path.suffix == ".parquet":
             table = pq.ParquetFile(path).read()
@@ -86,28 +88,29 @@ def _columns(path: Path) -> Iterator[tuple[str, pa.ChunkedArray]]:
         raise IntegrityError(f"it cannot be searched: {error}", where=str(path)) from None
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_nested(column.type):
-            column = pa.chunked_array(
-                [pa.array([json.dumps(v, default=str) for v in column.to_pylist()])]
-            )
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            yield name, column
+            held = [chunk.dictionary for chunk in column.chunks]
+            column = pa.chunked_array(held, column.type.value_type)
+        yield name, column
 
 
 def _in_column(name: str, column: pa.ChunkedArray, person: Person) -> bool:
-    whole = person.iris | person.ids if name in person.places else person.iris
-    if pc.any(pc.is_in(column, pa.array(sorted(whole), column.type)), min_count=0).as_py():
+    kind = column.type
+    if pa.types.is_nested(kind):
+        return any(person.is_in(value, name) for value in column.to_pylist())
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return False
+    ids = pa.array(sorted(person.ids) if name in person.places else [], kind)
+    if pc.any(pc.is_in(column, ids), min_count=0).as_py():
         return True
-    for iri in person.iris:
-        inside = column.filter(pc.match_substring(column, iri))
-        if any(person.mentions(value) for value in inside.to_pylist()):
-            return True
-    return False
+    return any(
+        person.mentions(value)
+        for form in person.forms
+        for value in column.filter(pc.match_substring(column, form)).to_pylist()
+    )
 
 
 def _values(path: Path) -> Iterator[tuple[str, Any]]:
-    """Place and value of what a format has of them; what is broken was searched as bytes."""
+    """Place and value of what a format has of them; JSON that is broken was searched as bytes."""
     try:
         if path.suffix == ".json":
             yield "", json.loads(path.read_bytes())
@@ -116,10 +119,21 @@ def _values(path: Path) -> Iterator[tuple[str, Any]]:
                 with contextlib.suppress(ValueError, RecursionError):
                     yield "", json.loads(line)
         elif path.suffix in (".csv", ".tsv"):
-            with path.open(encoding="utf-8", errors="replace", newline="") as text:
-                rows = csv.reader(text, delimiter="," if path.suffix == ".csv" else "\t")
-                names = next(rows, [])
-                for row in rows:
-                    yield from zip(names, row, strict=False)
-    except (ValueError, RecursionError, csv.Error):
+            yield from _cells(path)
+    except (ValueError, RecursionError):
         return
+
+
+def _cells(path: Path) -> Iterator[tuple[str, str]]:
+    """Column and text of every cell of a CSV or TSV file, however long."""
+    usual = csv.field_size_limit(_LONGEST)
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            rows = csv.reader(text, delimiter="," if path.suffix == ".csv" else "\t")
+            names = next(rows, [])
+            for row in rows:
+                yield from zip(names, row, strict=False)
+    except csv.Error as error:
+        raise IntegrityError(f"it cannot be searched: {error}", where=str(path)) from None
+    finally:
+        csv.field_size_limit(usual)

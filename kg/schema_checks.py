@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .literals import parse_numbers, parse_times
+from .literals import EXPECTED, parse_numbers, parse_times
 from .problems import Problem
 from .quads import CodeArray, Quads
 from .report import Findings
@@ -18,7 +18,6 @@ from .vocabulary import IntArray
 
 Mask = npt.NDArray[np.bool_]
 _PARSERS = {"number": parse_numbers, "date": parse_times}
-_EXPECTED = {"number": "a finite number", "date": "an ISO 8601 date"}
 
 
 def check_statements(quads: Quads, schema: Schema, found: Findings) -> None:
@@ -131,7 +130,7 @@ class _Checker:
             index = -self.quads.o[literal].astype(np.int64) - 1
             text = self.quads.literals.value.take(pa.array(index))
             bad = ~np.isfinite(_PARSERS[kind](text))
-            self._add(f"bad-{kind}", property, literal[bad], f"is not {_EXPECTED[kind]}")
+            self._add(f"bad-{kind}", property, literal[bad], f"is not {EXPECTED[kind]}")
         if kind != "text":
             # Rows are sorted by subject and object: a value that two graphs state follows itself.
             subject, value = self.quads.s[rows], self.quads.o[rows]

@@ -190,6 +190,15 @@ def hold_out_per_user(
     return np.asarray(held[row_pair.reshape(-1)])
 
 
+def hold_out_among(
+    rows: Interactions, among: BoolArray, share: float, seed: int, purpose: str
+) -> BoolArray:
+    """Mask over `rows` of about `share` of each user's rows `among` them; see `rng_for`."""
+    out = np.zeros(len(rows), bool)
+    out[among] = hold_out_per_user(rows.select(among), share, rng_for(seed, purpose))
+    return out
+
+
 def hold_out_items(
     interactions: Interactions,
     n_items: int,

@@ -1,16 +1,18 @@
-"""Values of configuration fields, held to the types that the fields declare."""
+"""Values of configuration fields and options, held to the types that are declared for them."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import types
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from .errors import ColdframeError, UsageError
+from .errors import ColdframeError, UsageError, nearest
 
 
 def check_fields(config: Any) -> None:
@@ -39,6 +41,30 @@ def fit_value(value: Any, hint: Any, default: Any, error: type[ColdframeError], 
             hint=f"the default is {'none' if default is None else json.dumps(default, default=str)}",
         )
     return fitted
+
+
+def fit_options(
+    function: Callable[..., Any], options: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """Options held to the keyword-only parameters of a function and their types.
+
+    Args:
+        what: what the function is, for errors.
+
+    Raises:
+        UsageError: there is no such option, or its value is of another type.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    hints = get_type_hints(function)
+    for name in options:
+        if name not in known:
+            hint = nearest(name, known) if known else "it has none"
+            raise UsageError(f"{what} has no option {name!r}", hint=hint)
+    return {
+        name: fit_value(value, hints[name], known[name], UsageError, name)
+        for name, value in options.items()
+    }
 
 
 _NO = object()

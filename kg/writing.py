@@ -214,7 +214,7 @@ def _append_once(target: Path, data: bytes) -> bool:
     descriptor = os.open(target, flags, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if not _is_file_at(descriptor, target):
+        if not is_file_at(descriptor, target):
             return False
         size = os.fstat(descriptor).st_size
         try:
@@ -230,7 +230,8 @@ def _append_once(target: Path, data: bytes) -> bool:
     return True
 
 
-def _is_file_at(descriptor: int, path: Path) -> bool:
+def is_file_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one that stands at a path."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

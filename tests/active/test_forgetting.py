@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +32,7 @@ from coldframe.kg.files import write_table
 from coldframe.kg.person import Person
 from coldframe.kg.scan import scan
 
+JOSE = "https://e.org/user/josé"
 RUNNER = CliRunner()
 CONFIG = RecommenderConfig(
     hybrid=HybridConfig(parts=("popularity", "rp3beta", "kg-prior"), tune=False),
@@ -182,6 +186,40 @@ def test_the_search_takes_whole_names_alone(tmp_path: Path) -> None:
     assert [Path(hit).name for hit in scan([tmp_path], person).hits] == [
         "a.txt", "b.json", "c.parquet", "d.csv",
     ]  # fmt: skip
+
+
+@pytest.mark.R(26)
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"note": [f"urn:x:{quote(JOSE, safe='')}"]},
+        {"note": [json.dumps(JOSE)]},
+        {"note": [["somebody", JOSE]]},
+        {"user": [["ann", "josé"]]},
+        {"about": [{"user": "josé"}]},
+        {"note": pa.array(["ann", JOSE]).dictionary_encode()[:1]},
+    ],
+    ids=["percent-encoded", "as JSON", "in a list", "id in a list", "in a record", "dictionary"],
+)
+def test_the_search_finds_every_form_of_a_name_in_a_packed_table(
+    tmp_path: Path, column: dict[str, Any]
+) -> None:
+    person = Person.of([JOSE])
+    table = pa.table(column)
+    write_table(tmp_path / "a.parquet", table)
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as out:
+        out.write_table(table)
+    assert "a.arrow" in [Path(hit).name for hit in scan([tmp_path], person).hits]
+    if "dictionary" not in str(table.schema):
+        assert len(scan([tmp_path], person).hits) == 2
+
+
+def test_the_search_goes_on_behind_a_long_cell(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text("\ufeffuser,note\n1," + "x" * 140_000 + "\n7,\n", "utf-8")
+    assert scan([tmp_path], Person.of(["https://e.org/user/7"])).hits == (str(path),)
+    assert scan([tmp_path], Person.of(["https://e.org/user/1"])).hits == (str(path),)
+    assert csv.field_size_limit() == 131_072  # as before
 
 
 def left_behind(run: Run, user: str) -> None:

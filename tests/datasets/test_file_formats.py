@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from coldframe.datasets import dbpedia, titles
 from coldframe.datasets.facts import Facts, merge_inverses
 from coldframe.datasets.raw_files import locate, read_bytes, read_columns, read_records
-from coldframe.datasets.registry import ALIASES, DATASETS, load_dataset, options_of
+from coldframe.datasets.registry import ALIASES, DATASETS, load_dataset
 from coldframe.datasets.titles import decade_of, people, readable_title, year_of
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, UsageError
 from coldframe.kg.graph import Graph
@@ -323,7 +323,6 @@ class TestRegistry:
         for name, options in wrong:
             with pytest.raises(UsageError, match="expected"):
                 load_dataset(name, tmp_path, **options)
-        assert options_of("lastfm-hetrec") == {"artists": "linked"}
 
     @pytest.mark.parametrize("name", sorted(DATASETS))
     def test_an_empty_folder_is_named(self, tmp_path: Path, name: str) -> None:

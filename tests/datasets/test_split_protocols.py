@@ -187,6 +187,10 @@ def test_a_pair_that_was_once_positive_is_no_negative() -> None:
         ("warm", {"test_share": 1.5}, "share in [0, 1)"),
         ("cold-split-column", {"test": ("item_clod",)}, "did you mean 'item_cold'"),
         ("thinned", {"most": 0}, "most is 0"),
+        ("thinned", {"most": "2"}, "got '2' (str), expected int"),
+        ("item-cold", {"at_least": "3"}, "got '3' (str), expected int"),
+        ("warm", {"test_share": True}, "expected float"),
+        ("leave-one-out", {"test_share": 0.1}, "it has none"),
     ],
 )
 def test_wrong_use_is_named(protocol: str, options: dict[str, Any], words: str) -> None:

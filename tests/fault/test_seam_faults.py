@@ -363,6 +363,21 @@ def test_the_same_process_is_a_rival_of_itself(tmp_path: Path) -> None:
         pass
 
 
+def test_a_holder_leaves_the_lock_of_a_folder_that_took_the_place_of_its_own(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "store"
+    with FolderLock(folder, purpose="old"):
+        with atomic_folder(folder, replace=True) as new:
+            (new / "content").write_text("new")
+        second = FolderLock(folder, purpose="new")
+        second.acquire()
+    with pytest.raises(LockedError, match="new"):
+        FolderLock(folder, purpose="third").acquire()
+    second.release()
+    assert [path.name for path in folder.iterdir()] == ["content"]
+
+
 def test_an_interrupt_leaves_no_lock_and_no_temporary_file(tmp_path: Path) -> None:
     # A shell's background jobs, and what they start, ignore SIGINT unless told otherwise.
     code = """

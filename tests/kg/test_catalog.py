@@ -120,6 +120,16 @@ def test_a_folder_with_a_schema_needs_no_other(garden: Path) -> None:
         catalog.store()
 
 
+def test_a_pattern_stands_for_tables_as_for_rdf(garden: Path, tmp_path: Path) -> None:
+    folder = tables_in(tmp_path / "tables")
+    whole = read(folder, garden / "schema.toml")
+    assert read(f"{folder}/*.csv", garden / "schema.toml").content_hash == whole.content_hash
+    assert read(f"{garden}/*.ttl", garden / "schema.toml").graph.n_items == 2
+    assert infer_schema(f"{folder}/*.csv") == infer_schema(folder)
+    with pytest.raises(DataError, match="no file matches this pattern"):
+        read(f"{folder}/*.tsv", garden / "schema.toml")
+
+
 def test_hidden_copies_in_a_folder_are_left_out(garden: Path, tmp_path: Path) -> None:
     folder = tables_in(tmp_path / "tables")
     for hidden in (".ipynb_checkpoints", ".git"):

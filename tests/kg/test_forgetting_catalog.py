@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from coldframe.kg.catalog import Catalog, read
+from coldframe.kg.catalog_folder import write_catalog
+from coldframe.kg.errors import LockedError
 from coldframe.kg.forgetting import replace_catalog, without_person
 from coldframe.kg.guarded import Limits
 from coldframe.kg.person import Person
@@ -210,3 +212,24 @@ def test_what_names_a_person_and_what_does_not() -> None:
         None,
     ):
         assert not person.is_in(value), value
+
+
+def test_nobody_writes_a_round_into_a_catalog_that_is_being_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "facts.ttl").write_text(FACTS)
+    (tmp_path / "schema.toml").write_text(SCHEMA)
+    catalog, _ = Catalog.ingest(
+        tmp_path / "facts.ttl", tmp_path / "schema.toml", tmp_path / "catalog"
+    )
+    new, person = without_person(catalog, EVE)
+
+    def write(new: Catalog, folder: Path) -> None:
+        with pytest.raises(LockedError, match="in use"):
+            catalog.store(facts=False)
+        write_catalog(new, folder)
+
+    monkeypatch.setattr("coldframe.kg.forgetting.write_catalog", write)
+    replace_catalog(catalog, new, person)
+    with Catalog.open(catalog.path).store() as store:  # and the new one's lock is free
+        assert store.graphs() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,6 +223,51 @@ def test_what_is_missing_of_a_graph_made_elsewhere_is_named() -> None:
     data["movie", "has", "genre"].edge_index[1, 0] = 9
     with pytest.raises(DataError, match="indices of genre run from 1 to 9, but it has 2 nodes"):
         from_hetero(data, RATES)
+
+
+def test_ratings_made_elsewhere_are_compared_as_our_own() -> None:
+    data = foreign()
+    data[RATES].edge_label = torch.tensor([0.7, float("nan"), 0.6])
+    rows = from_hetero(data, RATES, rating="edge_label", positive=0.7).interactions
+    assert (rows.user.tolist(), rows.label.tolist(), rows.time.tolist()) == ([0, 2], [1, 0], [1, 3])
+    assert len(from_hetero(data, RATES, rating="edge_label").interactions) == 3
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_numbers_made_elsewhere_may_be_of_any_width_and_sparse(kind: torch.dtype) -> None:
+    data = foreign()
+    data["movie"].x = torch.tensor([[1, 0], [0, 2]], dtype=kind)
+    data["genre"].x = torch.eye(2).to_sparse()
+    data["tag"].num_nodes, data["tag"].x = 0, torch.empty(0, 3)
+    graph = from_hetero(data, RATES)
+    assert graph.items.numbers["x1"].tolist() == [0, 2]
+    assert graph.nodes["genre"].numbers["x0"].tolist() == [1, 0]
+    assert list(graph.nodes["tag"].numbers) == ["x0", "x1", "x2"]
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "said"),
+    [
+        ("movie", "x", torch.zeros(3, 4), r"x of movie has 3 rows, expected .* 2 nodes"),
+        ("movie", "iri", ["urn:a"], r"iri of movie has 1 rows"),
+        (RATES, "edge_index", torch.zeros(3, 2, dtype=torch.long), r"shape \(3, 2\), expected"),
+        (RATES, "edge_index", torch.full((2, 3), 0.5), r"float32 of shape"),
+    ],
+)
+def test_what_does_not_fit_of_a_graph_made_elsewhere_is_told(
+    place: Any, name: str, value: Any, said: str
+) -> None:
+    data = foreign()
+    data["movie"].num_nodes = 2
+    data[place][name] = value
+    with pytest.raises(DataError, match=said):
+        from_hetero(data, RATES)
+
+
+def test_interactions_of_another_graph_are_refused(tiny_graph: Graph) -> None:
+    rows = Interactions.build(np.array([99]), np.array([0]))
+    with pytest.raises(DataError, match="the interactions"):
+        to_hetero(tiny_graph, rows)
 
 
 def test_an_edge_that_leads_nowhere_is_no_other_edge(tiny_graph: Graph) -> None:

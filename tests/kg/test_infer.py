@@ -277,3 +277,21 @@ def test_what_is_a_relation_already_is_no_inverse_of_another() -> None:
     relations = tree(":t0 :down :t1 .").relations
     assert relations["broader"].inverse == ""
     assert all(each.inverse == "" for each in relations.values())
+
+
+def test_parts_in_a_ring_are_things() -> None:
+    lines = [f":p{k} a ex:Part ; ex:next :p{(k + 1) % 20} ." for k in range(20)]
+    text = PREFIXES + "@prefix ex: <http://ex.example/> . " + " ".join(lines)
+    schema = Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
+    assert schema.item_type == "part"
+
+
+def test_plain_events_of_a_name_that_events_have_get_another() -> None:
+    lines = [
+        f":u{k % 9} a ex:User ; ex:rating :i{k % 7} . :i{k % 7} a ex:Item ; ex:about ex:x{k % 3} ."
+        f":r{k} a ex:Rating ; ex:by :u{k % 9} ; ex:of :i{k % 7} ; ex:stars {k % 5} ."
+        for k in range(60)
+    ]
+    text = PREFIXES + "@prefix ex: <http://ex.example/> . " + " ".join(lines)
+    schema = Schema.loads(infer_schema(read_quads(text.encode(), syntax="turtle")))
+    assert set(schema.events) == {"rating", "rating_2"}

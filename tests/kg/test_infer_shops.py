@@ -93,6 +93,49 @@ def test_files_of_one_name_do_not_hide_each_other(tmp_path: Path) -> None:
     assert (len(graph.users), len(graph.interactions)) == (18, 18)
 
 
+MOVIES = "movie_id,title\n" + "".join(f"m{k},film {k} of many\n" for k in range(9))
+RATINGS = "user_id,movie_id,rating\n" + "".join(f"u{k},m{k},{k % 5}\n" for k in range(9))
+
+
+@pytest.mark.parametrize("place", ["run=3", "run=3/data"])
+@pytest.mark.parametrize("whole", [True, False], ids=["folder", "files"])
+def test_two_tables_in_a_folder_with_a_sign_of_equality_are_two(
+    tmp_path: Path, place: str, whole: bool
+) -> None:
+    folder = tmp_path / place
+    folder.mkdir(parents=True)
+    (folder / "movies.csv").write_text(MOVIES)
+    (folder / "ratings.csv").write_text(RATINGS)
+    inputs = [folder] if whole else sorted(folder.iterdir())
+    draft = infer_schema(inputs)
+    assert 'file = "movies.csv"' in draft
+    assert 'file = "ratings.csv"' in draft
+    graph = read(inputs, Schema.loads(draft)).graph
+    assert (len(graph.items), len(graph.interactions)) == (9, 9)
+
+
+def test_parts_of_two_tables_in_the_same_folders_are_two_tables(tmp_path: Path) -> None:
+    for day in (1, 2):
+        folder = tmp_path / "log" / f"dt={day}"
+        folder.mkdir(parents=True)
+        (folder / f"movies-{day}.csv").write_text(MOVIES.replace("\nm", f"\nm{day}"))
+        (folder / f"ratings-{day}.csv").write_text(RATINGS)
+    draft = infer_schema(tmp_path)
+    assert 'file = "log/*/movies*.csv"' in draft
+    assert 'file = "log/*/ratings*.csv"' in draft
+    assert len(read(tmp_path, Schema.loads(draft)).graph.interactions) == 18
+    one_day = infer_schema(tmp_path / "log" / "dt=1")
+    assert 'file = "movies-1.csv"' in one_day
+
+
+def test_parts_with_names_that_writers_make_up_are_one_table(tmp_path: Path) -> None:
+    for day, name in ((1, "d3b07384d113edec49eaa6238ad5ff00-0"), (2, "0b07384d113edec49eaa6238-0")):
+        folder = tmp_path / "likes" / f"dt={day}"
+        folder.mkdir(parents=True)
+        (folder / f"{name}.csv").write_text(RATINGS)
+    assert 'file = "likes/*/*.csv"' in infer_schema(tmp_path)
+
+
 def test_a_table_that_is_not_understood_says_what_comes_nearest() -> None:
     table = pa.table({"word": ["a", "b", "c", "c"], "more": ["x"] * 4})
     other = pa.table({"id": ["1", "2"], "name": ["one thing", "another thing"]})
@@ -137,3 +180,24 @@ def test_a_few_rows_of_another_length_are_left_out_and_many_are_an_error(tmp_pat
     with pytest.raises(ParseError, match="Expected 3 columns") as caught:
         infer_schema([path])
     assert "skip_bad_rows" in caught.value.hint
+
+
+def test_a_decimal_sign_that_would_change_another_column_is_only_remarked_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "products.csv"
+    rows = [f'p{k},"{k},{k % 7}0",0.{100 + k}' for k in range(40)]
+    path.write_text("\n".join(["product_id,price,weight", *rows]), "utf-8")
+    draft = infer_schema(path)
+    assert '# decimal = ","   # would change "weight", and is meant for "price"' in draft
+    weights = read([path], Schema.loads(draft)).graph.items.numbers["weight"]
+    assert weights.max() == pytest.approx(0.139)
+
+
+def test_ids_with_commas_between_them_are_lists_and_no_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    rows = [f'm{k},"{k % 3},{k % 5}",0.{100 + k}' for k in range(40)]
+    path.write_text("\n".join(["movie_id,genre_ids,score", *rows]), "utf-8")
+    draft = infer_schema(path)
+    assert "decimal" not in draft
+    assert 'columns.genre_ids = { column = "genre_ids", separator = "," }' in draft

@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from coldframe.kg import infer_tables
 from coldframe.kg.catalog import read
 from coldframe.kg.errors import ParseError
 from coldframe.kg.graph import Graph
 from coldframe.kg.infer import infer_schema
-from coldframe.kg.infer_columns import owner_name, singular
+from coldframe.kg.infer_columns import filled_text, owner_name, singular
 from coldframe.kg.report import Report
 from coldframe.kg.schema import Schema
 from coldframe.kg.tables import graph_from_tables
@@ -230,3 +231,31 @@ def test_events_never_get_the_class_of_a_node_type() -> None:
     assert len(graph.interactions) == 2
     classes = [iri for node in schema.nodes.values() for iri in node.classes]
     assert not {iri for event in schema.events.values() for iri in event.classes} & {*classes}
+
+
+def test_the_ids_of_a_table_are_looked_through_once_for_all_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = {name: [f"{name}{k}" for k in range(20)] for name in ("film", "book", "song")}
+    columns = {f"note{k}": [f"word {k % 7}"] * 20 for k in range(5)}
+    tables = {name: pa.table({"id": one, **columns}) for name, one in ids.items()}
+    asked = []
+
+    def counted(column: pa.ChunkedArray) -> pa.Array:
+        asked.extend(name for name, one in ids.items() if column.to_pylist() == one)
+        return filled_text(column)
+
+    monkeypatch.setattr(infer_tables, "filled_text", counted)
+    infer_schema(tables)
+    assert sorted(asked) == sorted(ids)
+
+
+def test_a_table_takes_no_name_from_a_column() -> None:
+    """`[tables.subtitles]` is as long as `[relations.titles]` before its last letters."""
+    tables = {
+        "subtitles": pa.table({"id": [f"s{k}" for k in range(20)], "text": ["a word"] * 20}),
+        "zines": pa.table(
+            {"id": [f"z{k}" for k in range(20)], "titles": [f"a title {k}" for k in range(20)]}
+        ),
+    }
+    assert 'columns.titles = "titles"' in infer_schema(tables)
