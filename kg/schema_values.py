@@ -94,7 +94,7 @@ class Values:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, int | float):
-            return f"{value:.15g}"
+            return str(value) if isinstance(value, int) else f"{value:.15g}"
         return self.string(value, key).strip()
 
     def decimal(self, table: Mapping[str, Any], key: str) -> str:

@@ -142,6 +142,14 @@ def test_a_value_that_no_row_has_is_a_finding(tmp_path: Path) -> None:
     assert "'buy'" in found[0].message
 
 
+def test_rows_are_chosen_by_whole_numbers_of_any_length() -> None:
+    shop = 1234567890123456789
+    table = pa.table({"u": [1, 2], "i": ["a", "a"], "shop": [shop, shop + 1]})
+    text = f'unless = {{ shop = {shop} }}\ncolumns = {{ user = "u", item = "i" }}'
+    graph = read({"view": table}, Schema.loads(HEAD + section("view", text))).graph
+    assert list(graph.users.vocabulary) == ["urn:u:2"]
+
+
 def test_several_files_for_one_name_are_refused_with_both_ways_out(tmp_path: Path) -> None:
     log(tmp_path)
     with pytest.raises(DataError, match="2 files fit") as caught:
