@@ -23,7 +23,7 @@ from .row_places import RowPlaces
 from .schema import TableMap
 from .table_sources import Source, is_text_table, paths_of, suffix_of, usual_delimiter
 from .vectors import plain_cells, vector_column, with_parts
-from .vocabulary import TEXT
+from .vocabulary import TEXT, is_text
 
 _EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -163,7 +163,7 @@ def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
         column = data[name]
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if is_text(column):
             text = column.cast(TEXT)
             none = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
             data = data.set_column(place, name, pc.if_else(none, pa.scalar(None, TEXT), text))

@@ -28,8 +28,8 @@ from .schema import Event, Schema, TableMap
 from .table_reading import VALUE_ROLES, Edges, EventRows, FeatureCells, TableReading
 from .table_rows import several_units
 from .table_sources import Sources
-from .vocabulary import TEXT, IntArray
-from .written_values import advice, plain_numbers, plain_times, units
+from .vocabulary import TEXT, IntArray, is_text
+from .written_values import advice, plain_numbers, plain_times, units, zoned
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -130,8 +130,10 @@ class _Building:
     def _as_said(
         self, values: pa.Array, kind: str, table: TableMap, column: str, where: RowPlaces
     ) -> pa.Array:
-        """Numbers and dates that are text, in the form in which they are parsed, by what the table's
-        section says of how they are written."""
+        """Numbers and dates in the form in which they are parsed, by what the table's section says of how
+        they are written; time stamps by its time zone."""
+        if kind == "date" and table.timezone and pa.types.is_timestamp(values.type):
+            return zoned(values, table.timezone)
         if not is_text(values):
             return values
         if kind == "number" and table.decimal:
@@ -254,14 +256,7 @@ def _by_kind(kind: IntArray) -> Iterator[tuple[int, IntArray | slice]]:
 def flat(column: pa.ChunkedArray) -> pa.Array:
     """One array; dictionaries decoded."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     return array.cast(TEXT) if pa.types.is_dictionary(array.type) else array
-
-
-def is_text(array: pa.Array) -> bool:
-    """Whether the values are strings."""
-    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
 
 
 def trimmed(array: pa.Array) -> pa.Array:
