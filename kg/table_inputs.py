@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .delimited import BLOCK, DELIMITERS, Remarks, read_delimited
-from .errors import DataError, ParseError, SchemaError, nearest
+from .errors import ParseError, SchemaError, nearest
 from .fields import field_column, flattened, with_fields
 from .files import naming
 from .record_tables import SUFFIXES as RECORDS
 from .record_tables import read_record_table
+from .row_choice import Unmet, chosen_rows
 from .row_places import RowPlaces
 from .schema import TableMap
 from .table_sources import Source, is_text_table, paths_of, suffix_of, usual_delimiter
@@ -35,14 +36,14 @@ class Section:
     Attributes:
         places: where each row stands.
         remarks: what was odd in the files: rows that were left out, cells that hold rows.
-        unmet: column and value of `where` that no row has, and the nearest that some row has.
+        unmet: what of `where` no row has.
         texts: whether it was read from delimited text.
     """
 
     data: pa.Table
     places: RowPlaces
     remarks: Remarks
-    unmet: list[tuple[str, str, str]]
+    unmet: Unmet
     texts: bool = False
 
 
@@ -67,8 +68,7 @@ def read_section(source: Source, table: TableMap, key: str) -> Section:
     places = RowPlaces.of(name, files, [len(part) for part in parts])
     data = joined(parts, name)
     data = without_missing(data, table.missing)
-    unmet = _unmet(data, table)
-    kept = _chosen(data, table)
+    kept, unmet = chosen_rows(data, table)
     if kept is not None:
         data, places = data.filter(pa.array(kept)), replace(places, kept=np.flatnonzero(kept))
     texts = not isinstance(source, pa.Table) and is_text_table(Path(files[0]))
@@ -122,35 +122,6 @@ def joined(parts: list[pa.Table], name: str) -> pa.Table:
             f"its files have columns of different types: {first}",
             where=name,
             hint="write them with one type, or give each file a section of its own",
-        ) from None
-
-
-def _chosen(data: pa.Table, table: TableMap) -> np.ndarray | None:
-    """Mask of the rows that `where` and `unless` leave, (n,); None where they say nothing."""
-    mask = np.ones(len(data), bool) if table.where or table.unless else None
-    for columns, wanted in ((table.where, True), (table.unless, False)):
-        for name, values in columns.items():
-            found = np.asarray(pc.is_in(_words(data, name), value_set=pa.array(values, TEXT)), bool)
-            mask &= found if wanted else ~found
-    return mask
-
-
-def _unmet(data: pa.Table, table: TableMap) -> list[tuple[str, str, str]]:
-    out = []
-    for name, values in table.where.items():
-        there = pc.unique(_words(data, name).drop_null()).to_pylist()
-        out += [(name, value, nearest(value, there)) for value in values if value not in there]
-    return out
-
-
-def _words(data: pa.Table, column: str) -> pa.ChunkedArray:
-    """A column's cells as text, to be compared."""
-    try:
-        return pc.utf8_trim_whitespace(data[column].cast(TEXT))
-    except pa.ArrowException:
-        raise DataError(
-            f"rows cannot be chosen by the column {column!r} ({data[column].type})",
-            hint="where and unless compare text, numbers and booleans",
         ) from None
 
 

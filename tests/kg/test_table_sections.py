@@ -150,6 +150,65 @@ def test_rows_are_chosen_by_whole_numbers_of_any_length() -> None:
     assert list(graph.users.vocabulary) == ["urn:u:2"]
 
 
+@pytest.mark.parametrize(
+    ("column", "more"),
+    [
+        (pa.array([4, 5, 20, 21, None]), ""),
+        (pa.array([4.75, 5.0, 20.0, 20.5, float("nan")], pa.float32()), ""),
+        (pa.array(["4.9", " 5", "2e1", "21", "x"]), ""),
+        (pa.array(["4,99 €", "5,00 €", "20,00", "1.000,00", ""]), 'decimal = ","\n'),
+        (pa.array(["4", "5", "20", "21", None]).dictionary_encode(), ""),
+    ],
+)
+def test_rows_are_chosen_by_bounds(column: pa.Array, more: str) -> None:
+    table = pa.table({"u": range(1, 6), "i": ["a"] * 5, "price": column})
+    for word, kept in (("where", "23"), ("unless", "145")):
+        text = f'{word} = {{ price = {{ min = 5, max = 20 }} }}\n{more}columns = {{ user = "u", item = "i" }}'
+        graph = read({"view": table}, Schema.loads(HEAD + section("view", text))).graph
+        assert list(graph.users.vocabulary) == [f"urn:u:{user}" for user in kept]
+
+
+def test_a_bound_is_as_exact_as_the_column() -> None:
+    table = pa.table({"u": [1, 2], "i": ["a", "a"], "r": pa.array([0.7, 0.6], pa.float32())})
+    text = 'where = { r = { min = 0.7 } }\ncolumns = { user = "u", item = "i" }'
+    graph = read({"view": table}, Schema.loads(HEAD + section("view", text))).graph
+    assert list(graph.users.vocabulary) == ["urn:u:1"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ("min = 5, max = 6", "a number from 5 to 6, by which [tables] choose rows: its numbers go from 1 to 3"),
+        ("min = 5", "a number from 5 on"),
+        ("max = 0.5", "a number up to 0.5"),
+    ],
+)  # fmt: skip
+def test_bounds_that_no_row_meets_are_a_finding(bounds: str, said: str) -> None:
+    table = pa.table({"u": [1, 2], "i": ["a", "a"], "n": ["1", "3"]})
+    both = section(
+        "view", f'where = {{ n = {{ {bounds} }} }}\ncolumns = {{ user = "u", item = "i" }}'
+    )
+    both += section("buy", 'columns = { user = "u", item = "i", rating = "n" }')
+    report = read({"view": table, "buy": table}, Schema.loads(HEAD + both)).report
+    assert report is not None
+    (found,) = [problem for problem in report.problems if problem.kind == "unmatched"]
+    assert said in found.message
+
+
+def test_bounds_of_what_is_no_number_are_refused() -> None:
+    table = pa.table({"u": [1], "i": ["a"], "tags": [["x"]]})
+    text = 'where = { tags = { min = 5 } }\ncolumns = { user = "u", item = "i" }'
+    with pytest.raises(DataError, match="'tags' \\(large_list"):
+        read({"view": table}, Schema.loads(HEAD + section("view", text)))
+
+
+def test_a_name_with_a_dot_that_is_not_quoted_is_told_from_bounds() -> None:
+    text = 'where = { at.place = "x" }\ncolumns = { user = "u", item = "i" }'
+    with pytest.raises(SchemaError, match="unknown key 'place'") as caught:
+        Schema.loads(HEAD + section("view", text))
+    assert '"at.place"' in (caught.value.hint or "")
+
+
 def test_several_files_for_one_name_are_refused_with_both_ways_out(tmp_path: Path) -> None:
     log(tmp_path)
     with pytest.raises(DataError, match="2 files fit") as caught:

@@ -170,7 +170,12 @@ columns = { price = "price", listed = "from" }
         ('dates = "dd.mm.yyyy"', "expected a form with a year"),
         ('timezone = "Europe/Berln"', "unknown time zone"),
         ("where = { a = [] }", "expected a value"),
-        ("where = { a = {} }", "expected a string"),
+        ("where = { a = {} }", "expected min, max or both"),
+        ("where = { a = { mni = 5 } }", "unknown key 'mni'"),
+        ('where = { a = { min = "5" } }', "expected a number, got '5'"),
+        ("unless = { a = { max = inf } }", "usual size"),
+        ("where = { a = { min = 5, max = 4 } }", "min = 5 is above max = 4"),
+        ("where = { a = [{ min = 5 }] }", "expected a string"),
     ],
 )
 def test_what_a_section_says_is_checked(said: str, message: str) -> None:
