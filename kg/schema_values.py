@@ -122,6 +122,21 @@ class Values:
             return str(value) if isinstance(value, int) else f"{value:.15g}"
         return self.string(value, key).strip()
 
+    def header(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        names = self.words(table, "header", key)
+        if isinstance(table.get("header"), list):
+            self.distinct(table["header"], f"{key}.header", "column")
+        return names
+
+    def encoding(self, table: Mapping[str, Any], key: str) -> str:
+        name = self.string(table.get("encoding", "utf-8"), f"{key}.encoding")
+        try:
+            "".encode(name)
+        except (LookupError, ValueError):
+            hint = "such as utf-8, latin-1, cp1252 or utf-16"
+            raise self.fail(f"{key}.encoding", f"no encoding of text: {name!r}", hint) from None
+        return name
+
     def decimal(self, table: Mapping[str, Any], key: str) -> str:
         sign = self.string(table.get("decimal", ""), f"{key}.decimal")
         if sign not in ("", ",", "."):

@@ -167,6 +167,10 @@ columns = { price = "price", listed = "from" }
     ("said", "message"),
     [
         ('decimal = ";"', 'expected "," or "."'),
+        ('encoding = "hex"', "no encoding of text: 'hex'"),
+        ('encoding = "rot13"', "no encoding of text: 'rot13'"),
+        ('encoding = "a\\u0000b"', "no encoding of text"),
+        ('header = ["id", "_", "_"]', "column '_' is defined twice"),
         ('dates = "dd.mm.yyyy"', "expected a form with a year"),
         ('timezone = "Europe/Berln"', "unknown time zone"),
         ("where = { a = [] }", "expected a value"),
