@@ -44,9 +44,11 @@ def empty_rows(
 
 def odd_rows(findings: Findings, remarks: Remarks, table: TableMap) -> None:
     """What the reader of a file has to say of its rows."""
-    for kind in dict.fromkeys(kind for kind, _, _ in remarks):
+    for kind in dict.fromkeys(remark.kind for remark in remarks):
         own = [
-            Problem(kind, "", table.name, place, text) for k, place, text in remarks if k == kind
+            Problem(kind, "", table.name, remark.where, remark.message)
+            for remark in remarks
+            if remark.kind == kind
         ]
         findings.add(kind, table.name, len(own), own[: findings.room(kind, table.name)])
 

@@ -25,6 +25,7 @@ from .references import Reference, cells, claim, locate, together
 from .report import Report
 from .row_places import RowPlaces
 from .schema import Event, Schema, TableMap
+from .table_inputs import TableFiles
 from .table_reading import VALUE_ROLES, Edges, EventRows, FeatureCells, TableReading
 from .table_rows import several_units
 from .table_sources import Sources
@@ -35,11 +36,14 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @system_memory()
-def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
+def graph_from_tables(
+    tables: Sources, schema: Schema, kept: dict[str, pa.Table] | None = None
+) -> tuple[Graph, Report]:
     """Build the graph that the schema's `[tables.*]` sections describe.
 
     Args:
         tables: section name -> Arrow table, or path of a table file, or paths of several that are one.
+        kept: takes the columns and rows that each section reads, of which the graph can be built again.
 
     Raises:
         DataError: a section has no table, a table has no section, or nothing was read.
@@ -61,7 +65,7 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
                 where=f"{schema.source}:tables.{name}",
                 hint="give it, or take its section out of the schema",
             )
-    reading = TableReading(schema)
+    reading = TableReading(schema, TableFiles(tables, schema), kept)
     for name, table in schema.tables.items():
         reading.read(table, tables[name])
     return _Building(reading).build()
