@@ -118,7 +118,7 @@ def _open_quotes(data: pa.Table, delimiter: str, places: RowPlaces) -> Remarks:
     out: Remarks = []
     for column in data.columns if data.num_columns > 1 else ():
         several = pc.match_substring(column, "\n")
-        rows = np.flatnonzero(np.asarray(several, bool))
+        rows = np.flatnonzero(np.asarray(several, bool)).tolist()
         for row, cell in zip(rows, column.filter(several), strict=True):
             lines = cell.as_py().split("\n")[1:]
             if any(line.count(delimiter) == data.num_columns - 1 for line in lines):
