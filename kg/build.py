@@ -17,7 +17,7 @@ from .literals import DAY, EXPECTED, parse_numbers, parse_times
 from .problems import Problem
 from .report import Findings, Report
 from .schema import Event, Feature, Schema
-from .vocabulary import TEXT, Aliases, IntArray, Vocabulary
+from .vocabulary import TEXT, Aliases, IntArray, Vocabulary, is_text
 from .written_values import advice
 
 
@@ -93,7 +93,7 @@ class GraphBuilder:
         self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]
     ) -> Values:
         text = values.value
-        if pa.types.is_large_string(text.type) or pa.types.is_string(text.type):
+        if is_text(text):
             text = pc.utf8_trim_whitespace(text.cast(TEXT))
         number = parse_numbers(text) if feature.kind == "number" else parse_times(text)
         if feature.kind == "date":

@@ -151,7 +151,7 @@ def read_graph(folder: Path) -> Graph:
             split_names=tuple(about["splits"]),
             event=_numpy(rows, "event") if "event" in rows.column_names else None,
             event_names=tuple(about.get("events", ())),
-            iri=iri if isinstance(iri, pa.Array) or iri is None else pa.nulls(0, TEXT),
+            iri=iri,
         )
         return Graph(
             nodes, edges, interactions, about["user_type"], about["item_type"], about["name"]

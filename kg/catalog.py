@@ -10,6 +10,8 @@ from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import pyarrow as pa
+
 from .cache import cache_key, graph_hash, intact, read_graph, read_quads_cache, write_graph
 from .catalog_folder import SCHEMA_FILE, check_free, rebuilt, write_catalog
 from .catalog_inputs import check_source, leave_out, said, sorted_out
@@ -48,7 +50,8 @@ class Catalog:
         report: counts and problems of the reading; None for a catalog that was opened.
         path: the folder; None for a catalog in memory.
         statements: the RDF statements; None where the source was tables. Use `quads()`.
-        tables: where the source was tables: them, by the names of the schema's sections.
+        tables: where tables are ingested: the columns and rows of them that the schema's sections read, by
+            the names of these.
         inputs: files that it was read from, and their hashes; empty for a catalog that was opened.
     """
 
@@ -58,7 +61,7 @@ class Catalog:
     report: Report | None = None
     path: Path | None = None
     statements: Quads | None = field(default=None, repr=False)
-    tables: Sources | None = field(default=None, repr=False)
+    tables: Mapping[str, pa.Table] | None = field(default=None, repr=False)
     inputs: tuple[Source, ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
@@ -140,7 +143,7 @@ class Catalog:
         graph = intact(read_graph, cache)
         if graph is None:
             _LOG.info("%s: the cache is stale or damaged and is built again", folder)
-            graph = rebuilt(folder, schema, content)
+            graph = rebuilt(folder, schema, manifest)
             try:
                 write_graph(graph, cache)
             except ResourceError as error:  # such as on a disk that is mounted read-only
@@ -173,7 +176,7 @@ class Catalog:
         target = Path(out)
         check_free(target, replace)
         advance = progress or _silent
-        source = read(inputs, schema, reading=reading)
+        source = _read(inputs, schema, reading, {})
         source = replaced(source, inputs=source.inputs + hashed(sources))
         assert source.report is not None
         advance(2, 4)
@@ -200,13 +203,23 @@ def read(
         SchemaError, ParseError, DataError: schema, syntax or content is wrong.
         UsageError: the source or the schema is nothing of these.
     """
+    return _read(source, schema, reading)
+
+
+def _read(
+    source: Any,
+    schema: str | Path | Schema | None,
+    reading: Reading,
+    kept: dict[str, pa.Table] | None = None,
+) -> Catalog:
+    """As `read`; `kept` takes what is read of tables, and becomes the catalog's."""
     source = list(source) if isinstance(source, Iterator) else source
     check_source(source)
     if isinstance(source, str | Path) and (Path(source) / MANIFEST).is_file() and schema is None:
         return Catalog.open(source)
     if isinstance(source, Mapping):
         given = as_sources(source)
-        return _from_tables(given, _schema(schema, given))
+        return _from_tables(given, _schema(schema, given), kept)
     if not isinstance(source, str | Path | Sequence):
         return _from_rdf(source, schema, reading)
     paths = [source] if isinstance(source, str | Path) else list(source)
@@ -229,7 +242,7 @@ def read(
     if not wanted:
         return _from_rdf(rdf, declared, reading)
     if not rdf:
-        return _from_tables(wanted, declared)
+        return _from_tables(wanted, declared, kept)
     return _from_both(rdf, wanted, declared, reading)
 
 
@@ -293,10 +306,10 @@ def _from_rdf(source: Any, schema: str | Path | Schema | None, reading: Reading)
     )
 
 
-def _from_tables(tables: Any, schema: Schema) -> Catalog:
-    graph, report = graph_from_tables(tables, schema)
+def _from_tables(tables: Sources, schema: Schema, kept: dict[str, pa.Table] | None) -> Catalog:
+    graph, report = graph_from_tables(tables, schema, kept)
     files = hashed(files_of(tables))
-    return Catalog(graph, schema, graph_hash(graph), report, tables=tables, inputs=files)
+    return Catalog(graph, schema, graph_hash(graph), report, tables=kept, inputs=files)
 
 
 def _quads(source: Any, reading: Reading, own: Mapping[str, Path] | None = None) -> Quads:

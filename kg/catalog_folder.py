@@ -12,18 +12,18 @@ text/            text embeddings
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .arrow_folder import read_arrow_folder, write_arrow_folder
-from .cache import cache_key, intact, read_quads_cache, write_graph, write_quads
+from .cache import cache_key, graph_hash, intact, read_quads_cache, write_graph, write_quads
 from .errors import IntegrityError, StateError, UsageError
 from .files import atomic_write, write_sealed
 from .graph import Graph
 from .manifest import MANIFEST, manifest_of
 from .mapping import graph_from_quads
 from .schema import Schema
-from .table_inputs import read_columns
 from .tables import graph_from_tables
 
 if TYPE_CHECKING:
@@ -67,18 +67,26 @@ def check_free(target: Path, replace: bool) -> None:
         raise UsageError("this is no catalog folder, so it is not replaced", where=str(target))
 
 
-def rebuilt(folder: Path, schema: Schema, content: str) -> Graph:
-    """The graph from the statements or the tables that were kept.
+def rebuilt(folder: Path, schema: Schema, manifest: Mapping[str, Any]) -> Graph:
+    """The graph from the statements or the tables that were kept, by a schema that may have changed.
 
     Raises:
-        IntegrityError: neither is intact.
+        IntegrityError: neither is intact, or by the same schema the tables give another graph.
     """
+    content = str(manifest["content"])
     quads = intact(read_quads_cache, folder / "cache" / "quads")
     if quads is not None and quads.content_hash == content:
         return graph_from_quads(quads, schema)[0]
     tables = intact(read_arrow_folder, folder / "cache" / "tables")
     if tables is not None:
-        return graph_from_tables(tables[0], schema)[0]
+        graph = graph_from_tables(tables[0], schema)[0]
+        if schema.content_hash == manifest["schema"] and graph_hash(graph) != content:
+            raise IntegrityError(
+                "the tables that were kept do not give the graph that was read",
+                where=str(folder / "cache" / "tables"),
+                hint="ingest the source again",
+            )
+        return graph
     raise IntegrityError(
         "the cache is stale or damaged, and what it was built from is damaged too",
         where=str(folder),
@@ -91,8 +99,6 @@ def _keep_source(source: Catalog, cache: Path) -> None:
     if source.statements is not None:
         write_quads(source.statements, cache / "quads")
     elif source.tables is not None:
-        columns = {
-            name: read_columns(source.tables[name], table, f"tables.{name}")
-            for name, table in source.schema.tables.items()
-        }
-        write_arrow_folder(cache / "tables", columns, {"kind": "tables"})
+        # An Arrow file holds one dictionary per column; files of categories have one each.
+        tables = {name: table.unify_dictionaries() for name, table in source.tables.items()}
+        write_arrow_folder(cache / "tables", tables, {"kind": "tables"})

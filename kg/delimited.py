@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from .errors import ParseError
+from .row_places import RowPlaces
 from .schema import TableMap
 from .vocabulary import TEXT
 
@@ -20,7 +24,29 @@ DELIMITERS = (";", "\t", "|", ",")
 BLOCK = 1 << 23  # bytes that are parsed at a time: no row may be longer
 _LONGEST_HEADER = 100_000  # characters that are looked at: below the reader's limit for a cell
 
-Remarks = list[tuple[str, str, str]]  # kind of finding, file and line or row, what is odd there
+
+class Remark(NamedTuple):
+    """What is odd in a table file.
+
+    Attributes:
+        kind: of finding.
+        where: file and line or row.
+        message: what is odd there.
+        left_out: number of the row that was left out, from 0; None = it was not.
+    """
+
+    kind: str
+    where: str
+    message: str
+    left_out: int | None = None
+
+
+Remarks = list[Remark]
+
+
+def left_out(remarks: Remarks) -> list[int]:
+    """Numbers of the rows that were left out, from 0."""
+    return [remark.left_out for remark in remarks if remark.left_out is not None]
 
 
 def likely_delimiter(header: str, usual: str) -> str:
@@ -33,7 +59,8 @@ def likely_delimiter(header: str, usual: str) -> str:
 
 
 def read_delimited(path: Path, table: TableMap, usual: str, remarks: Remarks) -> pa.Table:
-    """Every column as text.
+    """Every column as text, those too that no section reads: a quote that one of them leaves open takes
+    whole rows with it.
 
     Args:
         usual: what parts the cells where the section does not say.
@@ -44,15 +71,17 @@ def read_delimited(path: Path, table: TableMap, usual: str, remarks: Remarks) ->
         ParseError: the table is empty, or its header is none. Also what Arrow and the codecs raise.
     """
     delimiter = table.delimiter or usual
-    codecs.lookup(table.encoding)
     names, alone = _header(path, delimiter, table)
     header = list(table.header) or names
     if alone and not table.header:
         return pa.table({name: pa.array([], TEXT) for name in header})
 
+    odd: Remarks = []
+
     def leave_out(row: pacsv.InvalidRow) -> str:
         reason = f"{row.actual_columns} cells, expected {row.expected_columns}: left out"
-        remarks.append(("bad-row", f"{path}:{row.number}" if row.number else str(path), reason))
+        number = row.number - (1 if table.header else 2)
+        odd.append(Remark("bad-row", f"{path}:{row.number}", reason, number))
         return "skip"
 
     data = pacsv.read_csv(
@@ -74,22 +103,26 @@ def read_delimited(path: Path, table: TableMap, usual: str, remarks: Remarks) ->
         pacsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False),
     )
     if table.quote:
-        remarks += _open_quotes(data, delimiter, path)
+        places = RowPlaces.of(str(path), [(str(path), len(data), left_out(odd))])
+        odd += _open_quotes(data, delimiter, places)
+    remarks += odd
     return data
 
 
-def _open_quotes(data: pa.Table, delimiter: str, path: Path) -> Remarks:
+def _open_quotes(data: pa.Table, delimiter: str, places: RowPlaces) -> Remarks:
     """Cells with a line that has as many cells as a row: a quote that is never closed takes what follows
     it, up to the next quote or the end of the file, for text."""
-    rest = rf"[^{re.escape(delimiter)}\n]*"
-    row = rf"\n{rest}(?:{re.escape(delimiter)}{rest}){{{data.num_columns - 1}}}(?:\n|$)"
     message = (
         "a cell holds a whole row: is a quote left open? quote = false takes quotes as they are"
     )
     out: Remarks = []
-    for name in data.column_names if data.num_columns > 1 else ():
-        found = np.flatnonzero(np.asarray(pc.match_substring_regex(data[name], row), bool))
-        out += [("open-quote", f"{path}:row {k + 1}", message) for k in found]
+    for column in data.columns if data.num_columns > 1 else ():
+        several = pc.match_substring(column, "\n")
+        rows = np.flatnonzero(np.asarray(several, bool)).tolist()
+        for row, cell in zip(rows, column.filter(several), strict=True):
+            lines = cell.as_py().split("\n")[1:]
+            if any(line.count(delimiter) == data.num_columns - 1 for line in lines):
+                out.append(Remark("open-quote", places.row(row), message))
     return out
 
 
@@ -114,7 +147,15 @@ def _header(path: Path, delimiter: str, table: TableMap) -> tuple[list[str], boo
         if line.count('"') % 2:
             raise ParseError("a column's name is quoted over lines", where=f"{path}:1")
     names = [part.strip() for part in parts]
-    for name in names:
-        if names.count(name) > 1:
-            raise ParseError(f"column {name!r} stands twice", where=f"{path}:1")
+    check_names(names, f"{path}:1")
     return names, not rest
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raise ParseError where a table has two columns of one name."""
+    again = Counter(names)
+    for name in names:
+        if again[name] > 1:
+            raise ParseError(
+                f"column {name!r} stands twice", where=where, hint="rename one of them"
+            )

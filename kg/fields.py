@@ -26,10 +26,7 @@ def with_fields(table: pa.Table, wanted: Iterable[str]) -> pa.Table:
         base = field_column(name, table.column_names)
         if base == name or name in table.column_names:
             continue
-        column = table[base].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):  # no chunks at all
-            column = pa.array([], column.type)
-        found = _inner(column, name[len(base) + 1 :].split("."))
+        found = _inner(table[base].combine_chunks(), name[len(base) + 1 :].split("."))
         if found is not None:
             table = table.append_column(name, found)
     return table

@@ -16,7 +16,9 @@ Pair = tuple[str, str]
 
 
 def is_table_like(data: object) -> bool:
-    """Whether it is an Arrow table, or a data frame that gives its columns to Arrow."""
+    """Whether it is an Arrow table, or a data frame that gives its columns to Arrow; a series is none."""
+    if hasattr(data, "to_frame"):
+        return False
     return isinstance(data, pa.Table | pa.RecordBatch) or hasattr(data, "__arrow_c_stream__")
 
 
@@ -36,7 +38,7 @@ def as_table(data: Any, where: str) -> pa.Table:
     try:
         if isinstance(data, pa.RecordBatch):
             return pa.Table.from_batches([data])
-        if hasattr(data, "reset_index"):  # pandas
+        if hasattr(data, "reset_index") and hasattr(data, "columns"):  # pandas
             named = any(name is not None for name in data.index.names)
             return pa.Table.from_pandas(data.reset_index() if named else data, preserve_index=False)
         if is_table_like(data) or isinstance(data, Mapping):

@@ -88,7 +88,7 @@ def _read(path: Path, section: TableMap) -> tuple[pa.Table, int]:
     if not is_text_table(path):
         return read_all(path, section), 0
     table = read_all(path, replace(section, skip_bad_rows=True), remarks)
-    odd = sum(kind == "bad-row" for kind, _, _ in remarks)
+    odd = sum(remark.kind == "bad-row" for remark in remarks)
     return (read_all(path, section), 0) if odd > _FEW * len(table) else (table, odd)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .vocabulary import TEXT
+from .vocabulary import TEXT, is_text
 
 DAY = 86_400.0
 LATEST = 7_258_118_400.0  # seconds: from the year 2200 on, a time is one in another unit
@@ -31,7 +31,7 @@ def parse_numbers(values: pa.Array) -> npt.NDArray[np.float64]:
 
     Decimal and scientific notation; no words such as "INF", no digit separators.
     """
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+    if not is_text(values):
         return _numeric(values)
     try:
         out = _floats(values.cast(pa.float64()))
@@ -77,7 +77,7 @@ def parse_moments(values: pa.Array, unit: str = "s") -> npt.NDArray[np.float64]:
         out = _temporal(values)
     else:
         out = parse_numbers(values) / TIME_UNITS[unit]
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if is_text(values):
             rest = np.isnan(out)
             if rest.any():
                 out[rest] = parse_times(values.filter(pa.array(rest)))

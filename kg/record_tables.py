@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .delimited import Remarks
+from .delimited import Remark, Remarks
 from .errors import ParseError, ResourceError
 from .fields import dotted_names, field_of, has_field
 from .vocabulary import TEXT
@@ -64,16 +64,16 @@ def json_records(
     data: bytes, path: Path, remarks: Remarks | None = None
 ) -> Iterator[tuple[str, Record]]:
     """One JSON object per line, with its place; empty lines are skipped."""
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
-            continue
+    lines = enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
+    filled = ((number, line) for number, line in lines if line.strip())
+    for row, (number, line) in enumerate(filled):
         place = f"{path}:{number}"
         try:
             yield place, _json_object(line, place)
         except ParseError as error:
             if remarks is None:
                 raise
-            remarks.append(("bad-row", place, f"{error.message}: left out"))
+            remarks.append(Remark("bad-row", place, f"{error.message}: left out", row))
 
 
 def _json_object(line: bytes, place: str) -> Record:

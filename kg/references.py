@@ -79,8 +79,6 @@ def cells(column: pa.ChunkedArray | pa.Array, separator: str = "") -> Cells:
     With a separator, each text cell is split, its parts are trimmed, and empty parts are dropped.
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # no chunks at all
-        array = pa.array([], array.type)
     row = None
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         row = np.asarray(pc.list_parent_indices(array), np.int64)
@@ -181,7 +179,10 @@ def _encode(array: pa.Array) -> tuple[IntArray, pa.Array]:
     kind = array.type
     if pa.types.is_dictionary(kind):
         codes = np.asarray(pc.fill_null(array.indices.cast(pa.int64()), -1))
-        return codes, array.dictionary.cast(TEXT)
+        used = np.zeros(len(array.dictionary), bool)  # categories outlive the rows that had them
+        used[codes[codes >= 0]] = True
+        place = np.append(np.cumsum(used) - 1, -1)
+        return place[codes], array.dictionary.filter(pa.array(used)).cast(TEXT)
     if pa.types.is_floating(kind):
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, kind), array)
         try:

@@ -79,7 +79,7 @@ not read). A complete example, comments included:
     [tables.orders]                       # one log may serve several sections
     file = "log/*/part-*.parquet"         # many files, one table
     events = "viewed"
-    where = { type = ["view", "click"] }  # also: unless = { status = "cancelled" }
+    where = { type = ["view", "click"], seconds = { min = 3 } }  # also: unless = { shop = "test" }
     columns = { user = "user.id", item = "sku" }   # a field within a field
 
     [tables.cast]                         # rows are edges of one relation
@@ -102,6 +102,7 @@ Ids from tables are trimmed and percent-encoded into the braces of `iri`; a colu
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -258,6 +259,27 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The numbers from `low` to `high`, both among them."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"from {self.low:g} on"
+        return (
+            f"up to {self.high:g}"
+            if self.low == -math.inf
+            else f"from {self.low:g} to {self.high:g}"
+        )
+
+
+Choice = tuple[str, ...] | Bounds
+"""Which cells are meant: those of one of these texts, or those whose number lies within bounds."""
+
+
+@dataclass(frozen=True)
 class TableMap:
     """How the rows of one table become nodes, edges or events.
 
@@ -273,7 +295,7 @@ class TableMap:
             the names.
         skip_bad_rows: rows with too many or too few cells, and lines that are no JSON, are left out.
         missing: texts of cells that count as empty.
-        where, unless: column -> texts of its cells; only the rows with one of them in each column of
+        where, unless: column -> which of its cells; only the rows with one of them in each column of
             `where`, and with none of them in any column of `unless`, are read.
         decimal: the decimal sign of numbers that are written with thousands' signs or currencies;
             "" = numbers are plain.
@@ -293,8 +315,8 @@ class TableMap:
     header: tuple[str, ...] = ()
     skip_bad_rows: bool = False
     missing: tuple[str, ...] = ()
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Mapping[str, Choice] = field(default_factory=dict)
+    unless: Mapping[str, Choice] = field(default_factory=dict)
     decimal: str = ""
     dates: tuple[str, ...] = ()
     timezone: str = ""

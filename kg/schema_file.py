@@ -26,7 +26,6 @@ from .schema_overlaps import first_overlap
 from .schema_values import Values
 
 MAX_SCHEMA_BYTES = 4_000_000
-_LARGEST = 1e300  # of a threshold; whole numbers in TOML have no bound
 _TOP = {"name", "users", "items", "languages", "same_as", "splits", "open_relations", "prefixes"}
 _TOP |= {"nodes", "relations", "events", "tables", "type_properties", "subclass_properties"}
 _NODE = {"class", "iri", "label", *FEATURE_KINDS}
@@ -255,13 +254,6 @@ class _Parser(Values):
             raise self.fail(f"{key}.positive", "an event that is always negative has no threshold")
         return number
 
-    def number(self, value: Any, key: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.fail(key, f"expected a number, got {value!r}")
-        if not abs(value) < _LARGEST:
-            raise self.fail(key, "expected a number of usual size")
-        return float(value)
-
     def unrated(self, table: dict[str, Any], key: str) -> tuple[float, ...]:
         values, where = table.get("unrated", []), f"{key}.unrated"
         if not isinstance(values, list):
@@ -302,14 +294,14 @@ class _Parser(Values):
             columns=columns,
             file=self.string(table.get("file", ""), f"{key}.file"),
             delimiter=self.one_byte(table.get("delimiter", ""), f"{key}.delimiter"),
-            encoding=self.string(table.get("encoding", "utf-8"), f"{key}.encoding"),
+            encoding=self.encoding(table, key),
             quote=self.flag(table, "quote", key, default=True),
             escape=self.one_byte(table.get("escape", ""), f"{key}.escape"),
-            header=self.words(table, "header", key),
+            header=self.header(table, key),
             skip_bad_rows=self.flag(table, "skip_bad_rows", key),
             missing=self.words(table, "missing", key),
-            where=self.cells(table, "where", key),
-            unless=self.cells(table, "unless", key),
+            where=self.choices(table, "where", key),
+            unless=self.choices(table, "unless", key),
             decimal=self.decimal(table, key),
             dates=self.time_forms(table, key),
             timezone=self.timezone(table, key),

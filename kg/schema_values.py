@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import SchemaError, nearest
-from .schema import WELL_KNOWN_PREFIXES, Hop, PropertyPath
+from .schema import WELL_KNOWN_PREFIXES, Bounds, Choice, Hop, PropertyPath
 
 _HOP = re.compile(r"(\^?)(?:<([^<>\s]+)>|([^<>\s/^]+))")
 _MORE = re.compile(r"[*+?|()]")  # what SPARQL's paths know and ours do not
+_LARGEST = 1e300  # of a number; whole ones in TOML have no bound
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]*")
 
 
@@ -78,24 +80,62 @@ class Values:
             raise self.fail(where, f"expected a string or a list of strings, got {value!r}")
         return tuple(dict.fromkeys(self.string(v, where) for v in values))
 
-    def cells(self, table: Mapping[str, Any], word: str, key: str) -> dict[str, tuple[str, ...]]:
-        """Columns, each with a value or a list of values, as the text that cells hold."""
-        out = {}
+    def choices(self, table: Mapping[str, Any], word: str, key: str) -> dict[str, Choice]:
+        """Columns, each with bounds, or a value or a list of values as the text that cells hold."""
+        out: dict[str, Choice] = {}
         for column, value in self.table(table, word, key).items():
             where = f"{key}.{word}.{column}"
+            if isinstance(value, dict):
+                out[column] = self.bounds(value, column, where)
+                continue
             values = value if isinstance(value, list) else [value]
             if not values:
                 raise self.fail(where, "expected a value or a list of values, got none")
             out[column] = tuple(dict.fromkeys(self.cell(one, where) for one in values))
         return out
 
+    def bounds(self, table: Mapping[str, Any], column: str, key: str) -> Bounds:
+        for word in table:
+            if word not in ("min", "max"):
+                hint = f'bounds are min and max; a name with a dot is quoted: "{column}.{word}"'
+                raise self.fail(f"{key}.{word}", f"unknown key {word!r}", hint)
+        if not table:
+            raise self.fail(key, "expected min, max or both, got none")
+        given = {word: self.number(value, f"{key}.{word}") for word, value in table.items()}
+        bounds = Bounds(given.get("min", -math.inf), given.get("max", math.inf))
+        if bounds.low > bounds.high:
+            raise self.fail(key, f"min = {bounds.low:g} is above max = {bounds.high:g}")
+        return bounds
+
+    def number(self, value: Any, key: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fail(key, f"expected a number, got {value!r}")
+        if not abs(value) < _LARGEST:
+            raise self.fail(key, "expected a number of usual size")
+        return float(value)
+
     def cell(self, value: Any, key: str) -> str:
         """A string, a number or a boolean as a cell holds it."""
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, int | float):
-            return f"{value:.15g}"
+            return str(value) if isinstance(value, int) else f"{value:.15g}"
         return self.string(value, key).strip()
+
+    def header(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        names = self.words(table, "header", key)
+        if isinstance(table.get("header"), list):
+            self.distinct(table["header"], f"{key}.header", "column")
+        return names
+
+    def encoding(self, table: Mapping[str, Any], key: str) -> str:
+        name = self.string(table.get("encoding", "utf-8"), f"{key}.encoding")
+        try:
+            "".encode(name)
+        except (LookupError, ValueError):
+            hint = "such as utf-8, latin-1, cp1252 or utf-16"
+            raise self.fail(f"{key}.encoding", f"no encoding of text: {name!r}", hint) from None
+        return name
 
     def decimal(self, table: Mapping[str, Any], key: str) -> str:
         sign = self.string(table.get("decimal", ""), f"{key}.decimal")

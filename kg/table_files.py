@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from .delimited import likely_delimiter
 from .errors import DataError, IntegrityError, ParseError, UsageError
 from .json_files import plain
+from .vocabulary import is_text
 from .writing import StrPath, atomic_write, naming
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -194,7 +195,7 @@ def _escape(table: pa.Table, path: StrPath) -> pa.Table:
             column = column.cast(column.type.value_type)
         if pa.types.is_nested(column.type):
             raise DataError(f"column {name!r} ({column.type}) has no place in CSV", where=str(path))
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if is_text(column):
             column = pc.replace_substring_regex(column, _RUNNABLE, r"'\1")
         columns.append(column)
     return pa.table(columns, [re.sub(_RUNNABLE, r"'\1", name) for name in table.column_names])

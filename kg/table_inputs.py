@@ -1,106 +1,103 @@
-"""Table files for a schema's sections: only the columns that are asked for, ids kept as text."""
+"""Table files for a schema's sections: only the columns that are named are kept, ids as text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .delimited import BLOCK, DELIMITERS, Remarks, read_delimited
-from .errors import DataError, ParseError, SchemaError, nearest
+from .delimited import BLOCK, DELIMITERS, Remarks, check_names, read_delimited
+from .errors import ParseError, SchemaError, nearest
 from .fields import field_column, flattened, with_fields
 from .files import naming
 from .record_tables import SUFFIXES as RECORDS
 from .record_tables import read_record_table
-from .row_places import RowPlaces
-from .schema import TableMap
-from .table_sources import Source, is_text_table, paths_of, suffix_of, usual_delimiter
+from .schema import Schema, TableMap
+from .table_sources import Sources, paths_of, suffix_of, usual_delimiter
 from .vectors import plain_cells, vector_column, with_parts
-from .vocabulary import TEXT
+from .vocabulary import TEXT, is_text
 
 _EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
-class Section:
-    """What a section's source holds: the columns and the rows that the section names.
+class FileColumns:
+    """What a section reads of one file.
 
     Attributes:
-        places: where each row stands.
-        remarks: what was odd in the files: rows that were left out, cells that hold rows.
-        unmet: column and value of `where` that no row has, and the nearest that some row has.
-        texts: whether it was read from delimited text.
+        remarks: what is odd in the file: rows that were left out, cells that hold rows.
     """
 
     data: pa.Table
-    places: RowPlaces
     remarks: Remarks
-    unmet: list[tuple[str, str, str]]
-    texts: bool = False
 
 
-def read_section(source: Source, table: TableMap, key: str) -> Section:
-    """The rows and columns that a section names, as an Arrow table.
+class TableFiles:
+    """The files of a schema's sections, each parsed once for all sections that read it alike."""
 
-    Raises:
-        SchemaError: a column is missing; `key` is the section's place in the schema.
-        ParseError: a file does not follow its format.
-        DataError: a column holds what is neither plain values nor lists of them.
-    """
-    name = table.file or table.name
-    remarks: Remarks = []
-    if isinstance(source, pa.Table):
-        parts = [plain_cells(_pick(source, table.wanted, key, name), name)]
-        files: tuple[str, ...] = (name,)
-    else:
-        paths = paths_of(source)
-        parts = [plain_cells(_read_file(path, table, key, remarks), str(path)) for path in paths]
-        files = tuple(map(str, paths))
-        name = files[0] if len(files) == 1 else name
-    places = RowPlaces.of(name, files, [len(part) for part in parts])
-    data = joined(parts, name)
-    data = without_missing(data, table.missing)
-    unmet = _unmet(data, table)
-    kept = _chosen(data, table)
-    if kept is not None:
-        data, places = data.filter(pa.array(kept)), replace(places, kept=np.flatnonzero(kept))
-    texts = not isinstance(source, pa.Table) and is_text_table(Path(files[0]))
-    return Section(data, places, remarks, unmet, texts)
+    def __init__(self, sources: Sources, schema: Schema) -> None:
+        self._schema = schema
+        self._alike: dict[tuple[object, ...], list[TableMap]] = {}
+        self._parsed: dict[tuple[Path, str], FileColumns] = {}
+        for name, table in schema.tables.items():
+            source = sources[name]
+            for path in () if isinstance(source, pa.Table) else paths_of(source):
+                self._alike.setdefault((path, *_dialect(table)), []).append(table)
+
+    def take(self, path: Path, table: TableMap) -> FileColumns:
+        """The columns of a file that a section names, which are forgotten here.
+
+        Raises:
+            SchemaError: a column is missing that this section names, or another of the same file.
+            ParseError: the file does not follow its format.
+            DataError: a column holds what is neither plain values nor lists of them.
+        """
+        if (path, table.name) not in self._parsed:
+            self._parse(path, self._alike[path, *_dialect(table)])
+        return self._parsed.pop((path, table.name))
+
+    def _parse(self, path: Path, sections: Sequence[TableMap]) -> None:
+        """All that these sections name; what the file's folders say (`dt=2026-01-01`) are columns too."""
+        wanted = list(dict.fromkeys(name for section in sections for name in section.wanted))
+        remarks: Remarks = []
+        with naming(path, "read"):
+            try:
+                if suffix_of(path) == ".parquet":
+                    data = self._read_parquet(path, sections)
+                else:
+                    data = _read_text(path, sections[0], wanted, remarks)
+            except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
+                raise _unreadable(path, error, sections[0]) from None
+        for name, value in _partition(path).items():
+            if name in wanted and name not in data.column_names:
+                data = data.append_column(name, pa.repeat(pa.scalar(value, TEXT), len(data)))
+        for section in sections:
+            own = plain_cells(pick(data, section, self._schema, str(path)), str(path))
+            self._parsed[path, section.name] = FileColumns(own, remarks)
+
+    def _read_parquet(self, path: Path, sections: Sequence[TableMap]) -> pa.Table:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            names = file.schema_arrow.names
+            check_names(names, str(path))
+            needed: dict[str, None] = {}
+            for section in sections:
+                inner = [n for n in section.wanted if n in names or n not in _partition(path)]
+                own = [field_column(vector_column(name, names), names) for name in inner]
+                _expect(names, own, _place(self._schema, section), str(path))
+                needed |= dict.fromkeys(own)
+            return file.read(columns=list(needed), use_threads=False)
 
 
-def read_columns(source: Source, table: TableMap, key: str) -> pa.Table:
-    """The table of `read_section`, which says what is raised."""
-    return read_section(source, table, key).data
-
-
-def _read_file(path: Path, table: TableMap, key: str, remarks: Remarks) -> pa.Table:
-    """The wanted columns of one file; what its folders say (`dt=2026-01-01`) are columns as well."""
-    wanted = table.wanted
-    with naming(path, "read"):
-        try:
-            if suffix_of(path) == ".parquet":
-                with pq.ParquetFile(path, memory_map=True) as file:
-                    names = file.schema_arrow.names
-                    inner = [n for n in wanted if n in names or n not in _partition(path)]
-                    needed = [field_column(vector_column(n, names), names) for n in inner]
-                    needed = list(dict.fromkeys(needed))
-                    _expect(names, needed, key, str(path))
-                    data = file.read(columns=needed, use_threads=False)
-            else:
-                data = _read_text(path, table, wanted, remarks)
-        except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
-            raise _unreadable(path, error, table) from None
-    for name, value in _partition(path).items():
-        if name in wanted and name not in data.column_names:
-            data = data.append_column(name, pa.repeat(pa.scalar(value, TEXT), len(data)))
-    return _pick(data, wanted, key, str(path))
+def _dialect(table: TableMap) -> tuple[object, ...]:
+    """All that a section says of how its file is parsed."""
+    cells = (table.delimiter, table.encoding, table.quote, table.escape)
+    return *cells, table.header, table.skip_bad_rows
 
 
 def _partition(path: Path) -> dict[str, str | None]:
@@ -125,35 +122,6 @@ def joined(parts: list[pa.Table], name: str) -> pa.Table:
         ) from None
 
 
-def _chosen(data: pa.Table, table: TableMap) -> np.ndarray | None:
-    """Mask of the rows that `where` and `unless` leave, (n,); None where they say nothing."""
-    mask = np.ones(len(data), bool) if table.where or table.unless else None
-    for columns, wanted in ((table.where, True), (table.unless, False)):
-        for name, values in columns.items():
-            found = np.asarray(pc.is_in(_words(data, name), value_set=pa.array(values, TEXT)), bool)
-            mask &= found if wanted else ~found
-    return mask
-
-
-def _unmet(data: pa.Table, table: TableMap) -> list[tuple[str, str, str]]:
-    out = []
-    for name, values in table.where.items():
-        there = pc.unique(_words(data, name).drop_null()).to_pylist()
-        out += [(name, value, nearest(value, there)) for value in values if value not in there]
-    return out
-
-
-def _words(data: pa.Table, column: str) -> pa.ChunkedArray:
-    """A column's cells as text, to be compared."""
-    try:
-        return pc.utf8_trim_whitespace(data[column].cast(TEXT))
-    except pa.ArrowException:
-        raise DataError(
-            f"rows cannot be chosen by the column {column!r} ({data[column].type})",
-            hint="where and unless compare text, numbers and booleans",
-        ) from None
-
-
 def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
     """The table with null for the text cells that count as missing."""
     if not missing:
@@ -163,7 +131,7 @@ def without_missing(data: pa.Table, missing: Sequence[str]) -> pa.Table:
         column = data[name]
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if is_text(column):
             text = column.cast(TEXT)
             none = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
             data = data.set_column(place, name, pc.if_else(none, pa.scalar(None, TEXT), text))
@@ -179,7 +147,9 @@ def read_all(path: Path, table: TableMap, remarks: Remarks | None = None) -> pa.
     with naming(path, "read"):
         try:
             if suffix_of(path) == ".parquet":
-                return flattened(pq.read_table(path, use_threads=False, partitioning=None))
+                data = flattened(pq.read_table(path, use_threads=False, partitioning=None))
+                check_names(data.column_names, str(path))
+                return data
             return _read_text(path, table, None, [] if remarks is None else remarks)
         except (pa.ArrowException, UnicodeError, LookupError, OSError) as error:
             raise _unreadable(path, error, table) from None
@@ -220,10 +190,21 @@ def _read_text(
     return read_delimited(path, table, usual_delimiter(path), remarks)
 
 
-def _pick(table: pa.Table, wanted: list[str], key: str, place: str) -> pa.Table:
+def pick(table: pa.Table, section: TableMap, schema: Schema, where: str) -> pa.Table:
+    """The columns that a section names, the fields and numbers within others as columns of their own.
+
+    Raises:
+        SchemaError: one is missing. ParseError: two have the same name.
+    """
+    check_names(table.column_names, where)
+    wanted = section.wanted
     table = with_fields(with_parts(table, wanted), wanted)
-    _expect(table.column_names, wanted, key, place)
+    _expect(table.column_names, wanted, _place(schema, section), where)
     return table.select(wanted)
+
+
+def _place(schema: Schema, section: TableMap) -> str:
+    return f"{schema.source}:tables.{section.name}"
 
 
 def _expect(names: Iterable[str], wanted: Iterable[str], key: str, place: str) -> None:

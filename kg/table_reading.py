@@ -16,8 +16,9 @@ from .references import Reference, cells, reference
 from .report import Findings
 from .row_places import RowPlaces
 from .schema import Column, Feature, Relation, Schema, TableMap
-from .table_inputs import read_section
+from .table_inputs import TableFiles
 from .table_rows import empty_rows, escaped_quotes, odd_rows, repeated_ids, values_not_met
+from .table_sections import read_section
 from .table_sources import Source
 from .vocabulary import IntArray
 
@@ -69,12 +70,16 @@ class TableReading:
     """What the first pass over all tables finds: columns as codes and IRIs, no ids yet.
 
     Attributes:
+        files: what the sources that are no tables are read from.
+        kept: takes what each section reads, by its name, where it is wanted later.
         references: every column that names nodes.
         edges, events, features: of the tables, in the order in which they were read.
         described: node type -> place and IRIs of each table with a row for each of its nodes.
     """
 
     schema: Schema
+    files: TableFiles
+    kept: dict[str, pa.Table] | None = None
     findings: Findings = field(default_factory=Findings)
     references: list[Reference] = field(default_factory=list)
     edges: list[Edges] = field(default_factory=list)
@@ -90,8 +95,10 @@ class TableReading:
             ParseError: a file does not follow its format.
             DataError: a row has several values of a part that there is one of.
         """
-        section = read_section(source, table, f"{self.schema.source}:tables.{table.name}")
+        section = read_section(source, table, self.schema, self.files)
         data, where = section.data, section.places
+        if self.kept is not None:
+            self.kept[table.name] = data
         odd_rows(self.findings, section.remarks, table)
         values_not_met(self.findings, section.unmet, where)
         if section.texts and table.quote and not table.escape:
@@ -148,7 +155,7 @@ class TableReading:
         count = np.bincount(named.code, minlength=len(minted))
         names: list[str] = []
         groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
-        for code, name in enumerate(named.distinct.to_pylist()):
+        for code, name in enumerate(pc.utf8_trim_whitespace(named.distinct).to_pylist()):
             relation = self.schema.relations.get(name)
             if relation is None and minted[code] is not None:
                 relation = self.schema.open_relation(minted[code])

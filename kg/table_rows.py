@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +10,7 @@ from .delimited import Remarks
 from .problems import Problem
 from .references import Reference
 from .report import Findings
+from .row_choice import Unmet
 from .row_places import RowPlaces
 from .schema import TableMap
 
@@ -45,20 +44,20 @@ def empty_rows(
 
 def odd_rows(findings: Findings, remarks: Remarks, table: TableMap) -> None:
     """What the reader of a file has to say of its rows."""
-    for kind in dict.fromkeys(kind for kind, _, _ in remarks):
+    for kind in dict.fromkeys(remark.kind for remark in remarks):
         own = [
-            Problem(kind, "", table.name, place, text) for k, place, text in remarks if k == kind
+            Problem(kind, "", table.name, remark.where, remark.message)
+            for remark in remarks
+            if remark.kind == kind
         ]
         findings.add(kind, table.name, len(own), own[: findings.room(kind, table.name)])
 
 
-def values_not_met(
-    findings: Findings, unmet: Iterable[tuple[str, str, str]], where: RowPlaces
-) -> None:
-    """Values of `where` that no row has; with each the nearest one that some row has."""
+def values_not_met(findings: Findings, unmet: Unmet, where: RowPlaces) -> None:
+    """What of `where` no row has, and what is there instead."""
     kind = "unmatched"
     for column, value, near in unmet:
-        message = f"no row has {value!r}, by which [tables] choose rows{near and f': {near}'}"
+        message = f"no row has {value}, by which [tables] choose rows{near and f': {near}'}"
         findings.add(kind, column, 1, [Problem(kind, "", column, str(where), message)])
 
 

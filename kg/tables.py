@@ -25,21 +25,25 @@ from .references import Reference, cells, claim, locate, together
 from .report import Report
 from .row_places import RowPlaces
 from .schema import Event, Schema, TableMap
+from .table_inputs import TableFiles
 from .table_reading import VALUE_ROLES, Edges, EventRows, FeatureCells, TableReading
 from .table_rows import several_units
 from .table_sources import Sources
-from .vocabulary import TEXT, IntArray
-from .written_values import advice, plain_numbers, plain_times, units
+from .vocabulary import TEXT, IntArray, is_text
+from .written_values import advice, plain_numbers, plain_times, units, zoned
 
 BoolArray = npt.NDArray[np.bool_]
 
 
 @system_memory()
-def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
+def graph_from_tables(
+    tables: Sources, schema: Schema, kept: dict[str, pa.Table] | None = None
+) -> tuple[Graph, Report]:
     """Build the graph that the schema's `[tables.*]` sections describe.
 
     Args:
         tables: section name -> Arrow table, or path of a table file, or paths of several that are one.
+        kept: takes the columns and rows that each section reads, of which the graph can be built again.
 
     Raises:
         DataError: a section has no table, a table has no section, or nothing was read.
@@ -61,7 +65,7 @@ def graph_from_tables(tables: Sources, schema: Schema) -> tuple[Graph, Report]:
                 where=f"{schema.source}:tables.{name}",
                 hint="give it, or take its section out of the schema",
             )
-    reading = TableReading(schema)
+    reading = TableReading(schema, TableFiles(tables, schema), kept)
     for name, table in schema.tables.items():
         reading.read(table, tables[name])
     return _Building(reading).build()
@@ -130,8 +134,10 @@ class _Building:
     def _as_said(
         self, values: pa.Array, kind: str, table: TableMap, column: str, where: RowPlaces
     ) -> pa.Array:
-        """Numbers and dates that are text, in the form in which they are parsed, by what the table's
-        section says of how they are written."""
+        """Numbers and dates in the form in which they are parsed, by what the table's section says of how
+        they are written; time stamps by its time zone."""
+        if kind == "date" and table.timezone and pa.types.is_timestamp(values.type):
+            return zoned(values, table.timezone)
         if not is_text(values):
             return values
         if kind == "number" and table.decimal:
@@ -254,14 +260,7 @@ def _by_kind(kind: IntArray) -> Iterator[tuple[int, IntArray | slice]]:
 def flat(column: pa.ChunkedArray) -> pa.Array:
     """One array; dictionaries decoded."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     return array.cast(TEXT) if pa.types.is_dictionary(array.type) else array
-
-
-def is_text(array: pa.Array) -> bool:
-    """Whether the values are strings."""
-    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
 
 
 def trimmed(array: pa.Array) -> pa.Array:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
+from .vocabulary import TEXT
 
 
 def vector_length(column: pa.ChunkedArray) -> int:
@@ -44,18 +45,17 @@ def with_parts(table: pa.Table, wanted: Iterable[str]) -> pa.Table:
 
 
 def plain_cells(table: pa.Table, where: str) -> pa.Table:
-    """The table with bytes as the text that they are.
+    """The table with bytes as the text that they are, and text of 64-bit offsets: joined chunks of the
+    others end at 2 GiB.
 
     Raises:
         DataError: a column holds records, bytes that are no text, vectors, or lists of such.
     """
     for place, field in enumerate(table.schema):
         kind = field.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if (wide := _wide(kind)) != kind:
             try:
-                table = table.set_column(
-                    place, field.name, table[field.name].cast(pa.large_string())
-                )
+                table = table.set_column(place, field.name, table[field.name].cast(wide))
             except pa.ArrowInvalid:
                 raise _refused(field, where, "bytes that are no UTF-8 text") from None
         elif not is_readable(table[field.name]):
@@ -67,6 +67,17 @@ def plain_cells(table: pa.Table, where: str) -> pa.Table:
                 )
             raise _refused(field, where, str(kind), hint)
     return table
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    """The type in which text, bytes and lists of them are read; any other is itself."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = _wide(kind.value_type)
+        return kind if inner == kind.value_type else pa.large_list(inner)
+    types = pa.types
+    text = types.is_string(kind) or types.is_string_view(kind)
+    raw = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return TEXT if text or raw else kind
 
 
 def is_readable(column: pa.ChunkedArray) -> bool:

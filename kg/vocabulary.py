@@ -20,6 +20,11 @@ IntArray = npt.NDArray[np.int64]
 TEXT = pa.large_string()
 
 
+def is_text(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether the values are strings."""
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
 @dataclass(frozen=True)
 class Aliases:
     """Further names of identifiers, such as IRIs that were merged into them.

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .literals import parse_numbers
-from .vocabulary import TEXT
+from .literals import parse_numbers, parse_times
+from .vocabulary import TEXT, is_text
 
 _UNIT = r"(?:\p{Sc}|%|[A-Z]{3})"  # a currency's sign or code, or per cent
+_NAIVE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-5][0-9](?:\.[0-9]{1,12})?)?$"
 _SPACES = "[ \u00a0\u202f'\u2019]"  # what parts thousands beside the other of , and .
 
 
@@ -61,7 +62,7 @@ def plain_times(values: pa.Array, formats: Sequence[str], zone: str) -> pa.Array
         out = pc.coalesce(_iso(stamps if day else _local(stamps, zone)), out)
         text = pc.if_else(stamps.is_valid(), pa.scalar(None, TEXT), text)
     if zone:
-        naive = pc.match_substring_regex(text, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+$")
+        naive = pc.match_substring_regex(text, _NAIVE)
         stamps = _stamps(pc.if_else(naive, text, pa.scalar(None, TEXT)))
         out = pc.coalesce(_iso(_local(stamps, zone)), out)
     return out
@@ -71,24 +72,36 @@ def _stamps(text: pa.Array) -> pa.Array:
     """ISO text without a zone as time stamps; null where it is none."""
     try:
         return text.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        one_by_one = [_stamp(value) for value in text.to_pylist()]
-        return pa.array(one_by_one, pa.timestamp("us"))
+    except pa.ArrowInvalid:  # such as the 30th of February, or tenths of a microsecond
+        none = pa.array(np.isnan(parse_times(text)))
+        text = pc.if_else(none, pa.scalar(None, TEXT), text)
+        text = pc.replace_substring_regex(text, r"(\.[0-9]{6})[0-9]+$", r"\1")
+        return text.cast(pa.timestamp("us"))
 
 
-def _stamp(value: str | None) -> object:
-    try:
-        return pa.scalar(value, TEXT).cast(pa.timestamp("us")).as_py()
-    except pa.ArrowInvalid:
-        return None
+def zoned(stamps: pa.Array, zone: str) -> pa.Array:
+    """Time stamps that name no zone as local ones, with it; others, and midnights alone, as they are.
+
+    A column of midnights holds days, which are the same everywhere.
+
+    Args:
+        zone: such as "Europe/Berlin".
+    """
+    if stamps.type.tz or pc.all(pc.equal(stamps, pc.floor_temporal(stamps, unit="day"))).as_py():
+        return stamps
+    return _known(stamps, zone)
 
 
 def _local(stamps: pa.Array, zone: str) -> pa.Array:
-    """Time stamps without zone, taken as local and turned to UTC; the clock's lost hour moves on."""
+    """Time stamps without zone, taken as local and turned to UTC."""
     if not zone:
         return stamps
-    known = pc.assume_timezone(stamps, zone, ambiguous="earliest", nonexistent="latest")
-    return known.cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us"))
+    return _known(stamps, zone).cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us"))
+
+
+def _known(stamps: pa.Array, zone: str) -> pa.Array:
+    """Local time stamps with their zone; the clock's lost hour moves on."""
+    return pc.assume_timezone(stamps, zone, ambiguous="earliest", nonexistent="latest")
 
 
 def _iso(stamps: pa.Array) -> pa.Array:
@@ -133,7 +146,7 @@ def likely_form(text: pa.Array) -> str:
 
 def advice(kind: str, bad: pa.Array) -> str:
     """What a table's section may say so that these values, which are none of their kind, are some."""
-    if not (pa.types.is_large_string(bad.type) or pa.types.is_string(bad.type)):
+    if not is_text(bad):
         return ""
     sample = bad.slice(0, 1000)
     find, key = (likely_decimal, "decimal") if kind == "number" else (likely_form, "dates")

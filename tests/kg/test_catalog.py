@@ -7,12 +7,16 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg import catalog as catalog_module
+from coldframe.kg import table_inputs
+from coldframe.kg.arrow_folder import read_arrow_folder, write_arrow_folder
 from coldframe.kg.cache import graph_hash, read_graph, write_graph
 from coldframe.kg.catalog import Catalog, read
 from coldframe.kg.errors import (
@@ -251,6 +255,62 @@ def test_a_stale_cache_that_cannot_be_written_is_served_from_memory(
         assert Catalog.open(out).graph.items.numbers == {}
     assert "cannot write: Read-only file system" in caplog.text
     assert sorted(out.rglob("*")) == before
+
+
+def without_graph(out: Path) -> Path:
+    """The catalog without the cached graph, so that opening builds it again."""
+    shutil.rmtree(cache_folder(out))
+    return out
+
+
+def test_a_file_that_grows_while_it_is_read_is_kept_as_it_was_read(
+    garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tables_in(tmp_path / "tables")
+    read_once = table_inputs.read_delimited
+
+    def growing(path: Path, *rest: Any) -> pa.Table:
+        table = read_once(path, *rest)
+        path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
+        return table
+
+    monkeypatch.setattr(table_inputs, "read_delimited", growing)
+    made, _ = Catalog.ingest(folder, garden / "schema.toml", tmp_path / "out")
+    again = Catalog.open(without_graph(tmp_path / "out"))
+    assert len(again.graph.interactions) == len(made.graph.interactions) == 1
+    assert graph_hash(again.graph) == again.content_hash
+
+
+def test_kept_tables_that_give_another_graph_are_refused_but_by_another_schema(
+    garden: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    Catalog.ingest(tables_in(tmp_path / "tables"), garden / "schema.toml", out)
+    kept, about = read_arrow_folder(out / "cache" / "tables")
+    twice = kept | {"ratings": pa.concat_tables([kept["ratings"]] * 2)}
+    write_arrow_folder(out / "cache" / "tables", twice, about)
+    with pytest.raises(IntegrityError, match="do not give the graph that was read"):
+        Catalog.open(without_graph(out))
+    text = (out / "catalog.toml").read_text("utf-8")
+    (out / "catalog.toml").write_text(text.replace('name = "garden"', 'name = "yard"'), "utf-8")
+    assert len(Catalog.open(out).graph.interactions) == 2
+
+
+def test_categories_of_several_files_are_kept(tmp_path: Path) -> None:
+    for number, names in enumerate((["a", "b"], ["c", "b"])):
+        categories = pa.array(names).dictionary_encode()
+        pq.write_table(pa.table({"id": categories}), tmp_path / f"part-{number}.parquet")
+    schema = """
+[nodes.item]
+iri = "urn:{}"
+[tables.items]
+file = "part-*.parquet"
+nodes = "item"
+id = "id"
+"""
+    Catalog.ingest(tmp_path, Schema.loads(schema), tmp_path / "out")
+    again = Catalog.open(without_graph(tmp_path / "out"))
+    assert list(again.graph.items.vocabulary) == ["urn:a", "urn:b", "urn:c"]
 
 
 def test_an_opened_catalog_does_not_read_its_sources(

@@ -77,6 +77,12 @@ def test_what_is_no_table_is_named(wrong: Any) -> None:
         as_table(wrong, "tables.ratings")
 
 
+def test_a_series_is_no_table() -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match="got Series, expected a table"):
+        as_table(pandas.Series([1, 2]), "here")
+
+
 def test_columns_that_mix_types_or_differ_in_length_are_bad_data() -> None:
     for wrong in ({"a": [1, "x"]}, {"a": [1], "b": [1, 2]}):
         with pytest.raises(DataError, match="here: cannot be read as a table"):

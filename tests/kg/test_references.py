@@ -21,6 +21,16 @@ def test_missing_ids_leave_their_rows_out() -> None:
     assert found.values.to_pylist() == ["7", "3"]
 
 
+def test_a_category_that_no_row_has_is_no_id() -> None:
+    categories = pa.array(["x", "y", None, "z"]).dictionary_encode()
+    found = cells(categories.filter(pa.array([False, True, True, True])))
+    assert found.distinct.to_pylist() == ["y", "z"]
+    assert found.row.tolist() == [0, 2]
+    assert found.values.to_pylist() == ["y", "z"]
+    none = cells(categories.filter(pa.array([False, False, True, False])))
+    assert (none.distinct.to_pylist(), none.row.tolist()) == ([], [])
+
+
 def test_ids_above_all_signed_integers_are_read() -> None:
     high = 2**63
     found = cells(pa.array([high + 5, high + 2, None, high + 5], pa.uint64()))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coldframe.kg.errors import ColdframeError, DataError, ParseError, SchemaError
+from coldframe.kg.infer import infer_schema
 from coldframe.kg.references import Reference, locate
 from coldframe.kg.schema import Schema
 from coldframe.kg.table_sources import find_tables
@@ -235,6 +236,35 @@ def test_many_relations_are_looked_up_as_one(monkeypatch: pytest.MonkeyPatch) ->
     end = graph.edges["item", "r5", "tag"].index[1]
     assert graph.nodes["tag"].vocabulary.take(end) == [EX + "tag/1"]
     assert len(looked_up) < 10
+
+
+@pytest.mark.parametrize("parquet", [True, False])
+def test_columns_of_one_name_are_one_error(tmp_path: Path, parquet: bool) -> None:
+    column = pa.array(["1"])
+    table = pa.Table.from_arrays([column, column, column], ["u", "i", "u"])
+    source: pa.Table | Path = table
+    if parquet:
+        source = tmp_path / "views.parquet"
+        pq.write_table(table, source)
+    with pytest.raises(ParseError, match="column 'u' stands twice") as caught:
+        graph_from_tables({**shop_tables(), "views": source}, Schema.loads(SHOP))
+    assert caught.value.where == (str(source) if parquet else "views")
+
+
+def test_a_draft_of_columns_of_one_name_is_one_error(tmp_path: Path) -> None:
+    field = pa.array([{"b": "1"}])
+    pq.write_table(pa.table({"a": field, "a.b": ["2"]}), tmp_path / "a.parquet")
+    with pytest.raises(ParseError, match=r"column 'a\.b' stands twice"):
+        infer_schema(tmp_path / "a.parquet")
+
+
+def test_names_of_relations_are_trimmed_as_ids_are() -> None:
+    facts = {"h": [EX + "item/7"] * 2, "r": [" near", "near "], "t": [EX + "item/10", EX + "tag/a"]}
+    tables = {**shop_tables(), "facts": pa.table(facts)}
+    graph, report = graph_from_tables(tables, Schema.loads(SHOP))
+    assert ("item", "near", "item") in graph.edges
+    assert ("item", "near", "tag") in graph.edges
+    assert not [kind for kind, _ in report.totals if kind == "unknown-relation"]
 
 
 def test_rows_of_triples_are_counted_in_their_file() -> None:

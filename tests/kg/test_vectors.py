@@ -14,6 +14,8 @@ from coldframe.kg.graph import Graph
 from coldframe.kg.infer import infer_schema
 from coldframe.kg.schema import Schema
 from coldframe.kg.tables import graph_from_tables
+from coldframe.kg.vectors import plain_cells
+from coldframe.kg.vocabulary import TEXT
 
 SCHEMA = """
 items = "item"
@@ -95,6 +97,23 @@ def test_bytes_that_are_text_and_lists_of_whole_numbers_are_read(tmp_path: Path)
     assert graph.items.texts["title"] == ("one", "two", "")
     graph = read(tmp_path, pa.array([[1.0, 2.0], [2.0], None]), 'columns = { tag = "v" }\n')
     assert graph.edges["item", "tag", "tag"].index.tolist() == [[0, 0, 1], [0, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view(), pa.binary(), pa.binary_view()])
+def test_text_of_any_kind_is_read_in_the_one_whose_chunks_join_beyond_2_gib(
+    kind: pa.DataType,
+) -> None:
+    column = pa.array(["rose", None]).cast(kind)
+    lists = pa.array([["rose"], None]).cast(pa.list_(kind))
+    read = plain_cells(pa.table({"one": column, "several": lists}), "items")
+    assert read.schema.types == [TEXT, pa.large_list(TEXT)]
+    assert read.to_pydict() == {"one": ["rose", None], "several": [["rose"], None]}
+
+
+def test_wider_text_is_no_copy() -> None:
+    column = pa.array(["rose", "lily"])
+    read = plain_cells(pa.table({"one": column}), "items")["one"].chunk(0)
+    assert read.buffers()[2].address == column.buffers()[2].address
 
 
 def test_a_draft_leaves_vectors_as_a_remark_and_reads_without_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from coldframe.kg.catalog import read
 from coldframe.kg.errors import SchemaError
+from coldframe.kg.literals import parse_moments
 from coldframe.kg.schema import Schema
 from coldframe.kg.vocabulary import TEXT
 from coldframe.kg.written_values import (
@@ -18,6 +19,7 @@ from coldframe.kg.written_values import (
     plain_numbers,
     plain_times,
     units,
+    zoned,
 )
 
 
@@ -63,6 +65,55 @@ def test_times_of_several_forms_and_a_zone() -> None:
         None,
     ]
     assert plain_times(text, forms, "").to_pylist()[1][:16] == "2026-07-14T05:22"
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_time_stamps_without_a_zone_are_as_local_as_text(unit: str) -> None:
+    text = pa.array(["2024-07-01 12:00:00", None])
+    stamps = text.cast(pa.timestamp(unit))
+    for local in (plain_times(text, [], "Europe/Berlin"), zoned(stamps, "Europe/Berlin")):
+        assert parse_moments(local)[0] == 1_719_828_000
+    known = stamps.cast(pa.timestamp(unit, "UTC"))
+    assert zoned(known, "Europe/Berlin").equals(known)
+
+
+def test_a_column_of_midnights_holds_days_which_are_the_same_everywhere() -> None:
+    days = pa.array(["2024-07-01", "2024-07-02", None]).cast(pa.timestamp("ns"))
+    assert zoned(days, "Europe/Berlin").equals(days)
+
+
+def test_events_with_time_stamps_are_read_by_the_zone_of_their_section() -> None:
+    schema = """
+users = "u"
+items = "i"
+[nodes.u]
+iri = "urn:u:{}"
+[nodes.i]
+iri = "urn:i:{}"
+[events.e]
+class = "urn:E"
+user = "urn:by"
+item = "urn:of"
+time = "urn:at"
+[tables.e]
+events = "e"
+timezone = "Europe/Berlin"
+columns = { user = "u", item = "i", time = "t" }
+"""
+    time = pa.array(["2024-07-01 12:00:00"]).cast(pa.timestamp("us"))
+    table = pa.table({"u": ["1"], "i": ["1"], "t": time})
+    graph = read({"e": table}, Schema.loads(schema)).graph
+    assert graph.interactions.time.tolist() == [1_719_828_000]
+
+
+def test_times_beside_such_as_are_none_keep_their_zone() -> None:
+    text = ["2026-02-30 10:00", "2026-02-01T10:00:00.1234567", "2026-02-01 24:00", None]
+    assert plain_times(pa.array(text), [], "Europe/Berlin").to_pylist() == [
+        "2026-02-30 10:00",
+        "2026-02-01T09:00:00.123456",
+        "2026-02-01 24:00",
+        None,
+    ]
 
 
 def test_a_section_says_how_its_values_are_written(tmp_path: Path) -> None:
@@ -116,10 +167,19 @@ columns = { price = "price", listed = "from" }
     ("said", "message"),
     [
         ('decimal = ";"', 'expected "," or "."'),
+        ('encoding = "hex"', "no encoding of text: 'hex'"),
+        ('encoding = "rot13"', "no encoding of text: 'rot13'"),
+        ('encoding = "a\\u0000b"', "no encoding of text"),
+        ('header = ["id", "_", "_"]', "column '_' is defined twice"),
         ('dates = "dd.mm.yyyy"', "expected a form with a year"),
         ('timezone = "Europe/Berln"', "unknown time zone"),
         ("where = { a = [] }", "expected a value"),
-        ("where = { a = {} }", "expected a string"),
+        ("where = { a = {} }", "expected min, max or both"),
+        ("where = { a = { mni = 5 } }", "unknown key 'mni'"),
+        ('where = { a = { min = "5" } }', "expected a number, got '5'"),
+        ("unless = { a = { max = inf } }", "usual size"),
+        ("where = { a = { min = 5, max = 4 } }", "min = 5 is above max = 4"),
+        ("where = { a = [{ min = 5 }] }", "expected a string"),
     ],
 )
 def test_what_a_section_says_is_checked(said: str, message: str) -> None:
