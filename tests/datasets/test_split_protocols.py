@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.datasets.splits import PROTOCOLS, cold_start_open, default_protocol, make_split
+from coldframe.datasets.splits import PROTOCOLS, default_protocol, make_split
+from coldframe.kg.coldstart import cold_start_open
 from coldframe.kg.errors import DataError, UsageError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary

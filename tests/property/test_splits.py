@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldframe.datasets.splits import PROTOCOLS, cold_start_open, make_split
+from coldframe.datasets.splits import PROTOCOLS, make_split
+from coldframe.kg.coldstart import cold_start_open
 from coldframe.kg.errors import DataError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
 from coldframe.kg.split import hold_out_per_user
