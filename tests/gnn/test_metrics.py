@@ -20,8 +20,8 @@ from sklearn.metrics import (
 )
 
 from coldframe.gnn import metrics
-from coldframe.gnn.evaluate import Collector
 from coldframe.gnn.metrics import Ranking
+from coldframe.gnn.ranks import Collector
 from coldframe.gnn.ties import items_of, mix, order_bits, rank_keys, salts, unmix
 from coldframe.kg.errors import DataError, UsageError
 
