@@ -36,7 +36,8 @@ def rollback(
 ) -> None:
     """Take back one round or one annotator: the answers no longer count.
 
-    An open round without answers is dropped with its questions. Else the answers stay in the journal. Named graphs follow at once. A model that had learned from them is taken away until `retrain`.
+    An open round without answers is dropped with its questions. Else the answers stay in the journal. Named
+    graphs follow at once. A model that had learned from them is taken away until `retrain`.
     """
     from ..active.replay import roll_back
 

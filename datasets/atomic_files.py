@@ -235,8 +235,8 @@ def _kind(column: str, values: pa.ChunkedArray, declared: str, owner: str) -> st
     """number, text, category, relation (one value) or relations (several); None = left out.
 
     A token_seq is a list of values if there are at most 1,000 and each is used five times on
-    average (genres), and a text otherwise, or where its name says so (titles). A token is a category up to 200 values and a
-    relation above; where nearly every item has its own, it is a text.
+    average (genres), and a text otherwise, or where its name says so (titles). A token is a category up
+    to 200 values and a relation above; where nearly every item has its own, it is a text.
     """
     if declared == "float_seq":
         return None

@@ -41,7 +41,8 @@ def make_split(
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
-        UsageError: unknown protocol or option, a value of another type, a share out of range, or a seed that is no whole number.
+        UsageError: unknown protocol or option, a value of another type, a share out of range, or a seed
+            that is no whole number.
         DataError: the catalog lacks what the protocol needs, names a split that is not understood,
             or its own split leaks.
     """

@@ -151,12 +151,12 @@ class Evaluation:
         self._known("model", model, self.models)
         self._known("segment", segment, ("all", "cold-only"))
         only_cold = segment == "cold-only"
-        whole = (self.cold_models if only_cold else self.models)[model].lists
+        complete = (self.cold_models if only_cold else self.models)[model].lists
         catalog = self.cold_items if only_cold else np.arange(self.data.n_items)
         n_items, degree = self.data.n_items, self.data.item_degree
         out: dict[str, float] = {}
         for k in self.ks:
-            lists = whole[:, :k]
+            lists = complete[:, :k]
             filled = lists[lists >= 0]
             out[f"coverage@{k}"] = metrics.coverage(lists, catalog, n_items)
             out[f"gini@{k}"] = metrics.gini(lists, catalog, n_items)

@@ -333,9 +333,11 @@ class Recommender:
 
         New nodes, attributes and events are added; the model's own stay as they are, also where the
         later state lacks or contradicts them. Events of pairs that the model's catalog has, held-out
-        ones too, are none that are new; one of a pair that was told of takes the answer's place. The linear parts are fitted anew, the gate and the encoder's
-        weights stay; new nodes are encoded by what describes them and by their events. Node types,
-        relations and texts of a kind that the encoder was not trained with reach the linear parts alone.
+        ones too, are none that are new; one of a pair that was told of takes the answer's place.
+
+        The linear parts are fitted anew, the gate and the encoder's weights stay; new nodes are encoded
+        by what describes them and by their events. Node types, relations and texts of a kind that the
+        encoder was not trained with reach the linear parts alone.
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
 
