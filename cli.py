@@ -56,10 +56,6 @@ class Commands(options.Group):
         as_json = "--json" in words
         try:
             code = super().main(words, **{**extra, "standalone_mode": False})
-        except signals.Interrupted as stop:
-            console.note(farewell(words))
-            signals.stop_children()
-            sys.exit(stop.exit_code)
         except BrokenPipeError:
             # The reader of our output has left, as `| head` does: no message, and no second error
             # when the interpreter flushes standard output on its way out.
@@ -166,7 +162,12 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     signals.install(lambda: farewell(sys.argv[1:]))
-    app()
+    try:
+        app()
+    except signals.Interrupted as stop:  # in a command, or while the commands are put together
+        console.note(farewell(sys.argv[1:]))
+        signals.stop_children()
+        sys.exit(stop.exit_code)
 
 
 if __name__ == "__main__":
