@@ -25,7 +25,7 @@ _SCALES = (0.7, 1.0, 1.4)  # of the cold items' scores, against those of common 
 _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
 _JUDGES = 2000  # users by whom the kinds are set against each other
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
-_PLENTY = 200  # users with rare items to be found; with fewer, thinned items stand in for those
+_PLENTY = 100  # users with rare items to be found; with fewer, thinned items stand in for those
 _PLAYED = 0.3  # of the common items, those that play items known by answers alone
 _COLD, _RARE, _COMMON, _TOLD = map(KINDS.index, ("cold", "rare", "common", "told"))
 
