@@ -28,7 +28,8 @@ class GateConfig:
         cold_cost: share of the common items' NDCG@10 that may go to items with few interactions or
             none if the whole catalog were such; one with a tenth of them gives up a tenth of it. From
             about 10 on only the NDCG@10 of all items together counts. Where validation pairs hold
-            enough items with few interactions, it is the NDCG@10 of these as well, and they cost nothing.
+            enough items with few interactions, it is the NDCG@10 of these as well, and each costs as
+            much as it is sought, against an item with many.
         hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
             interactions, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .gate import KINDS, Gate, GateConfig, scaled
+from .gate import KINDS, RARE, Gate, GateConfig, scaled
 from .lesson import Lesson, Shortlist
 from .scorer_base import BoolArray
 
@@ -43,8 +43,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
     # Items made rare are unlike those that few came to: what finds the ones misses the others.
     natural = bool(lesson.own_rare.truth.any(axis=1).sum() >= _PLENTY)
-    lesson = replace(lesson, rare=lesson.own_rare) if natural else lesson
-    lists = (lesson.hidden, lesson.rare, lesson.common, lesson.new)
+    rare = lesson.own_rare if natural else lesson.rare
+    lists = (lesson.hidden, rare, lesson.common, lesson.new)
     for kind, (name, found) in enumerate(zip(KINDS, lists, strict=False)):
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
@@ -168,28 +168,33 @@ def _merge(lesson: Lesson, gate: Gate, config: GateConfig, *, natural: bool) -> 
     """Choose how rare and cold items stand against common ones.
 
     Args:
-        natural: rare items are to be found as often as they will be. They stand where all trained items
-            are best, at no cost. Else whatever is rare presses on common items, and counts as wrong.
+        natural: the catalog's own rare items say how often such are to be found. The floor is of them as
+            well, and each may cost as much as it is sought, against a common item. Else whatever is rare
+            presses on common items, and counts as wrong.
     """
     kinds = (lesson.hidden, lesson.rare, lesson.common)
     wanted = np.sum([found.wanted for found in kinds], axis=0)
     rows = np.flatnonzero(wanted)
     rows = rows[:: max(1, len(rows) // _JUDGES)]
-    hidden, rare, common, cold = (found.rows(rows) for found in (*kinds, lesson.cold))
+    hidden, rare, common, cold, own = (
+        found.rows(rows) for found in (*kinds, lesson.cold, lesson.own_rare)
+    )
     if len(rows) < _ENOUGH or not common.item.shape[1]:
         return gate
     degree = lesson.item_degree
     # What presses on trained items are the catalog's own cold items, where it has that many.
     crowd = [cold] if _distinct(cold) >= _distinct(hidden) else [cold, hidden]
-    rares = _Shelf.of(gate, _RARE, [rare], degree)
+    all_rare = _Shelf.of(gate, _RARE, [rare], degree)
+    sought = own.wanted.sum() / max(common.wanted.sum(), 1) * (degree >= RARE).mean()
+    rare_share = min(lesson.rare_share, sought) if natural else lesson.rare_share
     stand = _Stand(
         common=_Shelf.of(gate, _COMMON, [common], degree),
-        rare=rares if natural else rares.wrong(),
-        all_rare=rares,
+        rare=_Shelf.of(gate, _RARE, [own], degree) if natural else all_rare.wrong(),
+        all_rare=all_rare,
         crowd=_Shelf.of(gate, _COLD, crowd, degree),
         found=_Shelf.of(gate, _COLD, [hidden], degree),
-        wanted=(common.wanted + natural * rare.wanted, wanted[rows]),
-        rare_cost=0.0 if natural else config.cold_cost * lesson.rare_share,
+        wanted=(common.wanted + natural * own.wanted, wanted[rows]),
+        rare_cost=config.cold_cost * rare_share,
         cold_cost=config.cold_cost * lesson.cold_share,
     )
     with_rare = rare.item.shape[1] > 0
