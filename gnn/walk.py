@@ -58,7 +58,7 @@ class ItemModel(ABC):
     def _history_of(self, data: TrainingData) -> sp.csr_matrix:
         return data.positives
 
-    def _items_of(self, data: TrainingData) -> IntArray | None:  # noqa: ARG002 - others look at it
+    def _items_of(self, history: sp.csr_matrix) -> IntArray | None:  # noqa: ARG002 - others look at it
         return None
 
     def fit(self, data: TrainingData) -> Self:
@@ -67,7 +67,8 @@ class ItemModel(ABC):
 
     def restore(self, weights: sp.csr_matrix | FloatArray, data: TrainingData) -> Self:
         """Take an item-item matrix fitted on `data`; IntegrityError where it is of other items."""
-        history, self.items = self._history_of(data), self._items_of(data)
+        history = self._history_of(data)
+        self.items = self._items_of(history)
         n = data.n_items if self.items is None else len(self.items)
         if weights.shape != (n, n):
             raise IntegrityError(
@@ -237,7 +238,19 @@ class EASEConfig:
         require(self.most_items >= 1, f"got {self.most_items}, expected 1 or more", "most_items")
 
 
-class EASE(ItemModel):
+class _Regression(ItemModel):
+    """A model with dense weights, between the items that stand in most histories."""
+
+    config: EASEConfig | RatedEASEConfig
+
+    def _items_of(self, history: sp.csr_matrix) -> IntArray:
+        """As many as may take part, sorted; ties by position."""
+        degree = np.bincount(history.indices, minlength=history.shape[1])
+        most = min(self.config.most_items, np.count_nonzero(degree))
+        return np.sort(np.argsort(-degree, kind="stable")[:most])
+
+
+class EASE(_Regression):
     """Embarrassingly shallow autoencoder: ridge regression of each item on all others.
 
     P = (X'X + lambda I)^-1, W = -P / diag(P) by columns, zero diagonal. Of n items n^3 multiplications, and
@@ -251,12 +264,9 @@ class EASE(ItemModel):
         super().__init__()
         self.config = config or EASEConfig()
 
-    def _items_of(self, data: TrainingData) -> IntArray:
-        return _busiest(data.item_degree, self.config.most_items)
-
     def _weights(self, data: TrainingData) -> FloatArray:
-        history = data.positives[:, self._items_of(data)]
-        inverse = _ridge_inverse(history, self.config.penalty)
+        liked = data.positives[:, self._items_of(data.positives)]
+        inverse = _ridge_inverse(liked, self.config.penalty)
         inverse /= -np.diag(inverse)[None, :].copy()
         return _without_own(inverse)
 
@@ -283,7 +293,7 @@ class RatedEASEConfig:
         require(self.most_items >= 1, f"got {self.most_items}, expected 1 or more", "most_items")
 
 
-class RatedEASE(ItemModel):
+class RatedEASE(_Regression):
     """EASE whose history holds the pairs rated low as well: who saw a film says much, liked or not.
 
     With X = liked + disliked * rated low and Y = liked, P = (X'X + lambda I)^-1 and B = P X'Y, the
@@ -294,6 +304,7 @@ class RatedEASE(ItemModel):
     """
 
     name = "rated-ease"
+    config: RatedEASEConfig
 
     def __init__(self, config: RatedEASEConfig | None = None) -> None:
         super().__init__()
@@ -303,24 +314,15 @@ class RatedEASE(ItemModel):
         weight = np.float32(self.config.disliked)
         return sp.csr_matrix(data.positives + weight * data.negatives)
 
-    def _items_of(self, data: TrainingData) -> IntArray:
-        rated = np.bincount(self._history_of(data).indices, minlength=data.n_items)
-        return _busiest(rated, self.config.most_items)
-
     def _weights(self, data: TrainingData) -> FloatArray:
-        items = self._items_of(data)
-        rated = self._history_of(data)[:, items]
+        history = self._history_of(data)
+        items = self._items_of(history)
+        rated = history[:, items]
         inverse = _ridge_inverse(rated, self.config.penalty)
         found = inverse @ _product(rated, data.positives[:, items])
         own = np.diag(found) / np.diag(inverse)
         found -= inverse * own[None, :]
         return _without_own(found)
-
-
-def _busiest(degree: IntArray, most: int) -> IntArray:
-    """The items with interactions, or as many of those that have most, sorted; ties by position."""
-    order = np.argsort(-degree, kind="stable")[: min(most, np.count_nonzero(degree))]
-    return np.sort(order)
 
 
 def _ridge_inverse(history: sp.csr_matrix, penalty: float) -> Float64:
