@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..kg.graph import FloatArray
 from ..kg.vocabulary import IntArray
-from .gate import KINDS, RARE, Gate, GateConfig, scaled
+from .gate import KINDS, RARE, Gate, GateConfig, damped, scaled
 from .lesson import Lesson, Shortlist
 from .scorer_base import BoolArray
 
@@ -49,7 +49,8 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
-            weights[:, kind] = _fit(task, config.penalty)
+            lighter = 0.1 if name == "common" else 1.0
+            weights[:, kind] = _fit(task, config.penalty * lighter)
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0
@@ -77,39 +78,37 @@ class _Task:
         d_item = scaled(item_degree)[found.item]
         return cls(found.z, found.truth, found.item < 0, d_item, d_user)
 
-    def factor(self, row: int) -> FloatArray:
-        """What multiplies z in row w, v or q of the weights: 1, d_i or d_u."""
-        return np.asarray((np.ones((1, 1), np.float32), self.d_item, self.d_user)[row])
-
     def scores(self, weights: FloatArray) -> FloatArray:
-        """(b, c); minus infinity where masked."""
+        """(b, c) by weights (4, P); minus infinity where masked."""
         out = np.zeros(self.truth.shape, np.float32)
-        for part, z in enumerate(self.z):
-            out += z * sum(weights[row, part] * self.factor(row) for row in range(3))
+        for z, (w, v, q, r) in zip(self.z, weights.T, strict=True):
+            out += z * (w + v * self.d_item + q * self.d_user) + r * damped(z)
         out[self.masked] = -np.inf
         return out
 
 
 def _equal(n_parts: int) -> FloatArray:
-    """Weights (3, P) by which every part counts the same, whatever the degrees."""
-    out = np.zeros((3, n_parts), np.float32)
+    """Weights (4, P) by which every part counts the same, whatever the degrees."""
+    out = np.zeros((4, n_parts), np.float32)
     out[0] = 1.0 / n_parts
     return out
 
 
 def _fit(task: _Task, penalty: float) -> FloatArray:
-    """w, v and q (3, P) by the softmax likelihood; v is 0 where the items' degree never varies."""
+    """The weights (4, P) by the softmax likelihood; v is 0 where the items' degree never varies."""
     varied = len(np.unique(task.d_item[~task.masked])) > 1
     z, d_item = torch.from_numpy(task.z), torch.from_numpy(task.d_item * np.float32(varied))
+    flat = torch.from_numpy(damped(task.z))
     target = torch.from_numpy(task.truth.astype(np.float32))
     masked, d_user = torch.from_numpy(task.masked), torch.from_numpy(task.d_user)
-    theta = torch.zeros((3, len(z)), requires_grad=True)
+    theta = torch.zeros((4, len(z)), requires_grad=True)
     equal = torch.from_numpy(_equal(len(z)))
 
     def loss() -> Tensor:
-        w, v, q = theta + equal
+        w, v, q, r = theta + equal
         by_item = torch.einsum("p,pbi->bi", w, z) + torch.einsum("p,pbi->bi", v, z) * d_item
         logits = by_item + torch.einsum("p,pbi->bi", q, z) * d_user
+        logits = logits + torch.einsum("p,pbi->bi", r, flat)
         log_share = logits.masked_fill(masked, -1e9).log_softmax(1)
         fit = -(log_share * target).sum()
         return fit / target.sum() + penalty * theta.square().sum()
@@ -229,37 +228,40 @@ class _Stand:
     def settled(self, gate: Gate, *, with_rare: bool, with_cold: bool) -> Gate:
         """The gate with the best biases; a kind that the lesson lacks keeps 0, unburied."""
         none = self.crowd.moved(1.0, _BURIED, 0.0)
+        best = max(self._warm(bias, none) for bias in _BIASES)
         rare = 0.0
         if with_rare:
-            rare = _lifted(lambda bias: self._worth(bias, none, none, self.rare_cost))[-1]
+            floor = (1.0 - self.rare_cost) * best
+            rare = _lifted(lambda bias: self._worth(bias, none, none, floor))[-1]
+            best = max(best, self._warm(rare, none))
         biases, weights = np.zeros_like(gate.bias), gate.weights.copy()
         biases[0, _RARE] = rare
         if with_cold:
-            bias, scale, slope = self._cold(rare)
+            bias, scale, slope = self._cold(rare, (1.0 - self.rare_cost - self.cold_cost) * best)
             weights[:, _COLD] *= scale
             biases[:, _COLD] = bias, slope
         return Gate(weights, biases)
 
-    def _cold(self, rare: float) -> tuple[float, float, float]:
+    def _cold(self, rare: float, floor: float) -> tuple[float, float, float]:
         """Bias, scale and slope of cold items; the plainest of those that do equally well."""
         tried = []
         for place, move in enumerate([(1.0, 0.0), *itertools.product(_SCALES, _SLOPES)]):
-            *worth, bias = _lifted(partial(self._cold_worth, rare, *move))
+            *worth, bias = _lifted(partial(self._cold_worth, rare, floor, *move))
             tried.append((*worth, -place, bias, *move))
         *_, bias, scale, slope = max(tried)
         return bias, scale, slope
 
     def _cold_worth(
-        self, rare: float, scale: float, slope: float, bias: float
+        self, rare: float, floor: float, scale: float, slope: float, bias: float
     ) -> tuple[bool, float]:
         found = self.found.moved(scale, bias, slope)
         crowd = self.crowd.moved(scale, bias, slope)
-        return self._worth(rare, found, crowd, self.rare_cost + self.cold_cost)
+        return self._worth(rare, found, crowd, floor)
 
-    def _worth(self, rare: float, found: _Shelf, crowd: _Shelf, cost: float) -> tuple[bool, float]:
+    def _worth(self, rare: float, found: _Shelf, crowd: _Shelf, floor: float) -> tuple[bool, float]:
         """Whether trained items keep their floor; then NDCG@10 of all items, else of the trained."""
         warm = self._warm(rare, crowd)
-        if warm < (1.0 - cost) * self.best:
+        if warm < floor:
             return False, warm
         rares = self.all_rare.moved(1.0, rare, 0.0)
         return True, _ndcg(_ranked([self.common, rares, found]), self.wanted[1])
@@ -268,12 +270,6 @@ class _Stand:
         """NDCG@10 of trained items beside such cold ones, which count as wrong."""
         rares = self.rare.moved(1.0, rare, 0.0)
         return _ndcg(_ranked([self.common, rares, crowd.wrong()]), self.wanted[0])
-
-    @cached_property
-    def best(self) -> float:
-        """The highest NDCG@10 of the trained items among themselves."""
-        none = self.crowd.moved(1.0, _BURIED, 0.0)
-        return max(self._warm(rare, none) for rare in _BIASES)
 
 
 def _lifted(worth: Callable[[float], tuple[bool, float]]) -> tuple[bool, float, float, float]:

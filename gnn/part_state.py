@@ -88,7 +88,7 @@ def gate_out(gate: Gate) -> Tensors:
 def gate_in(tensors: Tensors, parts: int) -> Gate:
     """The reverse of `gate_out`; IntegrityError unless it is a gate of so many parts."""
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    expected = {"weights": (3, len(KINDS), parts), "bias": (2, len(KINDS))}
+    expected = {"weights": (4, len(KINDS), parts), "bias": (2, len(KINDS))}
     if shapes != expected:
         raise IntegrityError(f"the gate's tensors are {shapes}, expected {expected}")
     return Gate(tensors["weights"].numpy(), tensors["bias"].numpy())
