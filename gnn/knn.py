@@ -170,7 +170,11 @@ def nearest_items(content: Content, candidates: BoolArray, k: int) -> sp.csr_mat
     step = max(1, BLOCK_ENTRIES // max(len(targets), 1))
     blocks = []
     for start in range(0, n, step):
-        product = sp.csr_matrix(content[start : start + step] @ others, dtype=np.float32)
+        product = content[start : start + step] @ others
+        if not sp.issparse(product) and len(targets) > k + 1:
+            edge = np.partition(product, -k - 1, axis=1)[:, -k - 1, None]
+            product = np.where(product < edge, np.float32(0.0), product)
+        product = sp.csr_matrix(product, dtype=np.float32)
         shape = (product.shape[0], n)
         block = sp.csr_matrix((product.data, targets[product.indices], product.indptr), shape)
         # With one more than wanted there are k left, whether the item itself is among them or not.

@@ -12,7 +12,7 @@ from .als import ALS, ALSConfig
 from .data import TrainingData
 from .kg_kernel import KGKernel, KGKernelConfig
 from .kg_prior import KGPrior, KGPriorConfig
-from .knn import KGKNN, ProfileConfig
+from .knn import KGKNN, ProfileConfig, TextKNN
 from .popularity import Popularity
 from .scorer_base import Scorer
 from .trainer import EncoderScorer
@@ -42,8 +42,12 @@ def _has_low_ratings(data: TrainingData) -> bool:
     return bool(data.negatives.nnz > 0)
 
 
+def _has_texts(data: TrainingData) -> bool:
+    return bool(np.any(data.item_text))
+
+
 def _has_content(data: TrainingData) -> bool:
-    return data.profile.nnz > 0 or bool(np.any(data.item_text))
+    return _has_profile(data) or _has_texts(data)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ PARTS: dict[str, Part] = {
     "itemknn": Part(ItemKNN, ItemKNNConfig, tuned=True),
     "als": Part(ALS, ALSConfig, tuned=True),
     "kg-knn": Part(KGKNN, ProfileConfig, tuned=True, target="cold", feasible=_has_profile),
+    "text-knn": Part(TextKNN, ProfileConfig, tuned=True, target="cold", feasible=_has_texts),
     "kg-prior": Part(KGPrior, KGPriorConfig),
     "kg-kernel": Part(KGKernel, KGKernelConfig, feasible=_has_content),
     "encoder": Part(EncoderScorer),

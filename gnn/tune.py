@@ -263,11 +263,9 @@ def tune_all(
 
 def _lacking(data: TrainingData) -> set[str]:
     """Kinds for which the catalog has nothing to learn from."""
-    lacking = {name for name in ("kg-knn", "rated-ease") if not PARTS[name].feasible(data)}
+    lacking = {name for name, part in PARTS.items() if not part.feasible(data)}
     if "kg-knn" in lacking:
         lacking |= {"kg-popularity", "rp3beta+kg-knn"}
-    if not np.any(data.item_text):
-        lacking.add("text-knn")
     return lacking
 
 

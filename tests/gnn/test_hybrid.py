@@ -301,7 +301,7 @@ def test_parts_without_food_are_left_out() -> None:
     data = catalog()
     plain = TrainingData(replace(data.graph, edges={}), data.train)
     model = Hybrid(SMALL).fit(plain)
-    assert set(model.parts) == set(PARTS) - {"kg-knn", "kg-kernel", "rated-ease"}
+    assert set(model.parts) == set(PARTS) - {"kg-knn", "text-knn", "kg-kernel", "rated-ease"}
     assert not np.isnan(model.score(np.array([0, 1]))[:, plain.item_degree > 0]).any()
 
 
