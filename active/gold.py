@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..kg.errors import UsageError
+from ..kg.graph import AUXILIARY
 from ..kg.split import pair_codes
 from ..kg.vocabulary import IntArray
 
@@ -47,7 +48,7 @@ def draw_gold(
         UsageError: there are not so many. UnknownIdError: an unknown user.
     """
     graph, train = model.graph, model.data.train
-    own = train.select(train.round == 0)
+    own = train.select((train.round == 0) & (train.label != AUXILIARY))
     # A split may hold a dislike back from training, but never tests by it.
     events = own.concat(graph.interactions.select(graph.interactions.label == 0))
     liked = pair_codes(graph.interactions.select(graph.interactions.label == 1), graph.n_items)

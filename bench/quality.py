@@ -11,6 +11,7 @@ seed. A catalog's own split is used where it has one. The interval is Student's 
 --cold-costs adds rows of the same fit whose gate lets cold and rare items cost the others so much.
 --positives-only leaves pairs rated low out of train, as most published figures do; else they are known,
 to every model, and are no candidates.
+--liked-from makes pairs rated lower than that auxiliary, as if they had only been looked at.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.text import TextConfig
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.catalog import Catalog
+from coldframe.kg.graph import AUXILIARY, Graph
 from coldframe.kg.split import Split
 
 VARIANTS: dict[str, tuple[AblationConfig, str]] = {
@@ -77,12 +79,15 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(HybridConfig().parts))
     parser.add_argument("--refit", action="store_true")
     parser.add_argument("--positives-only", action="store_true")
+    parser.add_argument("--liked-from", type=float)
     parser.add_argument("--no-baselines", action="store_true")
     parser.add_argument("--cold-costs", default="")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     catalog = Catalog.open(given.catalog)
+    if given.liked_from is not None:
+        catalog = replace(catalog, graph=_looked_at(catalog.graph, given.liked_from))
     values: Values = defaultdict(list)
     seconds = []
     for seed in seeds_of(given.seeds):
@@ -101,11 +106,19 @@ def main() -> None:
         "seeds": seeds_of(given.seeds),
         "refit": given.refit,
         "positives_only": given.positives_only,
+        "liked_from": given.liked_from,
         "fit_seconds": round(float(np.mean(seconds)), 1),
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "rows": rows_of(values),
     }
     print(json.dumps(result))
+
+
+def _looked_at(graph: Graph, liked_from: float) -> Graph:
+    """Pairs rated lower are auxiliary."""
+    rows = graph.interactions
+    label = np.where(rows.rating >= liked_from, 1, AUXILIARY).astype(np.int8)
+    return replace(graph, interactions=replace(rows, label=label))
 
 
 def _fit(

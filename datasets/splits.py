@@ -1,7 +1,7 @@
 """How a catalog's interactions become train, validation and test. Each split is proved.
 
-Negative rows (rated below the threshold) are never tested; `make_split` puts those into train that
-would be known where the positives of train are.
+Other rows than positive ones (rated below the threshold, or auxiliary) are never tested; `make_split`
+puts those into train that would be known where the positives of train are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def make_split(
 
     Args:
         protocol: "default" takes the catalog's own split where it has one, else item-cold.
-        negatives: whether train holds pairs rated low too; published figures are mostly without.
+        negatives: whether train holds pairs rated low, and auxiliary ones, too; published figures are
+            mostly without.
         options: keyword options of the protocol's function, such as `test_share=0.1`.
 
     Raises:
@@ -100,7 +101,7 @@ def default_protocol(graph: Graph) -> str:
 
 
 def _with_negatives(graph: Graph, split: Split) -> Split:
-    """Negatives added to train, less the share of each item's that is tested of its positives.
+    """What is not positive added to train, less the share of each item's that is tested of its positives.
 
     So a cold item has none, and one that was thinned next to none. Where the catalog names rows for
     training, or a moment ends it, of these all.
@@ -115,7 +116,7 @@ def _with_negatives(graph: Graph, split: Split) -> Split:
     judged = trained + tested > 0
     rate = np.where(judged, trained / np.maximum(trained + tested, 1), overall)
     luck = rng_for(split.seed, "negatives").random(len(events))
-    keep = (events.label == 0) & (luck < rate[events.item])
+    keep = (events.label != 1) & (luck < rate[events.item])
     keep &= ~np.isin(events.user, split.cold_users) & ~np.isin(events.item, split.cold_items)
     return replace(split, train=split.train.concat(events.select(keep)))
 

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.graph import AUXILIARY
 from ..kg.ids import places_among
 from ..kg.vocabulary import IntArray
 from .csc import entries_of
@@ -50,9 +51,9 @@ class Pairs:
     def build(cls, data: TrainingData, *, rated: bool) -> Pairs:
         """Liked pairs, or, with `rated`, all pairs that have a rating."""
         n_items = data.n_items
-        codes = [_codes(matrix) for matrix in (data.positives, data.negatives)]
+        codes = [_codes(matrix) for matrix in (data.positives, data.unliked)]
         if rated:
-            rows = np.isfinite(data.train.rating)
+            rows = np.isfinite(data.train.rating) & (data.train.label != AUXILIARY)
             pairs = data.train.user[rows] * n_items + data.train.item[rows]
             code, inverse, count = np.unique(pairs, return_inverse=True, return_counts=True)
             rating = np.bincount(inverse, data.train.rating[rows], len(code)) / count

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from ..kg.catalog import graph_of
-from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.graph import AUXILIARY, FloatArray, Graph, Interactions
 from ..kg.ids import sorted_distinct
 from ..kg.split import pair_codes
 from ..kg.vocabulary import IntArray
@@ -59,8 +59,18 @@ class TrainingData:
         """Binary (n_users, n_items) CSR of the pairs known to be negative."""
         return self.train.matrix(self.n_users, self.n_items, label=0)
 
+    @cached_property
+    def unliked(self) -> sp.csr_matrix:
+        """Binary (n_users, n_items) CSR of the training pairs that are negative or auxiliary.
+
+        What somebody saw says much, whatever came of it. A pair that is positive as well is not among them.
+        """
+        auxiliary = self.train.matrix(self.n_users, self.n_items, label=AUXILIARY)
+        other = self.negatives + auxiliary
+        return sp.csr_matrix(other - other.multiply(self.positives) > 0, dtype=np.float32)
+
     def pairs(self, *parts: Interactions) -> sp.csr_matrix:
-        """Binary (n_users, n_items) CSR of the rows of all parts, whatever their label."""
+        """Binary (n_users, n_items) CSR of the positive and negative rows of all parts."""
         out = sp.csr_matrix((self.n_users, self.n_items), dtype=np.float32)
         for rows in parts:
             for label in (0, 1):

@@ -10,7 +10,7 @@ import numpy as np
 from ..kg.append import append
 from ..kg.coldstart import resolve as one_row_per_pair
 from ..kg.errors import IntegrityError
-from ..kg.graph import FloatArray, Graph, Interactions
+from ..kg.graph import AUXILIARY, FloatArray, Graph, Interactions
 from ..kg.split import pair_codes
 from .data import TrainingData
 from .text import TextConfig, embed_texts, resolve
@@ -21,8 +21,8 @@ _SAME = 0.99  # median cosine of vectors that should be equal; less where the sp
 def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) -> TrainingData:
     """The data with the later state's nodes, attributes, texts and events added; see `kg.append`.
 
-    Events of pairs of which the graph has any, held out or not, are left out; those of pairs that answers
-    were told of take the place of these.
+    Events of pairs that the graph knows as positive or negative, held out or not, are left out; those of
+    pairs that were auxiliary, or that answers were told of, take the place of these.
 
     Raises:
         DataError: it names other types as users or items. IntegrityError: its texts cannot be
@@ -37,10 +37,11 @@ def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) ->
 
 
 def _new_pairs(grown: Graph, start: int, train: Interactions) -> Interactions:
-    """One row per pair of the events from `start` on, of pairs that none before is of."""
+    """One row per pair of the events from `start` on, of pairs that were auxiliary before, or none."""
     events = grown.interactions
     codes = pair_codes(events, grown.n_items)
-    new = ~np.isin(codes, codes[:start])
+    before = codes[:start][events.label[:start] != AUXILIARY]
+    new = (np.arange(len(codes)) >= start) & ~np.isin(codes, before)
     rows = one_row_per_pair(events.select(new), grown.n_items)
     return replace(rows, split=np.full(len(rows), -1, np.int8), split_names=train.split_names)
 

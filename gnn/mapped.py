@@ -66,7 +66,7 @@ class MappedGraph:
             features,
             relations,
             Propagation.from_scipy(data.positives),
-            Propagation.from_scipy(data.negatives),
+            Propagation.from_scipy(data.unliked),
         )
         return cls(outline, edges)
 

@@ -38,8 +38,8 @@ def _has_profile(data: TrainingData) -> bool:
     return bool(data.profile.nnz > 0)
 
 
-def _has_low_ratings(data: TrainingData) -> bool:
-    return bool(data.negatives.nnz > 0)
+def _has_unliked(data: TrainingData) -> bool:
+    return bool(data.unliked.nnz > 0)
 
 
 def _has_texts(data: TrainingData) -> bool:
@@ -71,7 +71,7 @@ class Part:
 PARTS: dict[str, Part] = {
     "popularity": Part(Popularity),
     "ease": Part(EASE, EASEConfig, tuned=True),
-    "rated-ease": Part(RatedEASE, RatedEASEConfig, tuned=True, feasible=_has_low_ratings),
+    "rated-ease": Part(RatedEASE, RatedEASEConfig, tuned=True, feasible=_has_unliked),
     "rp3beta": Part(RP3Beta, RP3BetaConfig, tuned=True),
     "itemknn": Part(ItemKNN, ItemKNNConfig, tuned=True),
     "als": Part(ALS, ALSConfig, tuned=True),

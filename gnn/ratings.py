@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kg.graph import Interactions
+from ..kg.graph import AUXILIARY, Interactions
 from .data import TrainingData
 from .metrics import mae, rmse
 from .ranking import scores_of_pairs
@@ -24,7 +24,7 @@ def rating_errors(
         rating was held out.
     """
     rated = held_out.select(np.isfinite(held_out.rating))
-    known = data.train.rating[np.isfinite(data.train.rating)]
+    known = data.train.rating[np.isfinite(data.train.rating) & (data.train.label != AUXILIARY)]
     if encoder is None or encoder.training.loss != "mse" or not len(rated) or not len(known):
         return None
     predicted = scores_of_pairs(encoder.score, rated.user, rated.item)

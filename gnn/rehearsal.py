@@ -92,7 +92,7 @@ class Rehearsal:
                 z = np.empty((len(parts), len(chosen), data.n_items), np.float32)
                 for position, part in enumerate(parts.values()):
                     z[position] = standardise(part.score(chosen))
-                known = (data.positives[chosen] + data.negatives[chosen]).toarray() > 0
+                known = (data.positives[chosen] + data.unliked[chosen]).toarray() > 0
                 yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
 
         return Lesson.build(
@@ -125,7 +125,7 @@ class Rehearsal:
             return gate.combine(scores, data.untold_degree, data.user_degree[block])
 
         def closed(block: IntArray) -> BoolArray:
-            out = (data.positives[block] + data.negatives[block]).toarray() > 0
+            out = (data.positives[block] + data.unliked[block]).toarray() > 0
             return np.asarray(out | shut | (thinned & (data.user_degree[block] > 0)[:, None]))
 
         truth = self.targets.matrix(data.n_users, data.n_items)

@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
     "rated-ease": Kind(
         RatedEASE,
         RatedEASEConfig(),
-        {"penalty": (100.0, 200.0, 400.0, 800.0, 1600.0), "disliked": (-0.5, -0.25, 0.25, 0.5, 1.0)},
+        {"penalty": (100.0, 200.0, 400.0, 800.0, 1600.0), "unliked": (-0.5, -0.25, 0.25, 0.5, 1.0)},
         climb=True,
     ),
     "als": Kind(

@@ -53,7 +53,7 @@ class GraphView:
         counts: node type -> number of nodes.
         features: node type -> "text" | "profile" | "numbers" -> float32 (n, width).
         relations: node type that receives -> its attribute relations.
-        liked, disliked: binary (n_users, n_items) training interactions.
+        liked, disliked: binary (n_users, n_items) training interactions, positive and other ones.
         rows: where this is a part of a larger graph, node type -> int64 (n,), the numbers that its nodes
             have there, ascending; empty = the whole graph.
     """
@@ -88,7 +88,7 @@ class GraphView:
             },
             {kind: relations_of(blocks, kind in scored) for kind, blocks in inputs.blocks.items()},
             Propagation.from_scipy(data.positives),
-            Propagation.from_scipy(data.negatives),
+            Propagation.from_scipy(data.unliked),
         )
 
     def to(self, device: torch.device | str) -> GraphView:

@@ -277,14 +277,14 @@ class RatedEASEConfig:
 
     Attributes:
         penalty: lambda, the L2 penalty, in interactions.
-        disliked: what a pair rated low counts in a user's history, where a liked one counts 1; below 0
-            where it tells of distaste rather than of interest.
+        unliked: what a pair rated low, or auxiliary, counts in a user's history, where a liked one counts 1;
+            below 0 where it tells of distaste rather than of interest.
         most_items: of more items that were rated, only those rated most often take part; the scores of the
             others are 0.
     """
 
     penalty: float = 400.0
-    disliked: float = 0.5
+    unliked: float = 0.5
     most_items: int = 8000
 
     def __post_init__(self) -> None:
@@ -294,11 +294,11 @@ class RatedEASEConfig:
 
 
 class RatedEASE(_Regression):
-    """EASE whose history holds the pairs rated low as well: who saw a film says much, liked or not.
+    """EASE whose history holds all that is known of a user: to have seen a film says much, liked or not.
 
-    With X = liked + disliked * rated low and Y = liked, P = (X'X + lambda I)^-1 and B = P X'Y, the
+    With X = liked + unliked * (rated low or auxiliary) and Y = liked, P = (X'X + lambda I)^-1 and B = P X'Y, the
     ridge regression of each item's likes on everybody's history without the item itself is
-    W = B - P diag(B) / diag(P) by columns; with disliked = 0 that is EASE. Twice EASE's memory, and
+    W = B - P diag(B) / diag(P) by columns; with unliked = 0 that is EASE. Twice EASE's memory, and
     four times its multiplications.
     Source: as `EASE`, section 3.1, with another target than the input.
     """
@@ -311,8 +311,8 @@ class RatedEASE(_Regression):
         self.config = config or RatedEASEConfig()
 
     def _history_of(self, data: TrainingData) -> sp.csr_matrix:
-        weight = np.float32(self.config.disliked)
-        return sp.csr_matrix(data.positives + weight * data.negatives)
+        weight = np.float32(self.config.unliked)
+        return sp.csr_matrix(data.positives + weight * data.unliked)
 
     def _weights(self, data: TrainingData) -> FloatArray:
         history = self._history_of(data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import DataError, UsageError
-from .graph import Graph, Interactions
+from .graph import AUXILIARY, Graph, Interactions
 from .split import Split, hold_out_among, hold_out_items, pair_codes, rng_for
 from .vocabulary import IntArray
 
@@ -85,14 +85,15 @@ def cold_start_open(
         name="kg-coldstart-open",
         seed=seed,
     ).check(graph)
-    asked = np.isin(events.user, panel) & np.isin(events.item, cold)
+    asked = np.isin(events.user, panel) & np.isin(events.item, cold) & (events.label != AUXILIARY)
     return ColdStartOpen(split, panel, test, cold, events.select(asked))
 
 
 def resolve(events: Interactions, n_items: int) -> Interactions:
-    """One row per pair, sorted by (user, item): a positive row where there is one, else the first.
+    """One row per pair, sorted by (user, item): a positive row where there is one, else a negative one.
 
-    A pair that was once positive is never also a negative, so no negative can be true.
+    A pair that was once positive is never also a negative, so no negative can be true; and a pair is
+    auxiliary where it is nothing else.
     """
     order = np.lexsort((-events.label, pair_codes(events, n_items)))
     codes = pair_codes(events, n_items)[order]

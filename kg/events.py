@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
-from .graph import Interactions
+from .graph import AUXILIARY, Interactions
 from .ids import positions
 from .ordering import in_order
 from .quads import CodeArray
@@ -30,7 +30,7 @@ class Events:
 
     Attributes:
         user, item: int64 node indices.
-        label: int8, 1 = positive.
+        label: int8, as in `Interactions`.
         rating, time: float64 with NaN, or None.
         split: Arrow text with nulls, or None.
         node: int32 code of the RDF node that an event was, -1 = none; or None.
@@ -54,14 +54,14 @@ def make_events(
     split: pa.Array | None = None,
     node: CodeArray | None = None,
 ) -> Events:
-    """Label events by the schema: by threshold, all negative, or all positive.
+    """Label events by the schema: by threshold, or all negative, auxiliary or positive.
 
     Where the event has a threshold, a row without a rating is one that the schema calls unrated.
     """
     if event.positive is not None and rating is not None:
         label = np.isnan(rating) | (rating.astype(np.float32) >= np.float32(event.positive))
     else:
-        label = np.full(len(user), not event.negative)
+        label = np.full(len(user), AUXILIARY if event.auxiliary else 1 - event.negative)
     if split is not None:
         split = pc.utf8_trim_whitespace(split.cast(TEXT))
         split = pc.if_else(pc.equal(split, ""), pa.scalar(None, TEXT), split)

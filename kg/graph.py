@@ -113,13 +113,18 @@ class EdgeSet:
         return int(self.index.shape[1])
 
 
+AUXILIARY = -1
+"""Label of an event that tells of interest, and is not what is to be recommended."""
+
+
 @dataclass(frozen=True)
 class Interactions:
     """User-item events in columns, one row per event, all of shape (n,).
 
     Attributes:
         user, item: int64 node indices.
-        label: int8, 1 = positive, 0 = negative (rated below the schema's threshold, or disliked).
+        label: int8, 1 = positive, 0 = negative (rated below the schema's threshold, or disliked),
+            `AUXILIARY` = interest in something that was not taken up, such as a view.
         rating: float32, NaN = none given (implicit feedback; play counts also stand here).
         time: float64 seconds since 1970-01-01, NaN = unknown.
         round: int32, 0 = from the catalog, k = answered in round k.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .errors import DataError
-from .graph import Graph, Interactions
+from .graph import AUXILIARY, Graph, Interactions
 from .vocabulary import IntArray
 
 
@@ -16,7 +16,7 @@ def check_graph(graph: Graph) -> None:
 
     Raises:
         DataError: there are no users or items, a feature has not one value per node, an index is no
-            node of its type, or a label is neither 1 nor 0.
+            node of its type, or a label is neither 1 nor 0, nor AUXILIARY.
     """
     for kind in (graph.user_type, graph.item_type):
         if kind not in graph.nodes:
@@ -43,12 +43,12 @@ def check_rows(graph: Graph, rows: Interactions, what: str) -> None:
     """Refuse interactions that are not of this graph, such as those of a split of another one.
 
     Raises:
-        DataError: an index is no user or item of the graph, or a label is neither 1 nor 0.
+        DataError: an index is no user or item of the graph, or a label is neither 1 nor 0, nor AUXILIARY.
     """
     _in_range(graph, graph.user_type, rows.user, what)
     _in_range(graph, graph.item_type, rows.item, what)
-    if not np.isin(rows.label, (0, 1)).all():
-        raise _fault(graph, f"a label of {what} is neither 1 nor 0")
+    if not np.isin(rows.label, (0, 1, AUXILIARY)).all():
+        raise _fault(graph, f"a label of {what} is neither 1 nor 0, nor {AUXILIARY} (auxiliary)")
 
 
 def _columns(graph: Graph) -> Iterator[tuple[str, str, int]]:

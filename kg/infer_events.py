@@ -23,6 +23,19 @@ from .literals import likely_unit, parse_numbers
 
 KINDS = ("type", "event", "action", "behavior", "behaviour", "activity", "kind")
 MOST_KINDS = 20
+_TAKING = {
+    "buy",
+    "bought",
+    "purchase",
+    "purchased",
+    "order",
+    "ordered",
+    "transaction",
+    "sale",
+    "checkout",
+}
+_LOOKING = {"view", "viewed", "click", "clicked", "impression", "visit", "browse", "detail", "pv"}
+_LOOKING |= {"cart", "basket", "wishlist", "favourite", "favorite", "fav", "bookmark"}
 
 
 def write_events(
@@ -53,6 +66,7 @@ def write_events(
             taken.append(column)
     left = [quoted(column) for column in table.column_names if column not in taken]
     values = pc.unique(filled_text(table[kind])).to_pylist() if kind else [""]
+    taking = any(_TAKING & set(words(value)) for value in values)
     for value in sorted(values):
         rows = (
             table.filter(pc.equal(pc.cast(table[kind], pa.large_string()), value))
@@ -67,6 +81,10 @@ def write_events(
         if "rating" in roles and kind and _is_one(rows[roles["rating"]]):
             del own_roles["rating"]
         body = _event(base, event, rows, own_roles)
+        if taking and _LOOKING & set(words(value)):
+            body.append(
+                "auxiliary = true   # tells of interest, and is not what is to be recommended"
+            )
         draft.sections.append(DraftSection("events", event, body))
         lines = [*file, f"events = {quoted(event)}"]
         lines += [f"where = {{ {key(kind)} = {quoted(value)} }}"] if kind else []

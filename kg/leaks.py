@@ -131,7 +131,8 @@ def _label_leaks(graph: Graph, where: Places, found: Findings) -> None:
 def _outcomes(graph: Graph) -> Iterator[tuple[str, Values]]:
     """What a feature must not be made from, per item, NaN where there is none."""
     events, n = graph.interactions, graph.n_items
-    value = np.where(np.isnan(events.rating), events.label, events.rating).astype(np.float64)
+    liked = events.label == 1
+    value = np.where(np.isnan(events.rating), liked, events.rating).astype(np.float64)
     count = np.bincount(events.item, minlength=n)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(events.item, value, n) / count

@@ -63,10 +63,11 @@ class EventTerms:
                 f"event {event.name!r} has no class with user and item as plain properties",
                 hint="answers need an event of nodes in the schema",
             )
-        if event.negative or (event.positive is not None and not found.get("rating")):
+        one_label = "negative" if event.negative else "auxiliary" if event.auxiliary else ""
+        if one_label or (event.positive is not None and not found.get("rating")):
             raise DataError(
                 f"event {event.name!r} is "
-                + ("always negative" if event.negative else "rated behind a path"),
+                + (f"always {one_label}" if one_label else "rated behind a path"),
                 hint="answers need an event that is positive, or rated by a plain property",
             )
         return cls(

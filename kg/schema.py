@@ -64,6 +64,7 @@ not read). A complete example, comments included:
     [events.viewed]                       # or a plain property from user to item
     property = "ex:viewed"
     # negative = true                     # every event of this kind is a dislike
+    # auxiliary = true                    # tells of interest, and is not what is to be recommended: a view
 
     [tables.movies]                       # rows describe nodes; one section per use of a file
     file = "movies.csv"                   # name of the file; without it: movies.csv, .tsv, .parquet, ...
@@ -234,6 +235,7 @@ class Event:
         roles: user, item, and where given rating, time, split -> path from the event node.
         positive: ratings from here on are positive; None = every event is.
         negative: every event is negative.
+        auxiliary: every event tells of interest, and is not what is to be recommended.
         unrated: ratings that say that there is none; such an event is positive and has no rating.
         time_unit: unit of times that are plain numbers: s, ms, us or ns since 1970.
     """
@@ -245,6 +247,7 @@ class Event:
     roles: Mapping[str, PropertyPath] = field(default_factory=dict)
     positive: float | None = None
     negative: bool = False
+    auxiliary: bool = False
     unrated: tuple[float, ...] = ()
     time_unit: str = "s"
 

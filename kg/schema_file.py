@@ -30,16 +30,8 @@ _TOP = {"name", "users", "items", "languages", "same_as", "splits", "open_relati
 _TOP |= {"nodes", "relations", "events", "tables", "type_properties", "subclass_properties"}
 _NODE = {"class", "iri", "label", *FEATURE_KINDS}
 _RELATION = {"property", "path", "from", "to", "inverse", "closure"}
-_EVENT = {
-    "class",
-    "property",
-    "inverse",
-    "positive",
-    "negative",
-    "unrated",
-    "time_unit",
-    *EVENT_ROLES,
-}
+_MEANINGS = ("positive", "negative", "auxiliary")  # of an event: at most one is said
+_EVENT = {"class", "property", "inverse", "unrated", "time_unit", *_MEANINGS, *EVENT_ROLES}
 _TABLE = {"file", "nodes", "relations", "events", "id", "columns", "delimiter", "encoding", "quote"}
 _TABLE |= {"escape", "header", "missing", "where", "unless", "decimal", "dates", "timezone"}
 _TABLE |= {"skip_bad_rows"}
@@ -229,6 +221,10 @@ class _Parser(Values):
             if "inverse" in table:
                 hint = "a path turns a property round: item = '^ex:ratedIn'"
                 raise self.fail(f"{key}.inverse", "event nodes have no inverse", hint)
+        said = [word for word in _MEANINGS if table.get(word, False) is not False]
+        if len(said) > 1:
+            message = f"an event cannot have both {said[0]!r} and {said[1]!r}"
+            raise self.fail(f"{key}.{said[1]}", message, "keep one of them")
         return Event(
             name=name,
             classes=tuple(
@@ -239,6 +235,7 @@ class _Parser(Values):
             roles={r: self.path(table[r], f"{key}.{r}") for r in EVENT_ROLES if r in table},
             positive=self.threshold(table, key),
             negative=self.flag(table, "negative", key),
+            auxiliary=self.flag(table, "auxiliary", key),
             unrated=self.unrated(table, key),
             time_unit=self.time_unit(table, key),
         )
@@ -250,8 +247,6 @@ class _Parser(Values):
         number = self.number(value, f"{key}.positive")
         if "rating" not in table:
             raise self.fail(f"{key}.positive", "a threshold needs the role `rating`")
-        if self.flag(table, "negative", key):
-            raise self.fail(f"{key}.positive", "an event that is always negative has no threshold")
         return number
 
     def unrated(self, table: dict[str, Any], key: str) -> tuple[float, ...]:

@@ -80,7 +80,7 @@ def test_rated_ease_regresses_likes_on_everything_rated() -> None:
         others = np.delete(np.arange(10), item)
         system = x[:, others].T @ x[:, others] + 4.0 * np.eye(9)
         weights[others, item] = np.linalg.solve(system, x[:, others].T @ liked[:, item])
-    scorer = RatedEASE(RatedEASEConfig(penalty=4.0, disliked=0.4)).fit(data)
+    scorer = RatedEASE(RatedEASEConfig(penalty=4.0, unliked=0.4)).fit(data)
     np.testing.assert_allclose(scorer.weights, weights, atol=1e-6)
     np.testing.assert_allclose(scorer.score(np.arange(40)), x @ weights, atol=1e-5)
 

@@ -76,6 +76,7 @@ def test_a_draft_names_the_columns_that_no_event_takes(tmp_path: Path) -> None:
     assert '# not used: "shop"' in draft
     assert 'file = "log/*/*.parquet"' in draft
     assert 'where = { event_type = "view" }' in draft
+    assert draft.count("\nauxiliary = true") == 1  # views beside orders
     schema = Schema.loads(draft)
     made, _ = Catalog.ingest([tmp_path], schema, tmp_path / "catalog")
     assert len(made.graph.interactions) == 2 * N

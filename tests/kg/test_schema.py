@@ -92,7 +92,13 @@ def test_a_schema_survives_pickling_and_names_its_text() -> None:
         (
             'rating = "ex:stars"',
             'rating = "ex:stars"\npositive = 4\nnegative = true',
-            "events.rating.positive",
+            "events.rating.negative",
+            "",
+        ),
+        (
+            'rating = "ex:stars"',
+            'rating = "ex:stars"\nnegative = true\nauxiliary = true',
+            "events.rating.auxiliary",
             "",
         ),
         ('user = "ex:by"', 'user = "ex:by"\ninverse = "ex:x"', "events.rating.inverse", "^"),
