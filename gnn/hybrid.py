@@ -21,6 +21,7 @@ from .data import TrainingData
 from .distributed import is_first, wait_for_all
 from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
+from .given import part_scores
 from .lesson import Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, fit_part
@@ -302,7 +303,7 @@ class Hybrid:
     ) -> FloatArray:
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         chosen = check_users(users, data.n_users)
-        scores = [part.score(chosen) for part in self.parts.values()]
+        scores = list(part_scores(self.parts, chosen, data.n_items))
         return gate.combine(scores, item_degree, data.user_degree[chosen], told)
 
     @property
@@ -343,7 +344,7 @@ class Hybrid:
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
-        scores = [part.score(np.array([user])) for part in self.parts.values()]
+        scores = list(part_scores(self.parts, np.array([user]), data.n_items))
         degree = data.user_degree[[user]]
 
         def shares(item_degree: IntArray, told: BoolArray | None) -> dict[str, float]:
