@@ -132,7 +132,8 @@ def compare(
 
     Returns:
         JSON-ready rows: model, against, segment, metric, mean, low, high, p, n, p_holm; the last is
-        corrected over all rows. Segments without a pair are left out.
+        corrected over all rows. Segments without a pair are left out, and metrics of which no user
+        has a value under every model.
 
     Raises:
         UsageError: a model, segment or metric that there is not.
@@ -155,6 +156,8 @@ def compare(
             theirs = [evaluation.per_user(other, segment, name) for other in others]
             gaps = own[:, None] - np.stack(theirs, 1)
             gaps = gaps[~np.isnan(gaps).any(1)]
+            if not len(gaps):
+                continue
             for other, found in zip(others, _bootstrap(gaps, rng, resamples), strict=True):
                 head = {
                     "model": model,

@@ -146,7 +146,8 @@ def test_scores_made_elsewhere_stand_beside_models(
     "wrong",
     [
         {"ks": [5.0]}, {"ks": "10"}, {"part": "train"}, {"part": "dev"}, {"users": ["urn:x"]},
-        {"groups": {"all": [0]}}, {"groups": {"cold-only": [0]}},
+        {"groups": {"all": [0]}}, {"groups": {"cold-only": [0]}}, {"block": -1}, {"block": 0},
+        {"seed": 1.5}, {"seed": -1},
     ],
     ids=str,
 )  # fmt: skip
