@@ -40,7 +40,7 @@ class Given:
                 where=f"scorers: {name}",
                 hint="of a recommender give model.scorer",
             )
-        self.scores: Any = sp.csr_matrix(scores) if sp.issparse(scores) else dense(scores, name)
+        self.scores: Any = sp.csr_matrix(scores) if sp.issparse(scores) else _dense(scores, name)
 
     def score(self, users: IntArray) -> FloatArray:
         """The rows of the users."""
@@ -54,7 +54,7 @@ def scores_of(scorer: Scores, users: IntArray, n_items: int, name: str) -> Float
     Raises:
         DataError: it returned no numbers, or another shape.
     """
-    scores = dense(scorer.score(users), name)
+    scores = _dense(scorer.score(users), name)
     expected = (len(users), n_items)
     if scores.shape != expected:
         raise DataError(
@@ -72,7 +72,7 @@ def part_scores(parts: Mapping[str, Scores], users: IntArray, n_items: int) -> I
         yield scores
 
 
-def dense(scores: Any, name: str) -> FloatArray:
+def _dense(scores: Any, name: str) -> FloatArray:
     """A copy of some scores as a float32 array; DataError where they are no numbers."""
     if sp.issparse(scores):
         scores = scores.toarray()

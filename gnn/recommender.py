@@ -247,8 +247,8 @@ class Recommender:
     def _scores(self, users: IntArray) -> FloatArray:
         if not self._scorer.parts:
             raise StateError(
-                "the catalog has no interactions, so there is nothing to rank by",
-                hint="ask for similar items, or take in answers first",
+                "nothing was learned from interactions yet, so there is nothing to rank by",
+                hint="ask for similar items, or take in likes and retrain first",
             )
         return self._scorer.score(users)
 
@@ -340,8 +340,6 @@ class Recommender:
         encoder was not trained with reach the linear parts alone.
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
-
-        A part that is too large for the grown catalog is left out, see `Hybrid.refresh`.
 
         Raises:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be
