@@ -209,3 +209,6 @@ def test_comparisons_take_seeds_and_single_metrics_and_refuse_typos(
         compare(found, "coldframe", {"all": "ndcg@10"}, 0, resamples=0)
     with pytest.raises(UsageError, match="level"):
         paired_bootstrap([1, 2], [1, 1], 0, level=95)
+    for wrong in (-1, "seed", None):
+        with pytest.raises(UsageError, match="rng: "):
+            compare(found, "coldframe", {"all": "ndcg@10"}, wrong)
