@@ -243,7 +243,7 @@ class Hybrid:
     def _tune(
         self, names: list[str], data: TrainingData, valid: Interactions, work: Path | None
     ) -> None:
-        from .tune import tune
+        from .tune import choose
 
         for position, name in enumerate(names):
             self._say(f"tune {name}", position, len(names))
@@ -251,11 +251,11 @@ class Hybrid:
             if not (self.config.tune and plan.tuned) or name in self.settings:
                 continue
             try:
-                found = tune(name, data, valid, target=plan.target, seed=self.seed)
+                found, _ = choose(name, data, valid, target=plan.target, seed=self.seed)
             except DataError as error:  # too few interactions to hold any out
                 _LOG.info("%s keeps its default settings: %s", name, error)
                 continue
-            self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
+            self.settings[name] = found
             if work is not None and is_first():
                 kept = {"settings": settings_out(self.settings)}
                 save_checkpoint(work / "settings", len(self.settings), {}, kept, keep=1)
