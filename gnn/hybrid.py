@@ -19,6 +19,8 @@ from .calibration import Calibration, CalibrationConfig, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
 from .distributed import is_first, wait_for_all
+from .encoder import EncoderConfig
+from .encoder_state import EncoderState
 from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
 from .given import part_scores
@@ -28,7 +30,8 @@ from .parts import PARTS, fit_part
 from .ranking import scores_of_pairs
 from .rehearsal import Rehearsal
 from .scorer_base import BoolArray, Scorer, check_users, fitted
-from .trainer import EncoderConfig, EncoderScorer, EncoderState, TrainingConfig
+from .trainer import EncoderScorer
+from .training import TrainingConfig
 from .uncertainty import DropoutConfig, deviation
 
 _LOG = logging.getLogger(__name__)

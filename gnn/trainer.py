@@ -37,8 +37,6 @@ from .training import Progress, Training, TrainingConfig, TrainingState, Validat
 from .validation import ndcg_of_valid
 from .view import GraphView
 
-__all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
-
 _WARM_RATE = 0.5  # of the learning rate, where training goes on from an earlier state
 
 

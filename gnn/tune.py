@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .als import ALS, ALSConfig
 from .blend import Blend, BlendConfig, combine
 from .data import TrainingData
 from .evaluate import evaluate
+from .given import Scores
 from .kg_prior import KGPrior
 from .knn import KGKNN, ProfileConfig, TextKNN
 from .parts import PARTS, Target
@@ -388,24 +389,17 @@ class _Validation:
         split = Split(train, valid, none, hidden, np.zeros(0, np.int64), "tuning", seed)
         return cls(data, split, users, metric, "cold-only" if target == "cold" else "all")
 
-    def value(self, scorer: Scorer) -> float:
+    def value(self, scorer: Scores) -> float:
         """The mean of the metric over the users; a scorer that knows none of them gets 0."""
         found = evaluate({"it": scorer}, self.data, self.split, part="valid", users=self.users)
         return found.value("it", self.segment, self.metric)
 
 
 class _Kept:
-    """Scores computed beforehand, as a scorer."""
-
-    name = "kept"
-    serves_cold_items = True
-    serves_cold_users = True
+    """Scores of some users, sorted, computed beforehand."""
 
     def __init__(self, users: IntArray, scores: FloatArray) -> None:
         self._users, self._scores = users, scores
-
-    def fit(self, data: TrainingData) -> Self:  # noqa: ARG002 - nothing to learn
-        return self
 
     def score(self, users: IntArray) -> FloatArray:
         return self._scores[np.searchsorted(self._users, users)]
