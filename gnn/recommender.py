@@ -48,8 +48,8 @@ class Recommender:
 
     Args:
         config: its settings; see `RecommenderConfig`.
-        seed: everything random is derived from it, but for where the linear parts' iterations start and
-            for the users by whom the prior estimates a sum, which have seeds of their own.
+        seed: everything random is derived from it, but for what the linear parts, the prior, TF-IDF and the
+            gate's play of answered items draw, which is the same for every seed.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Raises:
@@ -192,7 +192,7 @@ class Recommender:
 
         Args:
             users: IRIs or original ids; None = all users.
-            exclude_known: leave out pairs that were trained or tuned on.
+            exclude_known: leave out pairs that were trained or tuned on, or are rated low.
             items: candidates; None = all items, cold ones included.
             new: at least so many of each list are items that nobody had liked by themselves, as far as
                 there are any to score. Answers to questions do not count, however many there are, unless
