@@ -172,11 +172,12 @@ def _check_values(config: RecommenderConfig, key: str, values: Any) -> None:
             where=key,
             hint="(0.001, 0.01)",
         )
-    for value in values:
+    listed = list(values)
+    for value in listed:
         with_settings(config, {key: value})
-    if _is_range(values) and values[0] > values[1]:
+    if _is_range(listed) and listed[0] > listed[1]:
         raise UsageError(
-            f"the range runs from {values[0]} to {values[1]}",
+            f"the range runs from {listed[0]} to {listed[1]}",
             where=key,
             hint="give the lower end first",
         )
