@@ -23,7 +23,8 @@ class AblationConfig:
     Attributes:
         without: of "kg" (attribute edges, categories and numbers), "text", "walk" (the collaborative
             parts of the score) and "ids" (the encoder's free vectors).
-        randomise_kg: keep each relation's source nodes and degrees, but shuffle its targets.
+        randomise_kg: keep each relation's source nodes and degrees, but shuffle its targets; and deal
+            categories and numbers to other nodes of the type.
     """
 
     without: tuple[str, ...] = ()

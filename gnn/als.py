@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
@@ -77,7 +78,7 @@ class ALS:
         self._items: BoolArray | None = None
 
     def fit(self, data: TrainingData) -> Self:
-        """Factorise the positive training pairs."""
+        """Factorise the positive training pairs; UsageError where the penalty is too small for that."""
         history = data.positives
         columns = sp.csr_matrix(history.T)
         rng = np.random.default_rng(self.config.seed)
@@ -147,7 +148,10 @@ def _ridge(vectors: Tensor, diagonal: Tensor) -> Tensor:
 
 
 def _solve_definite(system: Tensor, right: Tensor) -> Tensor:
-    solved: Tensor = torch.cholesky_solve(right, torch.linalg.cholesky(system))
+    factor, failed = torch.linalg.cholesky_ex(system)
+    if failed.any():
+        raise UsageError("too small for these interactions", where="penalty", hint="raise it")
+    solved: Tensor = torch.cholesky_solve(right, factor)
     return solved
 
 

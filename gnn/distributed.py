@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,8 +78,6 @@ def summed(value: Tensor) -> Tensor:
 
 def share(step: Step) -> Step:
     """The part of a step's targets that this process answers for: every n-th user's."""
-    from dataclasses import replace
-
     if processes() == 1:
         return step
     mine = step.owner % processes() == process_number()

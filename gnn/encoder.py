@@ -175,6 +175,11 @@ class GraphEncoder(nn.Module):
         for side, sums in (("items", view.liked.column_sums()), ("users", view.liked.row_sums())):
             self.register_buffer(f"trained_{side}", sums > 0)
 
+    def read(self, kind: str) -> tuple[str, ...]:
+        """The features of a node type that reach its vector."""
+        fusion = cast(Fusion, self.inputs[slot(kind)])
+        return (*fusion.graph, *(() if fusion.text is None else ("text",)))
+
     def slow_parameters(self) -> set[str]:
         """Names of what scales many vectors at once: gates, weights of layers and of relations.
 

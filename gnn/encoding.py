@@ -43,14 +43,14 @@ def encode(model: GraphEncoder, graph: GraphView | MappedGraph) -> Encoded:
 
 
 def known_items(model: GraphEncoder, graph: GraphView | MappedGraph) -> BoolArray:
-    """Items that have an id, a feature or an attribute: bool (n_items,)."""
+    """Items that have an id, or a feature or an attribute that the encoder reads: bool (n_items,)."""
     view = graph.outline
     known = model.trained_items.cpu()
-    for rows in view.features[view.item_type].values():
-        if rows.shape[1]:
-            known = known | torch.cat(
-                [(some != 0).any(1).cpu() for some in torch.split(rows, _BLOCK)]
-            )
+    for name in model.read(view.item_type):
+        rows = torch.split(view.features[view.item_type][name], _BLOCK)
+        known = known | torch.cat([(some != 0).any(1).cpu() for some in rows])
+    if not len(model.layers):
+        return known.numpy()
     if isinstance(graph, GraphView):
         sums = [one.matrix.row_sums().cpu() for one in view.relations.get(view.item_type, ())]
     else:

@@ -26,7 +26,7 @@ from ..kg.split import PARTS, Split, check_split
 from ..kg.vocabulary import IntArray
 from . import metrics
 from .data import TrainingData
-from .given import Given, Scores, dense
+from .given import Given, Scores, scores_of
 from .metrics import Float64, Metric, Ranking
 from .ranking import BLOCK_ENTRIES
 from .ranks import Collector, Ranked
@@ -202,11 +202,12 @@ def evaluate(
         DataError: no positive pair to evaluate, a split of another graph, or a scorer returned a wrong
             shape.
     """
-    cuts = _checked(scorers, data, split, part, ks)
+    cuts, seed = _checked(scorers, data, split, part, ks), whole(seed, "seed", 0)
     chosen = None if users is None else _users(users, data, "users")
     members = {name: _users(some, data, f"groups: {name}") for name, some in (groups or {}).items()}
     task = _Task.build(data, split, part, chosen)
-    step = block or max(1, BLOCK_ENTRIES // max(data.n_items, 1))
+    usual = max(1, BLOCK_ENTRIES // max(data.n_items, 1))
+    step = usual if block is None else whole(block, "block")
     models, cold_models = {}, {}
     for name, scorer in scorers.items():
         ready = scorer if isinstance(scorer, Scores) else Given(name, scorer, data)
@@ -325,12 +326,7 @@ def _rank(
     for start in range(0, len(task.users), step):
         stop = min(start + step, len(task.users))
         users, known = task.users[start:stop], task.known[start:stop]
-        scores = dense(scorer.score(users), name)
-        if scores.shape != known.shape:
-            raise DataError(
-                f"scorer {name!r} returned shape {scores.shape}, expected {known.shape}",
-                hint="one row per user asked for, one column per item of the graph",
-            )
+        scores = scores_of(scorer, users, len(every_item), name)
         scores[known.nonzero()] = np.nan
         salt = salts(users, seed)
         first, last = np.searchsorted(task.owner, [start, stop])

@@ -100,8 +100,8 @@ def _near_items(
 
 
 def _near_texts(data: TrainingData, user: int, item: int, k: int) -> tuple[NearText, ...]:
-    liked = data.positives[user].indices
-    vectors = data.item_text
+    liked, vectors = data.positives[user].indices, data.item_text
+    liked = liked[liked != item]
     if vectors.shape[1] == 0 or not len(liked) or not vectors[item].any():
         return ()
     similarity = vectors[liked] @ vectors[item]
@@ -109,5 +109,5 @@ def _near_texts(data: TrainingData, user: int, item: int, k: int) -> tuple[NearT
     return tuple(
         NearText(items.vocabulary[int(liked[i])], items.titles[int(liked[i])], float(similarity[i]))
         for i in np.argsort(-similarity, kind="stable")[:k]
-        if liked[i] != item and similarity[i] > 0
+        if similarity[i] > 0
     )

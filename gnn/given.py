@@ -1,7 +1,8 @@
-"""Models that somebody else wrote, or whose scores were made elsewhere, as an evaluation takes them."""
+"""Models that somebody else wrote, or whose scores were made elsewhere, as ours are taken."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,7 +40,7 @@ class Given:
                 where=f"scorers: {name}",
                 hint="of a recommender give model.scorer",
             )
-        self.scores: Any = sp.csr_matrix(scores) if sp.issparse(scores) else dense(scores, name)
+        self.scores: Any = sp.csr_matrix(scores) if sp.issparse(scores) else _dense(scores, name)
 
     def score(self, users: IntArray) -> FloatArray:
         """The rows of the users."""
@@ -47,7 +48,31 @@ class Given:
         return np.asarray(rows.toarray() if sp.issparse(rows) else rows)
 
 
-def dense(scores: Any, name: str) -> FloatArray:
+def scores_of(scorer: Scores, users: IntArray, n_items: int, name: str) -> FloatArray:
+    """What a scorer says of all items, float32 (len(users), n_items), as a copy.
+
+    Raises:
+        DataError: it returned no numbers, or another shape.
+    """
+    scores = _dense(scorer.score(users), name)
+    expected = (len(users), n_items)
+    if scores.shape != expected:
+        raise DataError(
+            f"scorer {name!r} returned shape {scores.shape}, expected {expected}",
+            hint="one row per user asked for, one column per item of the graph",
+        )
+    return scores
+
+
+def part_scores(parts: Mapping[str, Scores], users: IntArray, n_items: int) -> Iterator[FloatArray]:
+    """`scores_of` each part; what is infinite is unknown, as it has no place in a mean."""
+    for name, part in parts.items():
+        scores = scores_of(part, users, n_items, name)
+        scores[np.isinf(scores)] = np.nan
+        yield scores
+
+
+def _dense(scores: Any, name: str) -> FloatArray:
     """A copy of some scores as a float32 array; DataError where they are no numbers."""
     if sp.issparse(scores):
         scores = scores.toarray()

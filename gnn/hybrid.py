@@ -19,15 +19,19 @@ from .calibration import Calibration, CalibrationConfig, kind_of_pairs
 from .checkpoint import latest, load_checkpoint, save_checkpoint
 from .data import TrainingData
 from .distributed import is_first, wait_for_all
+from .encoder import EncoderConfig
+from .encoder_state import EncoderState
 from .gate import Gate, GateConfig
 from .gate_learning import learn_gate
+from .given import part_scores
 from .lesson import Lesson
 from .part_state import settings_in, settings_out
 from .parts import PARTS, fit_part
 from .ranking import scores_of_pairs
 from .rehearsal import Rehearsal
 from .scorer_base import BoolArray, Scorer, check_users, fitted
-from .trainer import EncoderConfig, EncoderScorer, EncoderState, TrainingConfig
+from .trainer import EncoderScorer
+from .training import TrainingConfig
 from .uncertainty import DropoutConfig, deviation
 
 _LOG = logging.getLogger(__name__)
@@ -242,7 +246,7 @@ class Hybrid:
     def _tune(
         self, names: list[str], data: TrainingData, valid: Interactions, work: Path | None
     ) -> None:
-        from .tune import tune
+        from .tune import choose
 
         for position, name in enumerate(names):
             self._say(f"tune {name}", position, len(names))
@@ -250,11 +254,11 @@ class Hybrid:
             if not (self.config.tune and plan.tuned) or name in self.settings:
                 continue
             try:
-                found = tune(name, data, valid, target=plan.target, seed=self.seed)
+                found, _ = choose(name, data, valid, target=plan.target, seed=self.seed)
             except DataError as error:  # too few interactions to hold any out
                 _LOG.info("%s keeps its default settings: %s", name, error)
                 continue
-            self.settings[name] = found.scorer.config  # type: ignore[attr-defined]
+            self.settings[name] = found
             if work is not None and is_first():
                 kept = {"settings": settings_out(self.settings)}
                 save_checkpoint(work / "settings", len(self.settings), {}, kept, keep=1)
@@ -302,7 +306,7 @@ class Hybrid:
     ) -> FloatArray:
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
         chosen = check_users(users, data.n_users)
-        scores = [part.score(chosen) for part in self.parts.values()]
+        scores = list(part_scores(self.parts, chosen, data.n_items))
         return gate.combine(scores, item_degree, data.user_degree[chosen], told)
 
     @property
@@ -343,7 +347,7 @@ class Hybrid:
     def contributions(self, user: int, item: int) -> dict[str, float]:
         """What each part, and the gate's "offset" of such pairs, adds to the score of one pair."""
         data, gate = fitted(self._data, self.name), fitted(self.gate, self.name)
-        scores = [part.score(np.array([user])) for part in self.parts.values()]
+        scores = list(part_scores(self.parts, np.array([user]), data.n_items))
         degree = data.user_degree[[user]]
 
         def shares(item_degree: IntArray, told: BoolArray | None) -> dict[str, float]:

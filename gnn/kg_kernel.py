@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from ..kg.errors import UsageError
 from ..kg.graph import FloatArray
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
@@ -82,7 +83,7 @@ class KGKernel:
         self._data: TrainingData | None = None
 
     def fit(self, data: TrainingData) -> Self:
-        """Fit the responses and solve for every item's vector."""
+        """Fit the responses and solve for every item's vector; UsageError where noise is too small."""
         users, response = self._respond(data)
         features = ItemFeatures.of(data)
         # An item with nothing but a few answers has no response of its own yet to regress on.
@@ -93,7 +94,9 @@ class KGKernel:
         system = features.kernel(anchors, anchors)
         degree = torch.from_numpy(known[anchors].astype(np.float32))
         system.diagonal().add_(self.config.noise * (1.0 + self.config.rarity / degree))
-        factor = torch.linalg.cholesky(system)
+        factor, failed = torch.linalg.cholesky_ex(system)
+        if failed:
+            raise UsageError("too small for items this alike", where="noise", hint="raise it")
         solved = torch.cholesky_solve(torch.from_numpy(response[anchors]), factor)
         vectors = np.zeros((data.n_items, response.shape[1]), np.float32)
         for start in range(0, data.n_items, _BLOCK):

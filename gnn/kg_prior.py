@@ -132,17 +132,17 @@ class KGPrior:
 
         for turn in range(config.em_rounds):
             centre = np.tile(start.mean(axis=0), (len(warm), 1))
-            fitted = estimate(centre, np.ones(len(warm)), start, 2 if turn else 6)
-            start = fitted.mean
-            common = _common_covariance(fitted, centre, np.ones(len(warm)))
+            found = estimate(centre, np.ones(len(warm)), start, 2 if turn else 6)
+            start = found.mean
+            common = _common_covariance(found, centre, np.ones(len(warm)))
         anchors = np.sort(np.argsort(-degree, kind="stable")[: config.anchors])
         whitening = np.asarray(np.linalg.cholesky(np.linalg.inv(common)), np.float64)
         process = fit_process(kernel, warm[anchors], start[anchors], catalog.shape[1], whitening)
         mean, kappa = process.mean[warm], process.kappa[warm]
         for steps in (2, 4):
-            fitted = estimate(mean, kappa, fitted.mean, steps)
-            common = _common_covariance(fitted, mean, kappa)
-        return fitted, process, common
+            found = estimate(mean, kappa, found.mean, steps)
+            common = _common_covariance(found, mean, kappa)
+        return found, process, common
 
     def restore(self, posterior: Posterior) -> Self:
         """Take fitted beliefs."""

@@ -57,7 +57,8 @@ class Part:
     Attributes:
         make: constructor that takes its configuration or None.
         config: the configuration's class; None = it has none, or, as the encoder, one that is given apart.
-        tuned: whether validation data choose its configuration, looking at `target`.
+        tuned: whether validation data choose its configuration from its grid in `tune.KINDS`, looking at
+            `target`.
         feasible: whether the data hold what it needs.
     """
 
@@ -93,4 +94,6 @@ def make_part(name: str, settings: Mapping[str, Any]) -> Scorer:
 
 def fit_part(name: str, settings: Mapping[str, Any], data: TrainingData) -> Scorer:
     """`make_part`, fitted on the data."""
-    return make_part(name, settings).fit(data)
+    part = make_part(name, settings)
+    part.fit(data)
+    return part

@@ -194,7 +194,7 @@ class Posterior:
     def update(
         self, users: npt.ArrayLike, items: npt.ArrayLike, labels: npt.ArrayLike
     ) -> Posterior:
-        """Beliefs after more answers; exact in any order, since Newton starts again at the prior.
+        """Beliefs after more answers; the same in any order, since all count anew against the prior.
 
         Only the items that were answered about are recomputed, and the cohort with any of them. Raises
         DataError where a label is outside [0, 1] or an index outside its range.

@@ -26,7 +26,8 @@ def generator_for(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int, purpose: str, epoch: int, device: torch.device | str) -> Iterator[None]:
-    """torch's own generators seeded for what takes no generator (dropout, initialisation), then put back.
+    """torch's own generators, of the CPU and the device, seeded for what takes none (dropout,
+    initialisation), then put back.
 
     torch's deterministic kernels are used inside: the backward of an indexing adds up in the order in
     which threads arrive, so that the same seed would not give the same bits.
@@ -37,8 +38,13 @@ def seeded(seed: int, purpose: str, epoch: int, device: torch.device | str) -> I
         torch.is_deterministic_algorithms_warn_only_enabled(),
         _debugging.fill_uninitialized_memory,
     )
+    start = generator_for(seed, purpose, epoch).initial_seed()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(generator_for(seed, purpose, epoch).initial_seed())
+        # `torch.manual_seed` would seed the other devices too, which nobody puts back.
+        torch.default_generator.manual_seed(start)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(start)
         torch.use_deterministic_algorithms(True, warn_only=True)
         _debugging.fill_uninitialized_memory = False  # costs time, for debugging alone
         try:

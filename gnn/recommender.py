@@ -48,8 +48,8 @@ class Recommender:
 
     Args:
         config: its settings; see `RecommenderConfig`.
-        seed: everything random is derived from it, but for where the linear parts' iterations start and
-            for the users by whom the prior estimates a sum, which have seeds of their own.
+        seed: everything random is derived from it, but for what the linear parts, the prior, TF-IDF and the
+            gate's play of answered items draw, which is the same for every seed.
         device: "cpu", "cuda" or "auto" (the GPU, if any). progress: called with (what, done, of).
 
     Raises:
@@ -192,7 +192,7 @@ class Recommender:
 
         Args:
             users: IRIs or original ids; None = all users.
-            exclude_known: leave out pairs that were trained or tuned on.
+            exclude_known: leave out pairs that were trained or tuned on, or are rated low.
             items: candidates; None = all items, cold ones included.
             new: at least so many of each list are items that nobody had liked by themselves, as far as
                 there are any to score. Answers to questions do not count, however many there are, unless
@@ -247,8 +247,8 @@ class Recommender:
     def _scores(self, users: IntArray) -> FloatArray:
         if not self._scorer.parts:
             raise StateError(
-                "the catalog has no interactions, so there is nothing to rank by",
-                hint="ask for similar items, or take in answers first",
+                "nothing was learned from interactions yet, so there is nothing to rank by",
+                hint="ask for similar items, or take in likes and retrain first",
             )
         return self._scorer.score(users)
 
@@ -340,8 +340,6 @@ class Recommender:
         encoder was not trained with reach the linear parts alone.
 
         Saved afterwards, it is loaded with the grown graph: `load(path, model.graph)`.
-
-        A part that is too large for the grown catalog is left out, see `Hybrid.refresh`.
 
         Raises:
             DataError: it names other types as users or items. IntegrityError: its texts cannot be

@@ -95,7 +95,7 @@ class RecommenderState:
             raise IntegrityError(
                 f"not the checkpoint of a recommender of this version: {what}",
                 where=str(checkpoint.path),
-                hint="train again with this version",
+                hint="register your own parts and convolutions first, or train again with this version",
             ) from error
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..kg.vocabulary import IntArray
 from .calibration import CalibrationConfig, HeldOut, held_out_pairs
 from .data import TrainingData
 from .gate import RARE, Gate, GateConfig
+from .given import part_scores
 from .kg_prior import KGPrior
 from .lesson import Block, Lesson
 from .scorer_base import BoolArray, Scorer, standardise
@@ -90,8 +91,8 @@ class Rehearsal:
         def blocks() -> Iterator[Block]:
             for chosen in np.array_split(users, count):
                 z = np.empty((len(parts), len(chosen), data.n_items), np.float32)
-                for position, part in enumerate(parts.values()):
-                    z[position] = standardise(part.score(chosen))
+                for position, scores in enumerate(part_scores(parts, chosen, data.n_items)):
+                    z[position] = standardise(scores)
                 known = (data.positives[chosen] + data.unliked[chosen]).toarray() > 0
                 yield Block(z, truth[chosen].toarray() > 0, known, data.user_degree[chosen])
 
@@ -121,7 +122,7 @@ class Rehearsal:
         thinned = self._made_rare
 
         def score(block: IntArray) -> FloatArray:
-            scores = [part.score(block) for part in parts.values()]
+            scores = list(part_scores(parts, block, data.n_items))
             return gate.combine(scores, data.untold_degree, data.user_degree[block])
 
         def closed(block: IntArray) -> BoolArray:

@@ -161,11 +161,14 @@ class NeighbourSampler:
         neighbour, owner, weight = stored.sample(nodes, self.fanout, generator)
         return nodes[owner], neighbour, weight
 
-    def disliked_by(self, users: Tensor) -> Tensor:
-        """int64 (e,): user * n_items + item of all pairs that these users rated low."""
-        stored = self.graph.disliked
-        item, owner, _ = stored.sample(users, -1, torch.Generator())
-        return users[owner] * self.graph.outline.counts[self.graph.outline.item_type] + item
+    def history_of(self, users: Tensor) -> Tensor:
+        """int64 (e,): user * n_items + item of all pairs that these users like or rated low."""
+        width = self.graph.outline.counts[self.graph.outline.item_type]
+        found = []
+        for stored in (self.graph.liked, self.graph.disliked):
+            item, owner, _ = stored.sample(users, -1, torch.Generator())
+            found.append(users[owner] * width + item)
+        return torch.cat(found)
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,8 @@ class NeighbourSteps:
         seeds = torch.unique(torch.cat([candidates, pairs.item[rows]]))
         if not len(users):  # the auxiliary losses are all there is, and ask of any items
             seeds = torch.randperm(n_items, generator=generator)[: drawn.negatives]
-        unshown = torch.cat([codes[held_out], self.neighbours.disliked_by(users[hidden_users])])
+        # Not only what may be a target: where ratings are learned, likes without one are a history too.
+        unshown = torch.cat([codes[held_out], self.neighbours.history_of(users[hidden_users])])
         view = self.neighbours.around(users, seeds, generator, unshown)
         part_users, part_items = view.rows[view.user_type], view.rows[view.item_type]
         hidden = torch.rand(len(part_items), generator=generator) < drawn.item_dropout

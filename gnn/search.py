@@ -7,7 +7,7 @@ decimal, the two ends of its range.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -114,7 +114,8 @@ def search(
     quick = replace(start, hybrid=replace(start.hybrid, tune=False), refit=False)
     allowed = search_space(RecommenderConfig) if space is None else space
     if not callable(allowed):
-        with_settings(quick, {key: values[0] for key, values in allowed.items()})
+        for key, values in allowed.items():
+            _check_values(quick, key, values)
 
     def objective(trial: Any) -> float:
         if callable(allowed):
@@ -163,9 +164,32 @@ def _finished(study: Any) -> list[Any]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
 
 
+def _check_values(config: RecommenderConfig, key: str, values: Any) -> None:
+    """UsageError unless the setting takes each of these, and a range runs upwards."""
+    if isinstance(values, str) or not isinstance(values, Collection) or not len(values):
+        raise UsageError(
+            f"got {values!r:.60}, expected values to choose from, or a decimal's two ends",
+            where=key,
+            hint="(0.001, 0.01)",
+        )
+    listed = list(values)
+    for value in listed:
+        with_settings(config, {key: value})
+    if _is_range(listed) and listed[0] > listed[1]:
+        raise UsageError(
+            f"the range runs from {listed[0]} to {listed[1]}",
+            where=key,
+            hint="give the lower end first",
+        )
+
+
+def _is_range(values: Sequence[Any]) -> bool:
+    return isinstance(values[0], float) and len(values) == 2
+
+
 def _suggest(trial: Any, key: str, values: Sequence[Any]) -> Any:
-    low, high = values[0], values[-1]
-    if isinstance(low, float) and len(values) == 2:
+    if _is_range(values):
+        low, high = values
         log = low > 0 and math.log10(high / low) >= 1
         return trial.suggest_float(key, low, high, log=log)
     return trial.suggest_categorical(key, list(values))

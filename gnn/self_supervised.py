@@ -23,6 +23,7 @@ from .encoder import Encoded, EncoderConfig
 from .hybrid import Hybrid, HybridConfig
 from .neighbours import Similarity, by_cosine, by_kernel
 from .profiles import is_relation, profile_blocks
+from .ranking import largest
 from .trainer import EncoderScorer
 from .training import TrainingConfig
 
@@ -31,7 +32,8 @@ _HIDDEN = 0.1  # share of the items' attribute edges that training stops by
 _EPOCHS = 20  # of ten steps each, at most: by then the hidden edges no longer gain
 _FASTER = 2.5  # times the learning rate, since the steps are few
 _DROPOUT = 0.3
-_BLOCK = 512  # edges whose items' similarities to all others are in memory at a time
+_BLOCK = 512  # edges whose items' similarities to all others are in memory at a time, at most
+_ENTRIES = 16_000_000  # of these similarities: 64 MB
 _CHECKPOINT_SHARE = 0.05  # of the time
 
 
@@ -167,14 +169,16 @@ class HiddenEdges:
     def shared(self, similarity: Similarity, k: int = _NEAREST) -> FloatArray:
         """Share of each edge's item's k nearest other items that have its attribute, float32 (E,)."""
         out = np.zeros(len(self), np.float32)
-        for start in range(0, len(self), _BLOCK):
-            edges = np.arange(start, min(start + _BLOCK, len(self)))
+        n_items = self.has.shape[0]
+        step = min(_BLOCK, max(1, _ENTRIES // max(n_items, 1)))
+        for start in range(0, len(self), step):
+            edges = slice(start, start + step)
             items, place = np.unique(self.item[edges], return_inverse=True)
             rows = similarity(items)
             rows[np.arange(len(items)), items] = -np.inf
-            nearest = np.argsort(-rows, axis=1, kind="stable")[:, : min(k, rows.shape[1] - 1)]
-            have = self.has[:, self.attribute[edges]].toarray() > 0
-            out[edges] = have[nearest[place], np.arange(len(edges))[:, None]].mean(1)
+            nearest = largest(rows, min(k, n_items - 1))[place]
+            have = self.has[nearest, self.attribute[edges, None]].toarray() > 0
+            out[edges] = have.mean(1)
         return out
 
 

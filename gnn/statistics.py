@@ -49,8 +49,8 @@ def paired_bootstrap(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 13.3 and 15.
 
     Raises:
-        DataError: the shapes differ, or no pair is left. UsageError: a level outside (0, 1), or no
-        resamples.
+        DataError: the shapes differ, or no pair is left. UsageError: a level outside (0, 1), no
+        resamples, or a seed that is none.
     """
     if not 0 < level < 1:
         raise UsageError(f"must be between 0 and 1, got {level}", where="level", hint="say 0.95")
@@ -62,8 +62,7 @@ def _bootstrap(
     gaps: Float64, rng: np.random.Generator | int, resamples: int, level: float = 0.95
 ) -> list[Difference]:
     """Of each column of gaps (n, m), all from the same resamples of the rows."""
-    n, rng = len(gaps), np.random.default_rng(rng)
-    resamples = whole(resamples, "resamples")
+    n, rng, resamples = len(gaps), _generator(rng), whole(resamples, "resamples")
     means = np.empty((resamples, gaps.shape[1]))
     step = max(1, _CHUNK // n)
     for start in range(0, resamples, step):
@@ -132,7 +131,8 @@ def compare(
 
     Returns:
         JSON-ready rows: model, against, segment, metric, mean, low, high, p, n, p_holm; the last is
-        corrected over all rows. Segments without a pair are left out.
+        corrected over all rows. Segments without a pair are left out, and metrics of which no user
+        has a value under every model.
 
     Raises:
         UsageError: a model, segment or metric that there is not.
@@ -143,7 +143,7 @@ def compare(
             where="metrics",
             hint="{'all': ('ndcg@10',)}",
         )
-    rng = np.random.default_rng(rng)
+    rng = _generator(rng)
     rows: list[dict[str, Any]] = []
     others = [other for other in evaluation.models if other != model]
     for segment, names in metrics.items():
@@ -155,6 +155,8 @@ def compare(
             theirs = [evaluation.per_user(other, segment, name) for other in others]
             gaps = own[:, None] - np.stack(theirs, 1)
             gaps = gaps[~np.isnan(gaps).any(1)]
+            if not len(gaps):
+                continue
             for other, found in zip(others, _bootstrap(gaps, rng, resamples), strict=True):
                 head = {
                     "model": model,
@@ -166,6 +168,12 @@ def compare(
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(adjusted)
     return rows
+
+
+def _generator(rng: np.random.Generator | int) -> np.random.Generator:
+    if isinstance(rng, np.random.Generator):
+        return rng
+    return np.random.default_rng(whole(rng, "rng", 0))
 
 
 def _gaps(first: npt.ArrayLike, second: npt.ArrayLike) -> Float64:

@@ -37,8 +37,6 @@ from .training import Progress, Training, TrainingConfig, TrainingState, Validat
 from .validation import ndcg_of_valid
 from .view import GraphView
 
-__all__ = ["EncoderConfig", "EncoderScorer", "EncoderState", "TrainingConfig"]
-
 _WARM_RATE = 0.5  # of the learning rate, where training goes on from an earlier state
 
 
@@ -226,14 +224,17 @@ class EncoderScorer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _trained(self, graph: GraphView | MappedGraph) -> GraphEncoder:
-        model = GraphEncoder(self.state.config, graph.outline).to(self.device)
+        model = self._untrained(graph)
         model.load_state_dict(_without_new_ids(self.state, model))
         return model
 
-    def _training(self, data: TrainingData, graph: GraphView | MappedGraph) -> Training:
-        view = graph.outline
+    def _untrained(self, graph: GraphView | MappedGraph) -> GraphEncoder:
+        """A network of random weights; torch's own generators are as before."""
         with seeded(self.seed, "weights", 0, self.device):
-            model = GraphEncoder(self.config, view).to(self.device)
+            return GraphEncoder(self.config, graph.outline).to(self.device)
+
+    def _training(self, data: TrainingData, graph: GraphView | MappedGraph) -> Training:
+        view, model = graph.outline, self._untrained(graph)
         # A few answers are too little for an id; the content goes on to stand for the item.
         model.trained_items &= torch.from_numpy(data.catalog_degree > 0).to(self.device)
         if self.initial is not None:

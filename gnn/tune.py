@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .als import ALS, ALSConfig
 from .blend import Blend, BlendConfig, combine
 from .data import TrainingData
 from .evaluate import evaluate
+from .given import Scores
 from .kg_prior import KGPrior
 from .knn import KGKNN, ProfileConfig, TextKNN
 from .parts import PARTS, Target
@@ -138,27 +139,51 @@ def tune(
     max_users: int = 2000,
     seed: int = 0,
 ) -> Tuned:
-    """Choose a baseline's configuration on validation data; fit it on `data`.
+    """Choose a baseline's configuration on validation data, as `choose` does, and fit it on `data`.
+
+    Args:
+        kind: a name of `KINDS` or `BLENDS`; `grid` is not for blends.
+
+    Raises:
+        As `choose`.
+    """
+    options: dict[str, Any] = {"target": target, "max_users": max_users, "seed": seed}
+    if kind in BLENDS:
+        names = BLENDS[kind]
+        parts = {name: tune(name, data, valid, metric, **options).scorer for name in names}
+        return tune_blend(parts, data, valid, metric, name=kind, **options)
+    config, tried = choose(kind, data, valid, metric, grid=grid, **options)
+    made = KINDS[kind].make() if config is None else KINDS[kind].make(config)
+    return Tuned(made.fit(data), tried)
+
+
+def choose(
+    kind: str,
+    data: TrainingData,
+    valid: Interactions,
+    metric: str = "ndcg@10",
+    *,
+    target: Target = "all",
+    grid: Mapping[str, tuple[Any, ...]] | None = None,
+    max_users: int = 2000,
+    seed: int = 0,
+) -> tuple[Any, tuple[Row, ...]]:
+    """The best configuration of a baseline on validation data, and every value tried, as `Tuned` has it.
 
     One field is varied at a time, from the default on, until a pass changes nothing.
 
     Args:
-        kind: a name of `KINDS` or `BLENDS`.
+        kind: a name of `KINDS`.
         target: "all" ranks all items and looks for the pairs of `valid`; "cold" hides a fifth of
             the trained items, fits on the rest and ranks the hidden ones alone, so that it works
             without validation pairs on cold items.
-        grid: field -> values, instead of the kind's own; not for blends.
+        grid: field -> values, instead of the kind's own.
         max_users: users drawn for the validation.
         seed: of the users and the hidden items drawn.
 
     Raises:
         UsageError: unknown kind. DataError: nothing to validate on.
     """
-    if kind in BLENDS:
-        names = BLENDS[kind]
-        options: dict[str, Any] = {"target": target, "max_users": max_users, "seed": seed}
-        parts = {name: tune(name, data, valid, metric, **options).scorer for name in names}
-        return tune_blend(parts, data, valid, metric, name=kind, **options)
     if kind not in KINDS:
         raise UsageError(f"unknown model {kind!r}", hint=nearest(kind, [*KINDS, *BLENDS]))
     plan = KINDS[kind]
@@ -170,9 +195,8 @@ def tune(
                 f"{kind} has no setting {name!r}", where="grid", hint=nearest(name, known)
             )
     if not values:
-        return Tuned(plan.make().fit(data), ())
+        return plan.default, ()
     test = _Validation.build(data, valid, metric, target, max_users, seed)
-
     fitted_by = plan.trials(test.data) if plan.trials else None
 
     def score(config: Any) -> float:
@@ -182,7 +206,7 @@ def tune(
     rows = [{**asdict(config), metric: value} for config, value in tried.items()]
     rows.sort(key=lambda row: -row[metric])
     _LOG.info("%s: %s %.4f, of %d tried", kind, asdict(best), tried[best], len(rows))
-    return Tuned(plan.make(best).fit(data), tuple(rows))
+    return best, tuple(rows)
 
 
 def tune_blend(
@@ -363,24 +387,17 @@ class _Validation:
         split = Split(train, valid, none, hidden, np.zeros(0, np.int64), "tuning", seed)
         return cls(data, split, users, metric, "cold-only" if target == "cold" else "all")
 
-    def value(self, scorer: Scorer) -> float:
+    def value(self, scorer: Scores) -> float:
         """The mean of the metric over the users; a scorer that knows none of them gets 0."""
         found = evaluate({"it": scorer}, self.data, self.split, part="valid", users=self.users)
         return found.value("it", self.segment, self.metric)
 
 
 class _Kept:
-    """Scores computed beforehand, as a scorer."""
-
-    name = "kept"
-    serves_cold_items = True
-    serves_cold_users = True
+    """Scores of some users, sorted, computed beforehand."""
 
     def __init__(self, users: IntArray, scores: FloatArray) -> None:
         self._users, self._scores = users, scores
-
-    def fit(self, data: TrainingData) -> Self:  # noqa: ARG002 - nothing to learn
-        return self
 
     def score(self, users: IntArray) -> FloatArray:
         return self._scores[np.searchsorted(self._users, users)]

@@ -22,13 +22,8 @@ from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
 from .data import TrainingData
 from .metrics import Float64
-from .scorer_base import BoolArray, Scorer, check_users, fitted, hide_unknown, require
+from .scorer_base import BoolArray, check_users, fitted, hide_unknown, require
 from .topk import Product
-
-__all__ = [
-    "EASE", "EASEConfig", "ItemKNN", "ItemKNNConfig", "ItemModel", "RP3Beta", "RP3BetaConfig",
-    "RatedEASE", "RatedEASEConfig", "Scorer",
-]  # fmt: skip
 
 
 class ItemModel(ABC):

@@ -144,6 +144,13 @@ def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
         ALSConfig(**wrong)
 
 
+def test_a_penalty_that_leaves_nothing_to_solve_is_named() -> None:
+    everything = Interactions.build(*np.nonzero(np.ones((14, 11))))  # all users are alike
+    config = ALSConfig(factors=8, penalty=1e-30, unobserved_ratio=1e-30)
+    with pytest.raises(UsageError, match="penalty: too small"):
+        ALS(config).fit(random_data().with_train(everything))
+
+
 def test_unfitted_says_so() -> None:
     with pytest.raises(StateError, match="not fitted"):
         ALS().score(np.array([0]))

@@ -146,7 +146,8 @@ def test_scores_made_elsewhere_stand_beside_models(
     "wrong",
     [
         {"ks": [5.0]}, {"ks": "10"}, {"part": "train"}, {"part": "dev"}, {"users": ["urn:x"]},
-        {"groups": {"all": [0]}}, {"groups": {"cold-only": [0]}},
+        {"groups": {"all": [0]}}, {"groups": {"cold-only": [0]}}, {"block": -1}, {"block": 0},
+        {"seed": 1.5}, {"seed": -1},
     ],
     ids=str,
 )  # fmt: skip
@@ -208,3 +209,6 @@ def test_comparisons_take_seeds_and_single_metrics_and_refuse_typos(
         compare(found, "coldframe", {"all": "ndcg@10"}, 0, resamples=0)
     with pytest.raises(UsageError, match="level"):
         paired_bootstrap([1, 2], [1, 1], 0, level=95)
+    for wrong in (-1, "seed", None):
+        with pytest.raises(UsageError, match="rng: "):
+            compare(found, "coldframe", {"all": "ndcg@10"}, wrong)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from coldframe.gnn.device import resolve_device
+from coldframe.gnn.randomness import seeded
 from coldframe.gnn.training import TrainingConfig
 from coldframe.kg.errors import UsageError
 
@@ -20,6 +21,20 @@ def test_others_are_named_with_what_to_say_instead(name: str) -> None:
     with pytest.raises(UsageError, match=r"unknown device|CUDA") as caught:
         resolve_device(name)
     assert "cpu" in caught.value.hint
+
+
+def test_seeding_on_one_device_leaves_the_generators_of_others_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeded_all: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded_all.append)
+    before = torch.get_rng_state()
+    with seeded(3, "weights", 0, "cpu"):
+        first = torch.rand(2)
+    with seeded(3, "weights", 0, "cpu"):
+        assert torch.equal(torch.rand(2), first)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not seeded_all
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "clip"])

@@ -12,6 +12,7 @@ from scipy.stats import ttest_rel
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.evaluate import Evaluation, evaluate
 from coldframe.gnn.metrics import measure
+from coldframe.gnn.popularity import Popularity
 from coldframe.gnn.segments import category_groups
 from coldframe.gnn.statistics import compare, holm, paired_bootstrap, paired_t
 from coldframe.gnn.tune import tune, tune_all, tune_blend
@@ -354,3 +355,14 @@ def test_compare_finds_the_better_model(task) -> None:
     assert all(row["low"] > 0 and row["p"] <= row["p_holm"] < 0.05 for row in rows)
     expected = measure(found.ranking("good"), "ndcg@10") - measure(found.ranking("bad"), "ndcg@10")
     assert rows[0]["mean"] == pytest.approx(np.nanmean(expected))
+
+
+def test_a_metric_without_any_value_is_left_out_of_a_comparison(task) -> None:
+    """As the AUC of a single cold item among themselves."""
+    data, split = task
+    found = evaluate(
+        {"x": Fixed(np.eye(N_USERS, N_ITEMS)), "y": Popularity().fit(data)}, data, split
+    )
+    metrics = (lambda ranking: np.full(len(ranking), np.nan), "ndcg@10")
+    rows = compare(found, "x", {"all": metrics}, 0)
+    assert [row["metric"] for row in rows] == ["ndcg@10"]

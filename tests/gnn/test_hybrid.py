@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+import torch
 
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.data import TrainingData
@@ -14,7 +18,7 @@ from coldframe.gnn.encoder import EncoderConfig
 from coldframe.gnn.evaluate import Evaluation, evaluate
 from coldframe.gnn.gate import GateConfig
 from coldframe.gnn.hybrid import Hybrid, HybridConfig
-from coldframe.gnn.parts import PARTS, make_part
+from coldframe.gnn.parts import PARTS, Part, make_part
 from coldframe.gnn.popularity import Popularity, RandomScorer
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.rehearsal import Rehearsal
@@ -331,6 +335,41 @@ def test_low_ratings_bring_a_part_of_their_own() -> None:
     config = replace(SMALL, parts=("ease", "rated-ease"))
     assert set(Hybrid(config).fit(data).parts) == {"ease"}
     assert set(Hybrid(config).fit(rated).parts) == {"ease", "rated-ease"}
+
+
+class Shared:
+    """A part of somebody's own: how many attributes an item shares with what the user liked."""
+
+    name, serves_cold_items, serves_cold_users = "shared", True, False
+
+    def __init__(self, form: Callable[[sp.csr_matrix], Any]) -> None:
+        self.form = form
+
+    def fit(self, data: TrainingData) -> None:
+        binary = data.profile > 0
+        self.liked, self.profile = data.positives @ binary, binary.astype(np.float32)
+
+    def score(self, users: np.ndarray) -> Any:
+        return self.form(self.liked[users] @ self.profile.T)
+
+
+def test_parts_of_your_own_may_give_scores_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(form: Callable[[sp.csr_matrix], Any]) -> np.ndarray:
+        monkeypatch.setitem(PARTS, "shared", Part(lambda: Shared(form)))
+        config = HybridConfig(parts=("rp3beta", "shared"), tune=False)
+        return Hybrid(config).fit(catalog()).score(np.arange(5))
+
+    def nothing_shared(kind: float) -> Callable[[sp.csr_matrix], np.ndarray]:
+        return lambda scores: np.where(scores.toarray() > 0, scores.toarray(), kind)
+
+    expected = found(sp.csr_matrix.toarray)
+    for form in (lambda scores: scores, lambda scores: torch.from_numpy(scores.toarray())):
+        np.testing.assert_array_equal(found(form), expected)
+    unknown = found(nothing_shared(np.nan))
+    assert not np.array_equal(unknown, expected)
+    np.testing.assert_array_equal(found(nothing_shared(-np.inf)), unknown)
+    with pytest.raises(DataError, match=r"'shared' returned shape \(.*29\), expected \(.*30\)"):
+        found(lambda scores: scores[:, :-1])
 
 
 def test_contributions_add_up_to_the_score() -> None:

@@ -178,3 +178,13 @@ def test_numbers_that_are_all_missing_or_all_alike_say_nothing(tiny_graph: Graph
 def test_wrong_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         KGKernelConfig(**wrong)
+
+
+def test_noise_that_leaves_nothing_to_solve_is_named(tiny_graph: Graph) -> None:
+    alike = replace(
+        tiny_graph,
+        nodes={**tiny_graph.nodes, "item": NodeSet(tiny_graph.items.vocabulary)},
+        edges={},
+    )
+    with pytest.raises(UsageError, match="noise: too small"):
+        KGKernel(KGKernelConfig(noise=1e-30)).fit(TrainingData(alike, alike.interactions))

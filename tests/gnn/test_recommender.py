@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from coldframe.gnn.explanation import explain
 from coldframe.gnn.gate import KINDS
 from coldframe.gnn.ranking import RECOMMENDATIONS
 from coldframe.gnn.recommender import Recommender
@@ -327,6 +328,15 @@ def test_similar_items_are_sorted_and_never_the_item(planted_model: Recommender)
     assert (np.diff(values) <= 0).all()
     assert values.max() <= 1 + 1e-5
     assert planted_model.similar(local_name(item), k=500).equals(table)
+
+
+def test_a_liked_item_is_explained_by_as_many_other_texts(planted_model: Recommender) -> None:
+    data = planted_model.data
+    user = int(np.argmax(data.user_degree))
+    for item in data.positives[user].indices[:5]:
+        found = explain(planted_model.scorer, data, user, int(item), 2).texts
+        assert len(found) == 2
+        assert data.graph.items.vocabulary[int(item)] not in [text.item for text in found]
 
 
 def test_explains_a_score_by_parts_paths_and_texts(planted_model: Recommender) -> None:

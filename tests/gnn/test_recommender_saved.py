@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from coldframe.gnn.checkpoint import load_checkpoint, save_checkpoint
 from coldframe.gnn.config import RecommenderConfig
@@ -36,6 +37,14 @@ def test_loading_gives_the_same_scores_and_doubts(
     assert model.config == planted_model.config
     for name, part in planted_model.scorer.parts.items():
         np.testing.assert_array_equal(model.scorer.parts[name].score(users), part.score(users))
+
+
+def test_torch_draws_the_same_after_a_model_was_loaded_and_extended(
+    loaded: Callable[[], Recommender], planted_catalog: Catalog
+) -> None:
+    before = torch.get_rng_state()
+    loaded().extend(planted_catalog)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_another_catalog_is_refused(planted_checkpoint: Path) -> None:

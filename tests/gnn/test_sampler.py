@@ -222,10 +222,11 @@ def test_sampled_likes_add_up_to_all_that_a_user_has() -> None:
 
 
 def steps_of(
-    data: TrainingData, graph: MappedGraph, fanout: int, user_dropout: float = 0.1
-) -> NeighbourSteps:
+    data: TrainingData, graph: MappedGraph, fanout: int, user_dropout: float = 0.1, *,
+    rated: bool = False,
+) -> NeighbourSteps:  # fmt: skip
     drawn = Sampler.build(
-        data, graph.outline, rated=False, batch_size=8, item_dropout=0.3, history_dropout=0.3,
+        data, graph.outline, rated=rated, batch_size=8, item_dropout=0.3, history_dropout=0.3,
         user_dropout=user_dropout, negatives=10,
     )  # fmt: skip
     return NeighbourSteps(drawn, NeighbourSampler.of(graph, EncoderConfig(), fanout))
@@ -255,15 +256,18 @@ def test_steps_ask_every_user_once_about_their_own_items_only(fanout: int) -> No
     assert sorted(seen) == np.flatnonzero(likes.any(1)).tolist()
 
 
-def test_a_user_without_history_shows_neither_likes_nor_dislikes() -> None:
+@pytest.mark.parametrize("rated", [False, True])
+def test_a_user_without_history_shows_neither_likes_nor_dislikes(*, rated: bool) -> None:
     data = world(seed=3)
+    some = np.where(np.arange(len(data.train)) % 2, 4.0, np.nan)  # ratings; other likes have none
+    data = data.with_train(replace(data.train, rating=some.astype(np.float32)))
     _, view, graph = built(data)
-    for step in steps_of(data, graph, -1, user_dropout=1.0).steps(generator()):
+    steps = steps_of(data, graph, -1, user_dropout=1.0, rated=rated)
+    for step in steps.steps(generator()):
         assert step.view is not None
         for matrix in (step.view.liked, step.view.disliked):
             assert not matrix.row_sums()[step.users].any()
-    drawn = steps_of(data, graph, -1, user_dropout=1.0).drawn
-    for step in replace(drawn, view=view).steps(generator()):
+    for step in replace(steps.drawn, view=view).steps(generator()):
         assert not step.hidden.liked.any()
         assert not step.hidden.disliked.any()
         assert len(step.hidden.disliked) == data.negatives.nnz > 0

@@ -128,6 +128,11 @@ def test_settings_may_depend_on_each_other(
         {"metric": "ndg@10"},
         {"space": {"hybrid.trainin.epochs": (1, 2)}},
         {"space": {"hybrid.encoder.depth": (1.5, 2.5)}},
+        {"space": {"hybrid.encoder.depth": ()}},
+        {"space": {"hybrid.encoder.depth": 2}},
+        {"space": {"hybrid.encoder.convolution": "sage"}},
+        {"space": {"hybrid.training.learning_rate": (0.1, 0.001)}},
+        {"space": {"hybrid.training.learning_rate": (0.001, "high")}},
     ],
 )
 def test_what_cannot_be_searched_is_named(

@@ -269,6 +269,21 @@ def test_an_item_of_which_nothing_is_known_is_nan() -> None:
 
 
 @pytest.mark.parametrize("neighbours", [0, IN_PARTS])
+def test_what_the_encoder_does_not_read_is_no_knowledge(neighbours: int) -> None:
+    """Items with nothing but attributes, or nothing but a text, where these are switched off."""
+    data, _, _ = catalog()
+    graph, training = data.graph, replace(SHORT, epochs=1, neighbours=neighbours)
+    words = TrainingData(
+        replace(graph, edges={}), data.train, {"item": np.eye(40, dtype=np.float32)}
+    )
+    for given, without in ((data, "kg"), (words, "text")):
+        assert given.item_degree[-1] == 0
+        for used in (True, False):
+            scorer = EncoderScorer(replace(SHAPE, **{without: used}), training).fit(given)
+            assert np.isfinite(scorer.score([0])[0, -1]) == used
+
+
+@pytest.mark.parametrize("neighbours", [0, IN_PARTS])
 def test_auxiliary_losses_change_and_keep_the_training(neighbours: int) -> None:
     data, valid, test = catalog()
     short = replace(SHORT, epochs=20, neighbours=neighbours)
