@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
     extra = {
         str(k): v
         for k, v in row.items()
-        if k not in _OWN and not str(k).startswith(CRITERION) and v not in (None, "")
+        if k not in _OWN and not str(k).startswith(CRITERION) and not _is_blank(v)
     }
     return Answer(number, user, item, kind, rating, _text(row.get("annotator")), extra)
 
@@ -224,7 +225,7 @@ def moment_of(text: str) -> float | None:
 
 
 def _integer(value: Any, default: int) -> int | None:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if _is_blank(value):
         return default
     try:
         number = float(value)
@@ -233,8 +234,15 @@ def _integer(value: Any, default: int) -> int | None:
         return None
 
 
+def _is_blank(value: Any) -> bool:
+    """Nothing, or NaN or NaT, as data frames have in its place."""
+    if isinstance(value, Real | datetime):
+        return bool(value != value)
+    return value is None or (isinstance(value, str) and not value)
+
+
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_blank(value):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
