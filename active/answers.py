@@ -29,8 +29,10 @@ _WORDS = {
 }
 _REQUIRED = ("user", "item", "answer")
 # Columns of a table of questions, which the journal does not repeat.
-_OWN = {*_REQUIRED, "round", "annotator", "utility", "gain", "coverage", "answer_chance", "cost"}
+_OWN = {*_REQUIRED, "round", "annotator", "title"}
+_OWN |= {"utility", "gain", "coverage", "answer_chance", "cost"}
 CRITERION = "criterion."  # how the columns of criteria begin in such a table
+_DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+\s*")
 _LONGEST = 2_000  # characters of an id
 _LARGEST_CELL = 2**31 - 1  # what the reader takes; its own limit would refuse the whole file
 
@@ -177,10 +179,9 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
         return f"round {row.get('round')!r} is not a whole number of at least 0"
     kind, rating = _verdict(row.get("answer"))
     if not kind:
-        return (
-            f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
-            "nor a number"
-        )
+        told = str(row.get("answer"))[:40]
+        point = "; write decimals with a point, as 3.5" if _DECIMAL_COMMA.fullmatch(told) else ""
+        return f"answer {told!r} is neither like, dislike, cannot tell, skip nor a number{point}"
     time = _text(row.get("time"))
     if time and moment_of(time) is None:
         return f"time {time[:40]!r} is neither an ISO time (2024-06-01T12:00:00Z) nor seconds since 1970"

@@ -87,6 +87,20 @@ def test_a_spreadsheet_may_part_cells_as_its_country_does(journal, tmp_path, end
     assert verdicts(journal) == {(0, 1): 1, (1, 2): 0}
 
 
+def test_decimals_of_a_country_are_refused_and_it_is_said_how_to_write_them(journal):
+    (_, reason), (_, other) = journal.tell(
+        [row("0", "0", "3,5"), row("0", "0", "a,5")], round=1
+    ).rejected
+    assert "with a point, as 3.5" in reason
+    assert "point" not in other
+
+
+def test_the_journal_does_not_repeat_what_was_asked(journal):
+    question = {"title": "T", "utility": 1.0, "criterion.bald": 0.1, "cost": 2.0}
+    journal.tell([row("0", "0", "like", **question, note="n")], round=1)
+    assert journal.records()[0].answer.extra == {"note": "n"}
+
+
 def test_telling_again_changes_nothing(journal):
     rows = [row("0", "0", "like"), row("1", "0", "dislike"), row("0", "0", "like")]
     assert journal.tell(rows, round=1).accepted == 2
