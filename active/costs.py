@@ -114,4 +114,5 @@ def _cost(value: object, where: str) -> float:
         cost = math.nan
     if math.isfinite(cost) and cost > 0:
         return cost
-    raise DataError(f"cost is {value!r}, expected a number above 0", where=where)
+    hint = "write decimals with a point, as 2.5" if "," in str(value) else ""
+    raise DataError(f"cost is {value!r}, expected a number above 0", where=where, hint=hint)

@@ -241,11 +241,12 @@ class Rounds:
             LockedError: another process sets them.
         """
         labels = {}
+        file = gold if isinstance(gold, str | Path) else "gold answers"
         for line, row in [] if gold is None else read_answers(gold, round=0):
             label = label_of(row, positive) if isinstance(row, Answer) else None
             if not isinstance(row, Answer) or label is None:
                 reason = row if isinstance(row, str) else "a gold answer is a like or a dislike"
-                raise DataError(reason, where=f"gold answers, line {line}")
+                raise DataError(reason, where=f"{file}:{line}")
             labels[self._iri("user", row.user), self._iri("item", row.item)] = label
 
         def told(known: Annotators) -> Annotators:

@@ -122,12 +122,14 @@ def test_tables_of_costs_are_checked_by_line(tmp_path):
         ("user,cost\na,much\n", ":2"),
         ("user,cost\na,5\nb,much\n", ":3"),
         ("user,cost\na,5\nb,\n", ":3"),
+        ("user;cost\na;2,5\n", ":2"),
     ):
         path.write_text(text)
         with pytest.raises(DataError) as caught:
             read_costs(path)
         assert caught.value.where == f"{path}{where}"
         assert "much" not in text or "'much'" in caught.value.message
+        assert ("2,5" in text) == ("with a point" in caught.value.hint)
     lines = tmp_path / "costs.jsonl"
     lines.write_text('{"user": "a", "cost": 5}\n{"user": "b", "cost": -5}\n')
     with pytest.raises(DataError) as caught:
