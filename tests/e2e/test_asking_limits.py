@@ -114,8 +114,10 @@ def test_tables_of_costs_are_checked_by_line(tmp_path):
     found = read_costs(path)
     assert (found.user, found.item) == ({"007": 2.0}, {"A": 0.5})
     for text, where in (
-        ("user,price\na,1\n", ""),
-        ("cost\n1\n", ""),
+        ("user,price\na,1\n", ":1"),
+        ("cost\n1\n", ":2"),
+        ('user,cost\n\n,\n"a\nb",1\na,0\n', ":6"),
+        ("user,cost\na,1,2\n", ":2"),
         ("user,item,cost\na,b,1\n", ":2"),
         ("user,cost\na,1\na,2\n", ":3"),
         ("user,cost\na,0\n", ":2"),
