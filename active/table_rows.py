@@ -124,7 +124,7 @@ def _check_columns(needed: Sequence[str], columns: Sequence[str], where: str) ->
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DataError(
-            f"column {missing[0]!r} is missing; there are {', '.join(columns)}",
+            f"column {missing[0]!r} is missing; there are {', '.join(columns) or 'none'}",
             where=where,
             hint=f"needed: {', '.join(needed)}",
         )

@@ -105,7 +105,7 @@ def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
     Raises:
         UsageError: the file is about several users and none was named. DataError: no row can be used.
     """
-    from ..active.answers import Answer, read_answers
+    from ..active.answers import RATING, Answer, read_answers
     from ..active.fold import is_older
 
     rows = read_answers(path, round=0)
@@ -123,7 +123,7 @@ def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
         if item in last and is_older(row, last[item]):
             continue
         try:
-            talk.tell(row.item, row.rating if row.answer == "rating" else row.answer)
+            talk.tell(row.item, row.rating if row.answer == RATING else row.answer)
         except ColdframeError as error:
             rejected.append((line, error.message))
         else:
