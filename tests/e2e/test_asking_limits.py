@@ -72,6 +72,9 @@ def test_a_panel_is_fixed_for_all_rounds(folder, base, tmp_path):
     few, others = tmp_path / "panel.txt", tmp_path / "others.txt"
     few.write_text("\n".join(panel))
     others.write_text("\n".join(base[1].panel.read_text().split()[3:9]))
+    # A call that fails binds the run to nothing.
+    run("acquire", folder, "--budget", "12", "--panel", others, "--gold", "5000", code=2)
+    run("acquire", folder, "--budget", "0.5", "--panel", others, code=4)
     first = run("acquire", folder, "--budget", "12", "--panel", few)["questions"]
     assert {one["user"] for one in first} <= set(panel)
     close(folder, first)
