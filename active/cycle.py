@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError, UsageError
-from ..kg.files import StrPath, read_sealed, write_sealed
+from ..kg.files import read_sealed, write_sealed
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire
@@ -31,6 +31,7 @@ from .panel import chosen_panel, fix_panel, within_panel
 from .recording import own, record_answers, with_origin
 from .rounds import Rounds
 from .strategies import Strategy
+from .table_rows import Source
 
 FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
 
@@ -126,7 +127,7 @@ def ask(
     return table, fresh
 
 
-def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
+def tell(run: Run, source: Source) -> TellReport:
     """Take answers into the journal; see `Journal.tell`.
 
     Where the schema names no smallest positive rating, 0 and 1 are a no and a yes, unless other ratings of

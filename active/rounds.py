@@ -43,6 +43,7 @@ from .gold import GoldPair
 from .journal import Journal, TellReport
 from .quality import QualityConfig, trust, within_quota
 from .repeats import Record
+from .table_rows import Source
 
 ASKED, CLOSED = "queries.parquet", "metrics.json"
 
@@ -159,7 +160,7 @@ class Rounds:
 
     def tell(
         self,
-        source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+        source: Source,
         *,
         round: int | None = None,
         refuse: Callable[[Answer], str | None] | None = None,
@@ -224,7 +225,7 @@ class Rounds:
     def set_quality(
         self,
         *,
-        gold: StrPath | pa.Table | Iterable[Mapping[str, Any]] | None = None,
+        gold: Source | None = None,
         quota: float | None = None,
         positive: float | None = None,
     ) -> int:

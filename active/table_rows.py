@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ from ..kg.errors import DataError, ParseError
 from ..kg.files import StrPath, read_table
 from ..kg.writing import naming
 
-Source = StrPath | pa.Table | Iterable[Mapping[str, Any]]
+Source: TypeAlias = StrPath | pa.Table | Iterable[Mapping[str, Any]]
 # The line, and the row, or why it cannot be read.
 NumberedRow = tuple[int, Mapping[str, Any] | str]
 _LARGEST_CELL = 2**31 - 1  # what the reader takes; its own limit would refuse the whole file
