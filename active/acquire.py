@@ -81,7 +81,7 @@ class AskConfig:
                 where="criteria",
                 hint=f"give ({chosen!r},)",
             )
-        object.__setattr__(self, "criteria", tuple(chosen))
+        object.__setattr__(self, "criteria", tuple(dict.fromkeys(chosen)))
         for name in self.criteria:
             if name not in CRITERIA:
                 raise UsageError(f"unknown criterion {name!r}", hint=nearest(name, CRITERIA))

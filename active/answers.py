@@ -1,23 +1,15 @@
-"""Answers from files: row by row, so that a bad row is named by its line and costs no other row."""
+"""Answers as tables tell them: like, dislike, a rating, "cannot tell" or "skip" about a pair."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from ..kg.delimited import likely_delimiter
-from ..kg.errors import DataError, ParseError
-from ..kg.files import StrPath, read_table
-from ..kg.writing import naming
+from .table_rows import Source, is_blank, numbered_rows, text_of
 
 LIKE, DISLIKE, RATING, CANNOT_TELL, SKIP = "like", "dislike", "rating", "cannot tell", "skip"
 _WORDS = {
@@ -28,10 +20,11 @@ _WORDS = {
 }
 _REQUIRED = ("user", "item", "answer")
 # Columns of a table of questions, which the journal does not repeat.
-_OWN = {*_REQUIRED, "round", "annotator", "utility", "gain", "coverage", "answer_chance", "cost"}
+_OWN = {*_REQUIRED, "round", "annotator", "title"}
+_OWN |= {"utility", "gain", "coverage", "answer_chance", "cost"}
 CRITERION = "criterion."  # how the columns of criteria begin in such a table
+_DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+\s*")
 _LONGEST = 2_000  # characters of an id
-_LARGEST_CELL = 2**31 - 1  # what the reader takes; its own limit would refuse the whole file
 
 
 @dataclass(frozen=True)
@@ -63,110 +56,28 @@ class Answer:
 Row = tuple[int, Answer | str | None]
 
 
-def read_answers(
-    source: StrPath | pa.Table | Iterable[Mapping[str, Any]], *, round: int
-) -> list[Row]:
+def read_answers(source: Source, *, round: int) -> list[Row]:
     """All rows of a table of answers; columns user, item, answer, and optionally round, annotator.
 
     Args:
-        source: a CSV, TSV, JSONL or Parquet file, an Arrow table, or rows as mappings.
+        source: as `numbered_rows` takes it.
         round: for rows that name none; below 0 where the caller is to put another in its place.
 
     Returns:
-        (line, answer or reason or None); lines count from 1, a header being line 1.
+        (line, answer or reason or None).
 
     Raises:
-        ParseError: the file as a whole cannot be read. DataError: a needed column is missing.
-        ResourceError: no such file.
+        ParseError, DataError, ResourceError: as `numbered_rows`.
     """
-    rows = list(_raw_rows(source))
-    named = [row for _, row in rows if not isinstance(row, str)]
-    missing = [name for name in _REQUIRED if named and not any(name in row for row in named)]
-    if missing:
-        place = str(source) if isinstance(source, str | Path) else "answers"
-        raise DataError(
-            f"column {missing[0]!r} is missing; there are {', '.join(map(str, named[0]))}",
-            where=place,
-            hint="needed: user, item, answer",
-        )
+    rows = numbered_rows(source, _REQUIRED, "answers")
     return [(line, row if isinstance(row, str) else _answer(row, round)) for line, row in rows]
 
 
-def first_line(path: StrPath) -> int:
-    """The line of a table's first row: 1 in JSON lines, else 2, below a header."""
-    return 1 if Path(path).suffix.lower() == ".jsonl" else 2
-
-
-def _raw_rows(
-    source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
-) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    if isinstance(source, pa.Table):
-        yield from enumerate(source.to_pylist(), 2)
-    elif isinstance(source, str | Path):
-        suffix = Path(source).suffix.lower()
-        if suffix in (".csv", ".tsv"):
-            yield from _cells(Path(source), "," if suffix == ".csv" else "\t")
-        elif suffix == ".jsonl":
-            yield from _lines(Path(source))
-        else:
-            yield from enumerate(read_table(source).to_pylist(), 2)
-    else:
-        yield from enumerate(source, 1)  # type: ignore[arg-type]  # PathLike is neither
-
-
-def _cells(path: Path, usual: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    with (
-        naming(path, "read"),
-        path.open(encoding="utf-8-sig", errors="replace", newline="") as text,
-    ):
-        delimiter = likely_delimiter(text.readline(_LARGEST_CELL), usual)
-        text.seek(0)
-        reader = csv.reader(text, delimiter=delimiter)
-        limit = csv.field_size_limit(_LARGEST_CELL)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            if len(set(header)) != len(header):
-                raise ParseError("a column stands twice in the header", where=f"{path}:1")
-            if missing := [name for name in _REQUIRED if name not in header]:
-                raise DataError(
-                    f"column {missing[0]!r} is missing; there are {', '.join(header)}",
-                    where=f"{path}:1",
-                    hint="needed: user, item, answer",
-                )
-            for cells in reader:
-                line = reader.line_num
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    yield line, f"{len(cells)} cells, expected {len(header)}"
-                    continue
-                # A quote that keeps spreadsheets from running the cell is taken away again.
-                plain = [re.sub(r"^'('*[=+\-@\t\r])", r"\1", cell) for cell in cells]
-                yield line, dict(zip(header, plain, strict=True))
-        except csv.Error as error:
-            raise ParseError(str(error), where=f"{path}:{reader.line_num}") from None
-        finally:
-            csv.field_size_limit(limit)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    with naming(path, "read"), path.open("rb") as source:
-        for number, line in enumerate(source, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                yield number, "not JSON"
-                continue
-            yield number, row if isinstance(row, dict) else "not a JSON object"
-
-
 def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
-    if not _text(row.get("answer")):
+    if not text_of(row.get("answer")):
         return None
-    user, item = (_text(row.get(name)) for name in ("user", "item"))
-    for name, value in (("user", user), ("item", item), ("annotator", _text(row.get("annotator")))):
+    named = {name: text_of(row.get(name)) for name in ("user", "item", "annotator")}
+    for name, value in named.items():
         if not value and name != "annotator":
             return f"no {name}"
         if len(value) > _LONGEST:
@@ -176,25 +87,24 @@ def _answer(row: Mapping[str, Any], round: int) -> Answer | str | None:
         return f"round {row.get('round')!r} is not a whole number of at least 0"
     kind, rating = _verdict(row.get("answer"))
     if not kind:
-        return (
-            f"answer {str(row.get('answer'))[:40]!r} is neither like, dislike, cannot tell, skip "
-            "nor a number"
-        )
-    time = _text(row.get("time"))
+        told = str(row.get("answer"))[:40]
+        point = "; write decimals with a point, as 3.5" if _DECIMAL_COMMA.fullmatch(told) else ""
+        return f"answer {told!r} is neither like, dislike, cannot tell, skip nor a number{point}"
+    time = text_of(row.get("time"))
     if time and moment_of(time) is None:
         return f"time {time[:40]!r} is neither an ISO time (2024-06-01T12:00:00Z) nor seconds since 1970"
     extra = {
         str(k): v
         for k, v in row.items()
-        if k not in _OWN and not str(k).startswith(CRITERION) and v not in (None, "")
+        if k not in _OWN and not str(k).startswith(CRITERION) and not is_blank(v)
     }
-    return Answer(number, user, item, kind, rating, _text(row.get("annotator")), extra)
+    return Answer(number, named["user"], named["item"], kind, rating, named["annotator"], extra)
 
 
 def _verdict(value: Any) -> tuple[str, float]:
     if isinstance(value, bool):
         return (LIKE if value else DISLIKE), math.nan
-    word = _text(value).lower()
+    word = text_of(value).lower()
     if word in _WORDS:
         return _WORDS[word], math.nan
     try:
@@ -224,18 +134,10 @@ def moment_of(text: str) -> float | None:
 
 
 def _integer(value: Any, default: int) -> int | None:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if is_blank(value):
         return default
     try:
         number = float(value)
         return int(number) if number == int(number) and number >= 0 else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kg.errors import DataError, UsageError
-from ..kg.files import StrPath, read_table
+from ..kg.files import StrPath
 from ..kg.graph import Graph
 from ..kg.in_memory import numbers_by_id
-from .answers import first_line
+from .table_rows import numbered_rows, text_of
 
 if TYPE_CHECKING:
     from .acquire import AskConfig
@@ -37,27 +37,22 @@ def read_costs(path: StrPath) -> Costs:
         DataError: a column is missing; a row names none or both; an id stands twice; a cost is no
             number above 0. ParseError, ResourceError: the file cannot be read.
     """
-    # As text: one bad cell would make the whole column text, and the first row the culprit.
-    table = read_table(path, text=("user", "item", "cost"))
-    names = table.column_names
-    if "cost" not in names or not {"user", "item"} & set(names):
-        raise DataError(
-            f"there are the columns {', '.join(names)}", where=str(path),
-            hint="needed: cost, and user or item",
-        )  # fmt: skip
     found = Costs()
-    for line, row in enumerate(table.to_pylist(), first_line(path)):
-        user, item = row.get("user") or "", row.get("item") or ""
+    for line, row in numbered_rows(path, ("cost",), "costs"):
+        where = f"{path}:{line}"
+        if isinstance(row, str):
+            raise DataError(row, where=where)
+        user, item = text_of(row.get("user")), text_of(row.get("item"))
         if bool(user) == bool(item):
             raise DataError(
-                "a cost is of one user or of one item",
-                where=f"{path}:{line}",
+                "a cost is of one user or of one item, in a column user or item",
+                where=where,
                 hint="a question costs its user's times its item's cost",
             )
         kind, name = (found.user, user) if user else (found.item, item)
         if name in kind:
-            raise DataError(f"{name!r} stands twice", where=f"{path}:{line}")
-        kind[name] = _cost(row["cost"], f"{path}:{line}")
+            raise DataError(f"{name!r} stands twice", where=where)
+        kind[name] = _cost(row.get("cost"), where)
     return found
 
 
@@ -114,4 +109,5 @@ def _cost(value: object, where: str) -> float:
         cost = math.nan
     if math.isfinite(cost) and cost > 0:
         return cost
-    raise DataError(f"cost is {value!r}, expected a number above 0", where=where)
+    hint = "write decimals with a point, as 2.5" if "," in str(value) else ""
+    raise DataError(f"cost is {value!r}, expected a number above 0", where=where, hint=hint)

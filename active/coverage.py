@@ -98,9 +98,7 @@ def attribute_cover(incidence: sp.csr_matrix, weights: Array) -> Cover:
     Args:
         incidence: (I, attributes), nonzero where the item has the attribute. weights: (attributes,).
     """
-    reach = sp.csr_matrix(incidence, copy=True).astype(np.float64)
-    reach.data[:] = 1.0
-    return Cover(reach, weights)
+    return Cover(_has(incidence), weights)
 
 
 def pagerank_spread(
@@ -116,8 +114,7 @@ def pagerank_spread(
     Truncated after `steps` double steps, the `keep` largest reaches per item stay; reach is scaled so
     that an item reaches itself by 1.
     """
-    binary = sp.csr_matrix(incidence, copy=True).astype(np.float64)
-    binary.data[:] = 1.0
+    binary = _has(incidence)
     forth, back = _stochastic(binary), _stochastic(sp.csr_matrix(binary.T))
 
     def walked(mass: sp.csr_matrix) -> sp.csr_matrix:
@@ -143,8 +140,7 @@ def cover_of(name: str, profile: sp.csr_matrix, demand: Array) -> Cover:
             the items are worth; an attribute is worth what the items that have it are.
     """
     if name == "attributes":
-        has = (profile != 0).astype(np.float64)
-        worth = np.asarray(has.T @ demand).ravel()
+        worth = np.asarray(_has(profile).T @ demand).ravel()
         return attribute_cover(profile, worth / max(float(worth.sum()), 1e-12))
     return (
         pagerank_spread(profile, demand)
@@ -158,6 +154,11 @@ def known_cover(name: str) -> str:
     if name not in COVERS:
         raise UsageError(f"unknown coverage {name!r}", hint=nearest(name, COVERS))
     return name
+
+
+def _has(profile: sp.csr_matrix) -> sp.csr_matrix:
+    """1 where an item has an attribute."""
+    return sp.csr_matrix(profile != 0).astype(np.float64)
 
 
 def _stochastic(matrix: sp.csr_matrix) -> sp.csr_matrix:

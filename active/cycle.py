@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..gnn.recommender import Recommender
 from ..gnn.runs import Run
 from ..kg.errors import DataError, StateError, UsageError
-from ..kg.files import StrPath, read_sealed, write_sealed
+from ..kg.files import read_sealed, write_sealed
 from ..kg.graph import Interactions
 from ..kg.split import rng_for
 from .acquire import AskConfig, acquire
@@ -27,10 +27,11 @@ from .history import answer_chance, asked_before
 from .journal import TellReport
 from .measure import at_once, measured_rows, retrained
 from .own_strategy import name_of
-from .panel import within_panel
+from .panel import chosen_panel, fix_panel, within_panel
 from .recording import own, record_answers, with_origin
 from .rounds import Rounds
 from .strategies import Strategy
+from .table_rows import Source
 
 FORGETTING = "forgetting"  # folder of a run while a user is half forgotten
 
@@ -73,21 +74,24 @@ def ask(
     config: AskConfig | None = None,
     gold: int = 0,
     exclude: Iterable[tuple[str, str]] = (),
+    panel: Iterable[str] | None = None,
 ) -> tuple[pa.Table, bool]:
     """The questions of the open round, and whether they are new; an open round is not asked anew.
-
-    Where the run has a panel (`fix_panel`), nobody else is asked.
 
     Args:
         gold: how many of the questions, within the budget, have an answer that is known; see `gold`.
         exclude: pairs of IRIs that must not be asked, beside those asked before.
+        panel: the only users to be asked in this round and, once it is open, in every later one.
 
     Raises:
-        StateError: the run has no posterior to ask with, or no pair is left. UsageError: too few
-            answers are known, or they cost the whole budget. See `acquire` for the rest.
+        StateError: the run has no posterior to ask with, or another panel, or no pair is left.
+            UsageError: too few answers are known, or they cost the whole budget. See `acquire` for the
+            rest.
     """
     rounds, config = rounds_of(run), config or AskConfig()
-    among = within_panel(run.path, config.users, run.catalog.graph.users.vocabulary)
+    everybody = run.catalog.graph.users.vocabulary
+    chosen = chosen_panel(run.path, panel, everybody)
+    among = within_panel(chosen, config.users, everybody)
     config = replace(config, users=among)
     fresh = not rounds.is_asking
 
@@ -113,6 +117,8 @@ def ask(
                 hint="give a larger budget, other users or items, or weights above 0",
             )
         rounds.ask_gold(known)
+        if chosen is not None:
+            fix_panel(run.path, chosen)  # last: a call that fails binds the run to nothing
         return with_origin(mixed(table, known, price, rng), run, name_of(strategy), seed)
 
     table = rounds.ask(make)
@@ -121,7 +127,7 @@ def ask(
     return table, fresh
 
 
-def tell(run: Run, source: StrPath | pa.Table | Iterable[Mapping[str, Any]]) -> TellReport:
+def tell(run: Run, source: Source) -> TellReport:
     """Take answers into the journal; see `Journal.tell`.
 
     Where the schema names no smallest positive rating, 0 and 1 are a no and a yes, unless other ratings of

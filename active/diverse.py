@@ -14,7 +14,7 @@ from .picking import Basket, worth
 from .pool import Candidates
 from .state import AskState
 
-_SPREAD = 8_000  # candidates that are compared with each other
+_SPREAD = 8_000  # candidates that are compared with each other, where the budget wants no more
 
 
 def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
@@ -23,7 +23,7 @@ def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
     The gradient of a pair's loss under its likelier label is |p - y| x in the block of its item, so
     pairs of different items are at right angles.
     """
-    candidates, cells = _sample(state, rng)
+    candidates, cells = _sample(state, budget, rng)
     users, items = candidates.users.ravel()[cells], candidates.item_grid.ravel()[cells]
     chance = expit(state.posterior.pair_logits(users, items))
     gradient = np.minimum(chance, 1 - chance)[:, None] * state.posterior.user_vectors[users]
@@ -50,7 +50,7 @@ def k_centre(state: AskState, budget: float, rng: np.random.Generator) -> Basket
 
     Both halves are standardised to the same average norm.
     """
-    candidates, cells = _sample(state, rng)
+    candidates, cells = _sample(state, budget, rng)
     users, items = candidates.users.ravel()[cells], candidates.item_grid.ravel()[cells]
     basket = Basket(state.pool, budget)
     if not len(cells):
@@ -80,7 +80,7 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
             "strategy 'coverage' needs attributes of the items in the graph",
             hint="choose another strategy, such as gain-proportional",
         )
-    candidates = state.pool.candidates(_SPREAD * 8, rng)
+    candidates = state.pool.candidates(state.pool.enough(budget, _SPREAD * 8), rng)
     if not candidates.open.any():
         return Basket(state.pool, budget)
     rows = state.rows_of(candidates.items)
@@ -112,12 +112,15 @@ def coverage_only(state: AskState, budget: float, rng: np.random.Generator) -> B
     return basket
 
 
-def _sample(state: AskState, rng: np.random.Generator) -> tuple[Candidates, IntArray]:
-    """Up to _SPREAD open cells, drawn evenly from the pool."""
-    candidates = state.pool.candidates(max(_SPREAD, len(state.pool.items)) * 4, rng)
+def _sample(
+    state: AskState, budget: float, rng: np.random.Generator
+) -> tuple[Candidates, IntArray]:
+    """Open cells drawn evenly from the pool: up to _SPREAD, or two for each question."""
+    most = state.pool.enough(budget, _SPREAD)
+    candidates = state.pool.candidates(max(most, len(state.pool.items)) * 4, rng)
     cells = np.flatnonzero(candidates.open)
-    if len(cells) > _SPREAD:
-        cells = np.sort(rng.choice(cells, _SPREAD, replace=False))
+    if len(cells) > most:
+        cells = np.sort(rng.choice(cells, most, replace=False))
     return candidates, cells
 
 

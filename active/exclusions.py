@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..kg.errors import DataError
-from ..kg.files import StrPath, read_table
+from ..kg.files import StrPath
 from ..kg.graph import Graph
-from .answers import first_line
+from .table_rows import numbered_rows, text_of
 
 PAIR = ("user", "item")
 Pair = tuple[str, str]
@@ -18,20 +18,16 @@ def read_pairs(path: StrPath, graph: Graph) -> set[Pair]:
         DataError: a column or a cell is missing. UnknownIdError: the catalog does not have an id.
         ParseError, ResourceError: the file cannot be read.
     """
-    table = read_table(path, text=PAIR)
-    missing = [kind for kind in PAIR if kind not in table.column_names]
-    if missing:
-        raise DataError(
-            f"column {missing[0]!r} is missing; there are {', '.join(table.column_names)}",
-            where=str(path),
-            hint="needed: user and item",
-        )
+    named: dict[str, list[str]] = {kind: [] for kind in PAIR}
+    for line, row in numbered_rows(path, PAIR, "pairs"):
+        if isinstance(row, str):
+            raise DataError(row, where=f"{path}:{line}")
+        for kind in PAIR:
+            if not (name := text_of(row.get(kind))):
+                raise DataError(f"no {kind} is named", where=f"{path}:{line}")
+            named[kind].append(name)
     columns = []
     for kind, nodes in zip(PAIR, (graph.users, graph.items), strict=True):
-        names = table[kind].to_pylist()
-        if not all(names):
-            line = next(at for at, name in enumerate(names, first_line(path)) if not name)
-            raise DataError(f"no {kind} is named", where=f"{path}:{line}")
-        places = nodes.vocabulary.indices(names, kind=kind)
+        places = nodes.vocabulary.indices(named[kind], kind=kind)
         columns.append([nodes.vocabulary[int(place)] for place in places])
     return set(zip(*columns, strict=True))

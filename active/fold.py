@@ -1,9 +1,10 @@
 """From a journal's records to one verdict per edge: which answer counts when several were given.
 
 The rule: of one annotator's answers to an edge in a round the last one counts: the one given last,
-where both say when (column `time`), else the one told last; of several annotators the
-majority of usable answers (by trust, where trust is given), a tie being "cannot tell"; of several
-rounds the latest that came to a like or a dislike, since "cannot tell" takes nothing back.
+where both say when (column `time`), else the one told last; one that was given before a usable answer
+of an earlier round came late and does not count. Of several annotators the majority of usable answers
+(by trust, where trust is given), a tie being "cannot tell"; of several rounds the latest that came to a
+like or a dislike, since "cannot tell" takes nothing back.
 """
 
 from __future__ import annotations
@@ -74,15 +75,30 @@ def fold(
 
 
 def last_answers(records: Iterable[Record]) -> list[Record]:
-    """Of each annotator's answers to an edge in a round the one that counts, in the order of first answers."""
+    """Of each annotator's answers to an edge in a round the one that counts, in the order of first answers;
+    none where it was given before a usable one of an earlier round."""
     last: dict[tuple[str, str, int, str], Record] = {}
     for record in records:
         answer = record.answer
         place = answer.user, answer.item, answer.round, answer.annotator
         before = last.get(place)
-        if before is None or not _older(answer, before.answer):
+        if before is None or not is_older(answer, before.answer):
             last[place] = record
-    return list(last.values())
+    late = _late(record.answer for record in last.values())
+    return [record for place, record in last.items() if place not in late]
+
+
+def _late(answers: Iterable[Answer]) -> set[tuple[str, str, int, str]]:
+    """User, item, round and annotator of the answers given before a usable one of an earlier round."""
+    usable: dict[tuple[str, str, str], Answer] = {}
+    late = set()
+    for answer in sorted(answers, key=lambda one: one.round):
+        edge = answer.user, answer.item, answer.annotator
+        if edge in usable and is_older(answer, usable[edge]):
+            late.add((answer.user, answer.item, answer.round, answer.annotator))
+        elif answer.answer in (LIKE, DISLIKE, RATING):
+            usable[edge] = answer
+    return late
 
 
 def is_readable(answer: Answer, positive: float | None) -> bool:
@@ -113,7 +129,7 @@ def without_threshold(answer: Answer) -> DataError:
     )
 
 
-def _older(answer: Answer, other: Answer) -> bool:
+def is_older(answer: Answer, other: Answer) -> bool:
     """Whether both say when they were given, and this one earlier."""
     one, two = moment_of(answer.given), moment_of(other.given)
     return one is not None and two is not None and one < two
@@ -132,7 +148,7 @@ def _verdict(
     if total == 0:
         answers = {record.answer.answer for record in records}
         answer, label = (CANNOT_TELL if CANNOT_TELL in answers else "skip"), None
-    elif votes[0] == votes[1]:
+    elif math.isclose(votes[0], votes[1]):  # sums of trust differ in their last digits
         answer, label = CANNOT_TELL, None
     else:
         label = int(votes[1] > votes[0])

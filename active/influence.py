@@ -28,7 +28,8 @@ class Influence:
     """What an annotator changes.
 
     Attributes:
-        answers: that count. labels: learned ones that would be another or none without them.
+        answers: that count. labels: learned ones that would be another or none without them, and
+            those that there would be of pairs on which annotators were of two minds.
         replaced: mean share of a user's top k that would be other items.
         users: share of the users whose top k would change. looked_at: how many users that is of.
     """
@@ -46,7 +47,8 @@ def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -
 
     Every linear part and the posterior is fitted without the annotator's answers, as `fold` settles
     the edges then; the encoder meets the changed interactions, but keeps its weights, and the gate
-    its own. So it is a lower bound where the encoder was trained on many answers.
+    its own. So it is a lower bound where the encoder was trained on many answers. Answers that wait for
+    `retrain` change nothing yet.
 
     Args:
         annotators: whose; None = all who gave answers that count.
@@ -68,13 +70,15 @@ def influences(run: Run, annotators: Iterable[str] | None = None, k: int = 10) -
     users = _sample(data, model.seed)
     before = _lists(scorer.refresh(data), data, users, k)
     positive = positive_from(run.catalog.schema)
+    records = [record for record in records if record.told <= run.round]
     whole = _labels(rounds.verdicts(records, positive=positive))
     out = []
     for name in names:
         others = [record for record in records if record.answer.annotator != name]
         without = _labels(rounds.verdicts(others, positive=positive))
-        other = {edge: without.get(edge) for edge in whole if without.get(edge) != whole[edge]}
-        rows, changed = _relabelled(data, other)
+        rows, changed = _relabelled(
+            data, {edge: without.get(edge) for edge in whole if without.get(edge) != whole[edge]}
+        )
         replaced = np.zeros(len(users))
         if changed:
             changed_data = data.with_train(rows)
@@ -95,18 +99,26 @@ def _labels(verdicts: pa.Table) -> dict[tuple[str, str], int | None]:
 def _relabelled(
     data: TrainingData, label: dict[tuple[str, str], int | None]
 ) -> tuple[Interactions, int]:
-    """The training rows with other labels for some edges that rounds taught, and how many differ."""
+    """The training rows with other labels for some edges, and how many differ from what rounds taught."""
     users, items = data.graph.users.vocabulary, data.graph.items.vocabulary
-    rows = data.train
+    rows, untaught = data.train, dict(label)
     labels, keep = rows.label.copy(), np.ones(len(rows), bool)
     for row in np.flatnonzero(rows.round > 0):
         edge = users[int(rows.user[row])], items[int(rows.item[row])]
         if edge in label:
-            said = label[edge]
+            said = untaught.pop(edge)
             keep[row] = said is not None
             labels[row] = labels[row] if said is None else said
     changed = int((~keep).sum() + (labels != rows.label).sum())
-    return replace(rows, label=labels).select(keep), changed
+    more = [(user, item, said) for (user, item), said in untaught.items() if said is not None]
+    added = Interactions.build(
+        users.indices([user for user, _, _ in more], kind="user"),
+        items.indices([item for _, item, _ in more], kind="item"),
+        label=[said for _, _, said in more],
+        round=1,
+        split_names=rows.split_names,
+    )
+    return replace(rows, label=labels).select(keep).concat(added), changed + len(added)
 
 
 def _lists(scorer: Hybrid, data: TrainingData, users: IntArray, k: int) -> IntArray:

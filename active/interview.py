@@ -16,7 +16,7 @@ from ..kg.errors import DataError, UsageError
 from ..kg.in_memory import whole
 from ..kg.typed_fields import check_fields
 from ..kg.vocabulary import IntArray
-from .answers import CANNOT_TELL, SKIP, Answer, read_answers
+from .answers import CANNOT_TELL, RATING, SKIP, Answer, read_answers
 from .beliefs import Askable
 from .costs import node_factors
 from .fold import label_of
@@ -143,7 +143,7 @@ class Interview:
         if label is not None:
             self._labels[place] = label
         self.beliefs = self.beliefs.given(self._labels)
-        self.answers[iri] = str(answer) if found.rating == found.rating else found.answer
+        self.answers[iri] = str(answer) if found.answer == RATING else found.answer
         return self
 
     def recommend(self, k: int = 10) -> pa.Table:

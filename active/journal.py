@@ -14,14 +14,11 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from ..kg.errors import IntegrityError
 from ..kg.files import StrPath, append_record, atomic_write, sha256_bytes
@@ -31,6 +28,7 @@ from ..kg.writing import naming
 from .answers import Answer, read_answers
 from .journal_lines import is_cut_off, line_of, parse_line
 from .repeats import UNSTATED, Record, Repeat, batch_of, in_round, repeats
+from .table_rows import Source
 
 _LOG = logging.getLogger(__name__)
 _FIRST = "0" * 64
@@ -77,7 +75,7 @@ class Journal:
 
     def tell(
         self,
-        source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+        source: Source,
         *,
         round: int,
         refuse: Callable[[Answer], str | None] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,9 @@ def held_to_contract(strategy: Strategy, name: str) -> Strategy:
                 hint="a strategy is a function of state, budget and generator that gives Picks: distinct "
                 "open pairs of state.pool, within budget and caps",
             )
-        return picks
+        # Narrower integers would wrap where pairs are numbered user x items + item.
+        user, item = (each.astype(np.int64) for each in (picks.user, picks.item))
+        return replace(picks, user=user, item=item)
 
     return play
 
@@ -52,6 +54,7 @@ def _fault(picks: Any, pool: Pool, budget: float) -> str:
         return ""
     if not all(np.issubdtype(each.dtype, np.integer) for each in (user, item)):
         return "gave users or items that are no catalog indices"
+    user, item = user.astype(np.int64), item.astype(np.int64)
     if not (np.isin(user, pool.users).all() and np.isin(item, pool.items).all()):
         return "picked a user or an item that is not in the pool"
     if pool.is_known(user, item).any():

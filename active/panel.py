@@ -28,33 +28,39 @@ def panel_of(folder: Path) -> list[str] | None:
     return [str(user) for user in users]
 
 
-def fix_panel(folder: Path, users: Iterable[str], known: Vocabulary) -> None:
-    """Fix the panel of a run; the same one again changes nothing.
+def chosen_panel(folder: Path, users: Iterable[str] | None, known: Vocabulary) -> list[str] | None:
+    """IRIs of the panel that is fixed or, where none is, of these users, sorted; None with neither.
 
     Raises:
         UnknownIdError: a user that the catalog does not have. StateError: another panel is fixed.
     """
-    iris = sorted({known[int(index)] for index in known.indices(users, kind="user")})
     before = panel_of(folder)
+    if users is None:
+        return before
+    iris = sorted({known[int(index)] for index in known.indices(users, kind="user")})
     if before is not None and before != iris:
         raise StateError(
             f"the run has another panel, of {len(before):,} users, fixed",
             where=str(folder / PANEL),
             hint="leave --panel out to keep it; --users asks a part of it",
         )
-    if before is None:
-        write_sealed(folder / PANEL, {"users": iris})
+    return iris
+
+
+def fix_panel(folder: Path, panel: list[str]) -> None:
+    """Fix the panel of a run, as `chosen_panel` gives it."""
+    if panel_of(folder) is None:
+        write_sealed(folder / PANEL, {"users": panel})
 
 
 def within_panel(
-    folder: Path, users: Iterable[str] | None, known: Vocabulary
+    panel: list[str] | None, users: Iterable[str] | None, known: Vocabulary
 ) -> Iterable[str] | None:
     """Who may be asked: of the panel, if there is one, those among `users`; None = everybody.
 
     Raises:
-        UsageError: one of `users` is not in the panel. UnknownIdError: as `fix_panel`.
+        UsageError: one of `users` is not in the panel. UnknownIdError: the catalog does not have one.
     """
-    panel = panel_of(folder)
     if panel is None or users is None:
         return users if panel is None else panel
     iris = [known[int(index)] for index in known.indices(users, kind="user")]

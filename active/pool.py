@@ -6,6 +6,7 @@ drawn from that order, so no strategy's picks depend on how the catalog happens 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -175,6 +176,17 @@ class Pool:
     def cost(self, users: IntArray, items: IntArray) -> Array:
         """Costs pair by pair."""
         return np.asarray(self.user_cost[users] * self.item_cost[items])
+
+    def questions(self, budget: float) -> float:
+        """About how many questions a budget pays, by the mean cost of a pair; at most all pairs."""
+        if not self.size:
+            return 0.0
+        cost = self.user_cost[self.users].mean() * self.item_cost[self.items].mean()
+        return min(float(budget / cost), float(self.size))
+
+    def enough(self, budget: float, usual: int) -> int:
+        """How many candidates to look at: `usual`, or two for each question that the budget pays."""
+        return max(usual, 2 * math.ceil(self.questions(budget)))
 
     def candidates(self, limit: int, rng: np.random.Generator) -> Candidates:
         """The whole pool where it has at most `limit` pairs, else as many users per item at random.

@@ -43,8 +43,8 @@ def trust(
     """Weight of each annotator's vote for `fold`: 2 x accuracy - 1, or 0 below `drop_below`.
 
     Accuracy counts gold questions (user, item) -> label, and agreement with the other annotators of
-    the same edge, an edge counting by the share of the others on that side; both shrunk to
-    `prior_right`. Who answered nothing that can be checked has the weight of a newcomer. Users who
+    the same edge where they are two or more (of two who differ nobody knows who is right), an edge
+    counting by the share of the others on that side; both shrunk to `prior_right`. Who answered nothing that can be checked has the weight of a newcomer. Users who
     answer for themselves, without an annotator's name, keep their whole vote.
     """
     config = config or QualityConfig()

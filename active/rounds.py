@@ -43,6 +43,7 @@ from .gold import GoldPair
 from .journal import Journal, TellReport
 from .quality import QualityConfig, trust, within_quota
 from .repeats import Record
+from .table_rows import Source
 
 ASKED, CLOSED = "queries.parquet", "metrics.json"
 
@@ -159,7 +160,7 @@ class Rounds:
 
     def tell(
         self,
-        source: StrPath | pa.Table | Iterable[Mapping[str, Any]],
+        source: Source,
         *,
         round: int | None = None,
         refuse: Callable[[Answer], str | None] | None = None,
@@ -224,7 +225,7 @@ class Rounds:
     def set_quality(
         self,
         *,
-        gold: StrPath | pa.Table | Iterable[Mapping[str, Any]] | None = None,
+        gold: Source | None = None,
         quota: float | None = None,
         positive: float | None = None,
     ) -> int:
@@ -241,11 +242,12 @@ class Rounds:
             LockedError: another process sets them.
         """
         labels = {}
+        file = gold if isinstance(gold, str | Path) else "gold answers"
         for line, row in [] if gold is None else read_answers(gold, round=0):
             label = label_of(row, positive) if isinstance(row, Answer) else None
             if not isinstance(row, Answer) or label is None:
                 reason = row if isinstance(row, str) else "a gold answer is a like or a dislike"
-                raise DataError(reason, where=f"gold answers, line {line}")
+                raise DataError(reason, where=f"{file}:{line}")
             labels[self._iri("user", row.user), self._iri("item", row.item)] = label
 
         def told(known: Annotators) -> Annotators:

@@ -177,6 +177,7 @@ def play_seed(
         raise UsageError(
             f"a budget of {budgets[-1]} is more than half of the pool of {size} pairs",
             where="budgets",
+            hint=f"give budgets up to {size // 2}",
         )
     played = {name: (own or {}).get(name) or find_strategy(name) for name in names}
     curves = {name: play(world, strategy, cuts, budgets) for name, strategy in played.items()}

@@ -27,7 +27,7 @@ from .pool import Candidates, Pool
 from .state import AskState
 
 Array = npt.NDArray[np.float64]
-LARGEST = 250_000  # candidate pairs looked at; a larger pool is sampled by users
+USUAL = 250_000  # candidate pairs looked at; a larger pool is sampled by users
 TOURNAMENT = 8  # random users of whom a greedy strategy takes the best
 COVERAGE_POWER = 0.5
 # Powers of the gain: between a draw in proportion and the best pairs, which are of ever the same users.
@@ -81,7 +81,7 @@ def best_of(criterion: Criterion) -> Strategy:
     """The pairs with the largest value."""
 
     def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
-        candidates = state.pool.candidates(LARGEST, rng)
+        candidates = state.pool.candidates(state.pool.enough(budget, USUAL), rng)
         basket = Basket(state.pool, budget)
         value = worth(evaluate(criterion, state, candidates), candidates, state.pool)
         take_best(basket, candidates, value, rng, state.pool.size)
@@ -99,16 +99,15 @@ def in_proportion(
     """
 
     def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
-        candidates = state.pool.candidates(LARGEST, rng)
+        candidates = state.pool.candidates(state.pool.enough(budget, USUAL), rng)
         basket = Basket(state.pool, budget)
         covariance = state.posterior.covariance[candidates.items].astype(np.float32)
         rows = state.rows_of(candidates.items)
         place = np.zeros(len(state.pool.items), np.int64)  # among the candidates
         place[rows] = np.arange(len(rows))
         counts = state.label_counts.copy()
-        mean_cost = _mean_cost(state)
         seen = 0
-        crowded = budget / mean_cost >= _CROWDED * len(candidates.items)
+        crowded = state.pool.questions(budget) >= _CROWDED * len(candidates.items)
         parts = _PARTS[int(crowded)]
         for part in range(parts):
             value = worth(
@@ -121,7 +120,7 @@ def in_proportion(
                 )
                 value = value * factor[rows][:, None].astype(np.float32)
             last = part == parts - 1
-            share = max(1, round(basket.left / mean_cost / (parts - part)))
+            share = max(1, round(state.pool.questions(basket.left) / (parts - part)))
             most = state.pool.size if last else share
             take_in_proportion(basket, candidates, value, rng, most, sharpness)
             users, items = np.array(basket.users[seen:]), np.array(basket.items[seen:])
@@ -143,7 +142,7 @@ def greedy(criterion: Criterion) -> Strategy:
 
     def strategy(state: AskState, budget: float, rng: np.random.Generator) -> Picks:
         items = max(len(state.pool.items), 1)
-        width = TOURNAMENT * max(1, int(np.ceil(budget / _mean_cost(state) / items)))
+        width = TOURNAMENT * max(1, int(np.ceil(state.pool.questions(budget) / items)))
         candidates = state.pool.candidates(width * items, rng)
         basket = Basket(state.pool, budget)
         covariance = state.posterior.covariance[candidates.items].astype(np.float32)
@@ -169,13 +168,6 @@ def greedy(criterion: Criterion) -> Strategy:
         return describe(state, basket)
 
     return strategy
-
-
-def _mean_cost(state: AskState) -> float:
-    pool = state.pool
-    if not pool.size:
-        return 1.0
-    return float(pool.user_cost[pool.users].mean() * pool.item_cost[pool.items].mean())
 
 
 def _shrink(

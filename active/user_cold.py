@@ -106,6 +106,7 @@ def interview_all(town: Town, name: str, budgets: list[int]) -> dict[str, list[f
         raise UsageError(
             f"a budget of {budgets[-1]} is more than the {len(town.asked)} items to ask about",
             where="budgets",
+            hint=f"give budgets up to {len(town.asked)}",
         )
     start = town.population.newcomer()
     told: list[list[Newcomer]] = []

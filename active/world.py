@@ -1,4 +1,4 @@
-"""One seed of a simulation: the split, the beliefs before any answer, the oracle, and the measure."""
+"""One seed of a simulation: the split, the beliefs before any answer, who answers, and the measure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from ..gnn.posterior import Posterior
 from ..kg.coldstart import ColdStartOpen, cold_start_open
 from ..kg.errors import UsageError, nearest
 from ..kg.graph import FloatArray, Graph
-from ..kg.split import rng_for
+from ..kg.split import pair_codes, rng_for
 from ..kg.vocabulary import IntArray
-from .oracle import SimulatedOracle
 from .pool import Pool
 from .state import AskState
 from .strategies import Strategy
@@ -206,7 +205,8 @@ def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[
     """After each round: questions so far, and the beliefs, whose `answers` are all that was said."""
     graph, posterior = world.graph, world.posterior
     pool = world.pool(cuts[-1])
-    oracle = SimulatedOracle(world.case.answers, graph.n_items)
+    hidden = world.case.answers
+    liked = pair_codes(hidden.select(hidden.label == 1), graph.n_items)
     everyone = rng_for(world.seed, "target users").permutation(graph.n_users)
     targets = np.sort(everyone[:TARGETS])
     labels, popularity = np.zeros(graph.n_items, np.int64), world.popularity
@@ -214,7 +214,7 @@ def rounds(world: World, strategy: Strategy, cuts: list[int]) -> Iterator[tuple[
     for turn, cut in enumerate(cuts):
         state = AskState(posterior, pool, targets, world.profile, popularity, labels)
         picks = strategy(state, cut - asked, rng_for(world.seed, f"simulated round {turn}"))
-        answers = oracle.answer(picks.user, picks.item)
+        answers = np.isin(picks.user * graph.n_items + picks.item, liked).astype(np.float64)
         posterior = posterior.update(picks.user, picks.item, answers)
         pool = pool.after(picks.user, picks.item)
         labels = labels + np.bincount(picks.item, minlength=graph.n_items)

@@ -114,7 +114,6 @@ def acquire(
     """
     from ..active.cycle import ask, rounds_of
     from ..active.exclusions import read_pairs
-    from ..active.panel import fix_panel
     from ..gnn.runs import Run
 
     output = Output(as_json)
@@ -136,11 +135,10 @@ def acquire(
         output.progress("acquire") as bar,
         held_run(run, "acquire", device=device, progress=bar.stage) as opened,
     ):
-        if fixed is not None:
-            fix_panel(run, fixed, opened.catalog.graph.users.vocabulary)
         table, fresh = ask(
-            opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart
-        )
+            opened, size, strategy=strategy, seed=seed, config=config, gold=gold, exclude=apart,
+            panel=fixed,
+        )  # fmt: skip
         number = rounds_of(opened).current
     graph = opened.catalog.graph
     told = _give(output, number, with_ids(_titled(table, graph), graph, ids), fresh, out)

@@ -48,13 +48,14 @@ def read_ids(path: Path, kind: str) -> list[str]:
         DataError: no UTF-8 text, no such column, or no id.
     """
     from ..kg.files import read_table
-    from ..kg.table_files import SUFFIXES
+    from ..kg.table_files import SUFFIXES, spreadsheet_hint
 
     if path.suffix.lower() not in SUFFIXES:
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise DataError(f"not UTF-8 text at byte {error.start}", where=str(path)) from None
+            message, hint = f"not UTF-8 text at byte {error.start}", spreadsheet_hint(path)
+            raise DataError(message, where=str(path), hint=hint) from None
         ids = [line.strip() for line in lines if line.strip()]
     else:
         table = read_table(path, text=(kind,))

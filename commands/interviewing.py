@@ -97,13 +97,16 @@ def interview(
 def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
     """Tell an interview the answers of a file; of several users' only those of its own.
 
+    Of several about an item the last counts: by `time` where both say one, else by line.
+
     Returns:
         how many rows are of other users, and (line, reason) of those that cannot be used.
 
     Raises:
         UsageError: the file is about several users and none was named. DataError: no row can be used.
     """
-    from ..active.answers import Answer, read_answers
+    from ..active.answers import RATING, Answer, read_answers
+    from ..active.fold import is_older
 
     rows = read_answers(path, round=0)
     rejected = [(line, row) for line, row in rows if isinstance(row, str)]
@@ -114,11 +117,17 @@ def take_in(talk: Interview, path: Path) -> tuple[int, list[tuple[int, str]]]:
         own = [(line, row) for line, row in given if find(row.user) == find(talk.user)]
     elif len({row.user for _, row in given}) > 1:
         raise UsageError("the answers are of several users", where=str(path), hint="say --user")
+    last: dict[int, Answer] = {}
     for line, row in own:
+        item = talk.graph.items.vocabulary.find(row.item)
+        if item in last and is_older(row, last[item]):
+            continue
         try:
-            talk.tell(row.item, row.rating if row.answer == "rating" else row.answer)
+            talk.tell(row.item, row.rating if row.answer == RATING else row.answer)
         except ColdframeError as error:
             rejected.append((line, error.message))
+        else:
+            last[item] = row
     if rejected and not talk.answers:
         line, reason = min(rejected)
         raise DataError(f"none of the answers can be used: {reason}", where=f"{path}:{line}")

@@ -23,6 +23,7 @@ from .writing import StrPath, atomic_write, naming
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 # A spreadsheet runs a cell that starts with one of these; a quote before it makes it text. Cells that
 # already start with quotes and such a sign get one more, so that reading takes exactly one away.
 _RUNNABLE = r"^('*[=+\-@\t\r])"
@@ -97,7 +98,7 @@ def read_table(path: StrPath, *, text: Iterable[str] = ()) -> pa.Table:
         ResourceError: no such file, or it cannot be read.
         ParseError: the content does not follow the format; names the line where it is known.
     """
-    suffix = _suffix(path)
+    suffix = _suffix(path, spreadsheet_hint(path))
     as_text = dict.fromkeys(text, pa.string())
     as_text |= {re.sub(_RUNNABLE, r"'\1", name): pa.string() for name in as_text}
     with naming(path, "read"), Path(path).open("rb") as source:
@@ -166,13 +167,20 @@ def _content(table: pa.Table) -> bytes:
     return hashlib.sha256(repr((sorted(kept.items()), columns)).encode()).hexdigest().encode()
 
 
-def _suffix(path: StrPath) -> str:
+def spreadsheet_hint(path: StrPath) -> str:
+    """How to hand over a spreadsheet as a table; "" where the file is none by its suffix."""
+    if Path(path).suffix.lower() not in _SPREADSHEETS:
+        return ""
+    return "save the sheet as .csv in the spreadsheet program, and give that file"
+
+
+def _suffix(path: StrPath, hint: str = "") -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
             f"cannot tell the format of a table from the suffix {suffix!r}",
             where=str(path),
-            hint=f"use one of {', '.join(SUFFIXES)}",
+            hint=hint or f"use one of {', '.join(SUFFIXES)}",
         )
     return suffix
 

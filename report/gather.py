@@ -161,6 +161,7 @@ def card(run: Run) -> dict[str, Any]:
 
     model, split = run.model, run.split
     parts = list(model.scorer.parts) if model.scorer is not None else []
+    train = model.data.train
     run.check_file("env.json")
     versions = read_json(run.path / "env.json")
     return {
@@ -168,7 +169,7 @@ def card(run: Run) -> dict[str, Any]:
         "catalog": f"{run.catalog.name}, content {run.about['content'][:16]}",
         "schema": run.about["schema"][:16],
         "split": f"{split.name}, seed {split.seed}",
-        "trained on": f"{len(model.data.train):,} interactions of {model.graph.n_users:,} users",
+        "trained on": f"{len(train):,} interactions of {len(np.unique(train.user)):,} users",
         "cold items in the split": f"{len(split.cold_items):,} of {model.graph.n_items:,}",
         "rounds of answers": run.round,
         "seed": model.seed,

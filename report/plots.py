@@ -185,7 +185,7 @@ def short(name: str, width: int = 28) -> str:
 
 
 def _colours(names: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    """Ours in green, random in grey, the rest in turn; the same name has one colour on every plot."""
+    """Ours in green, random in grey, the rest in turn."""
     rest = iter(COLOURS[1:] * (len(names) // (len(COLOURS) - 1) + 1))
     return [
         COLOURS[0] if name in ("coldframe", "auto") else GREY if name == "random" else next(rest)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from coldframe.active import diverse, strategies
 from coldframe.active.acquire import AskConfig, View, acquire, ask_state, plan_of
 from coldframe.active.auto import ADAPTIVE
 from coldframe.active.coverage import COVERS
 from coldframe.active.criteria import CRITERIA, evaluate_pairs
+from coldframe.active.pool import Pool
+from coldframe.active.state import AskState
 from coldframe.active.strategies import STRATEGIES, Picks
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
+from coldframe.gnn.posterior import Posterior
 from coldframe.kg.errors import UnknownIdError, UsageError
 
 COLUMNS = ["round", "user", "item", "utility", "gain", "coverage", "answer_chance"]
@@ -157,6 +161,25 @@ def test_an_empty_pool_gives_no_questions(view, strategy, limits):
     config = AskConfig(**limits, criteria=("bald",))
     table = acquire(view, 5, strategy=strategy, config=config)
     assert (table.num_rows, table.column_names) == (0, [*COLUMNS, "criterion.bald"])
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_a_budget_beyond_the_usual_candidates_is_asked_in_full(strategy, monkeypatch):
+    monkeypatch.setattr(strategies, "USUAL", 50)
+    monkeypatch.setattr(diverse, "_SPREAD", 5)
+    rng = np.random.default_rng(0)
+    vectors = np.hstack([np.ones((40, 1)), rng.normal(size=(40, 2))])
+    posterior = Posterior.from_prior(vectors, rng.normal(size=(20, 3)), np.eye(3))
+    profile = sp.csr_matrix((rng.random((20, 6)) < 0.4).astype(np.float32))
+    state = AskState(posterior, Pool.build(sp.csr_matrix((40, 20))), np.arange(40), profile)
+    for budget in (200, 1e300):
+        picks = STRATEGIES[strategy](state, budget, np.random.default_rng(0))
+        assert len(picks) == min(budget, 40 * 20)
+
+
+def test_a_criterion_is_told_once(view):
+    table = acquire(view, 3, config=AskConfig(criteria=("bald", "bald")))
+    assert table.column_names.count("criterion.bald") == 1
 
 
 def test_names_that_can_be_read_once_are_read_once(view):

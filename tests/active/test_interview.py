@@ -8,6 +8,7 @@ from coldframe import Interview
 from coldframe.active.beliefs import View
 from coldframe.active.interview import InterviewConfig
 from coldframe.active.newcomer import Population
+from coldframe.commands.interviewing import take_in
 from coldframe.gnn.data import TrainingData
 from coldframe.gnn.kg_prior import KGPrior, KGPriorConfig
 from coldframe.gnn.posterior import Posterior, moderated
@@ -155,3 +156,15 @@ def test_weights_are_numbers_from_nothing_on(view, wrong):
 def test_the_length_of_a_list_is_a_whole_number(view):
     with pytest.raises(UsageError, match="k: expected a whole number"):
         Interview(view).recommend(5.5)
+
+
+def test_of_a_files_answers_about_an_item_the_one_given_last_counts(view, tmp_path):
+    """The item is named by its IRI once and by its original id once."""
+    iri, path = view.graph.items.vocabulary[1], tmp_path / "said.csv"
+    path.write_text(
+        f"user,item,answer,time\nann,{iri},like,2024-06-02\nann,1,dislike,2024-06-01\n"
+        "ann,2,like,\nann,2,dislike,2024-06-01\n"
+    )
+    interview = Interview(view)
+    assert take_in(interview, path) == (0, [])
+    assert list(interview.answers.values()) == ["like", "dislike"]

@@ -87,6 +87,20 @@ def test_a_spreadsheet_may_part_cells_as_its_country_does(journal, tmp_path, end
     assert verdicts(journal) == {(0, 1): 1, (1, 2): 0}
 
 
+def test_decimals_of_a_country_are_refused_and_it_is_said_how_to_write_them(journal):
+    (_, reason), (_, other) = journal.tell(
+        [row("0", "0", "3,5"), row("0", "0", "a,5")], round=1
+    ).rejected
+    assert "with a point, as 3.5" in reason
+    assert "point" not in other
+
+
+def test_the_journal_does_not_repeat_what_was_asked(journal):
+    question = {"title": "T", "utility": 1.0, "criterion.bald": 0.1, "cost": 2.0}
+    journal.tell([row("0", "0", "like", **question, note="n")], round=1)
+    assert journal.records()[0].answer.extra == {"note": "n"}
+
+
 def test_telling_again_changes_nothing(journal):
     rows = [row("0", "0", "like"), row("1", "0", "dislike"), row("0", "0", "like")]
     assert journal.tell(rows, round=1).accepted == 2
@@ -281,6 +295,41 @@ def test_what_was_given_earlier_and_told_late_does_not_count(journal):
         assert report.accepted == 0
         assert wrong in report.rejected[0][1]
     assert verdicts(journal) == {(0, 0): 1}
+
+
+@pytest.mark.parametrize("late", ["dislike", "cannot tell"])
+def test_what_was_given_earlier_and_told_in_a_later_round_does_not_count_either(journal, late):
+    journal.tell([row("0", "0", "like", time="2026-02-01")], round=1)
+    journal.tell([row("0", "0", late, time="2026-01-01")], round=2)
+    assert verdicts(journal) == {(0, 0): 1}
+    journal.tell([row("0", "0", "cannot tell", time="2026-02-03")], round=3)
+    journal.tell([row("0", "0", "dislike", time="2026-02-02")], round=4)  # after the like
+    assert verdicts(journal) == {(0, 0): 0}
+    journal.roll_back(round=4)
+    journal.roll_back(round=1)
+    assert verdicts(journal) == {(0, 0): 0 if late == "dislike" else None}
+
+
+def test_a_tie_is_one_whatever_the_last_digits_of_its_weights(journal):
+    said = {"a": "like", "b": "like", "c": "dislike"}
+    journal.tell([row("0", "0", word, annotator=who) for who, word in said.items()], round=1)
+    assert verdicts(journal, trust={"a": 0.1, "b": 0.2, "c": 0.3}) == {(0, 0): None}
+
+
+class NotATime(datetime):
+    """As a data frame has it: a time that equals nothing, itself included."""
+
+    def __ne__(self, other):
+        return True
+
+
+@pytest.mark.parametrize("blank", [float("nan"), np.float32("nan"), NotATime(1, 1, 1), None, ""])
+def test_a_blank_cell_of_a_data_frame_is_none(journal, blank):
+    rows = [row("0", "0", "like", time=blank, annotator=blank, round=blank, note=blank)]
+    assert journal.tell(rows, round=1).accepted == 1
+    again = journal.tell(rows, round=1)
+    assert (again.accepted, again.repeated) == (0, 1)
+    assert journal.records()[0].answer.extra == {}
 
 
 def test_a_journal_that_noted_no_tables_is_not_told_twice(journal):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from coldframe.active.acquire import acquire
 from coldframe.active.beliefs import View
+from coldframe.active.own_strategy import held_to_contract
+from coldframe.active.pool import Pool
 from coldframe.active.simulate import SimulationConfig, simulate
-from coldframe.active.strategies import best_of, described
+from coldframe.active.state import AskState
+from coldframe.active.strategies import Picks, best_of, described
 from coldframe.gnn.posterior import Posterior
 from coldframe.kg.errors import UsageError
 from coldframe.kg.graph import Graph, Interactions, NodeSet
@@ -38,6 +43,24 @@ def test_pairs_that_a_function_picks_are_asked(view: View) -> None:
     table = acquire(view, 5, strategy=first_pairs([0, 1], [6, 7]))
     assert [name[-1] for name in table["item"].to_pylist()] == ["6", "7"]
     assert (table["gain"].to_numpy() > 0).all()
+
+
+def test_narrow_integers_do_not_wrap() -> None:
+    """Numbered in 32 bits, the known pair would be another one, and so would what is picked."""
+    known = sp.csr_matrix((np.ones(1), ([60_000], [50_000])), (60_001, 60_000))
+    pool = Pool.build(known, users=[60_000], items=[40_000, 50_000])
+    state = cast(AskState, SimpleNamespace(pool=pool))
+
+    def narrow(item: int) -> Picks:
+        one = np.ones(1)
+        user, items = np.array([60_000], np.int32), np.array([item], np.int32)
+        picks = Picks(user, items, one, one, one, one)
+        return held_to_contract(lambda *_: picks, "mine")(state, 5, np.random.default_rng(0))
+
+    picked = narrow(40_000)
+    assert pool.after(picked.user, picked.item).is_known(picked.user, picked.item).all()
+    with pytest.raises(UsageError, match="must not be asked"):
+        narrow(50_000)
 
 
 def liked_by_chance() -> Graph:

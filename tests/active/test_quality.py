@@ -128,8 +128,14 @@ def test_gold_and_quota_hold_for_a_folder_from_then_on(tmp_path):
     assert verdict() == 0
     assert rounds.set_quality(quota=0.5) == 12  # what was set before stays
     assert Rounds(tmp_path).annotators().config.quota == 0.5
-    with pytest.raises(DataError, match="line 1"):
-        rounds.set_quality(gold=[{"user": "g", "item": "1", "answer": "skip"}])
+    (tmp_path / "gold.csv").write_text("user,item,answer\ng,1,like\ng,2,skip\n")
+    for wrong, where in (
+        ([{"user": "g", "item": "1", "answer": "skip"}], "gold answers:1"),
+        (tmp_path / "gold.csv", f"{tmp_path / 'gold.csv'}:3"),
+    ):
+        with pytest.raises(DataError, match="is a like or a dislike") as caught:
+            rounds.set_quality(gold=wrong)
+        assert caught.value.where == where
     with pytest.raises(UsageError):
         rounds.set_quality(quota=2.0)
 

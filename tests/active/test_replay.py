@@ -231,6 +231,14 @@ def test_influence_is_zero_for_who_agrees_and_large_for_who_decides(base: Path) 
     assert (echo.answers, echo.labels, echo.replaced, echo.users) == (1, 0, 0.0, 0.0)
 
 
+def test_who_leaves_a_pair_undecided_has_influence(asking_run: Run) -> None:
+    """A veto against most likes: without it all of them would have been learned."""
+    answers = [("ann", k, True) for k in range(20)] + [("mal", k, False) for k in range(2, 20)]
+    rows = {one.annotator: one for one in influences(tell_and_learn(asking_run, answers))}
+    assert (rows["mal"].labels, rows["ann"].labels) == (18, 2 + 18)
+    assert rows["mal"].replaced > 0
+
+
 def test_influence_leaves_alone_what_the_catalog_says_of_a_pair_that_was_answered(
     tiny_graph: Graph,
 ) -> None:

@@ -8,7 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from coldframe.datasets.generated import generate_catalog
+from coldframe.datasets.splits import make_split
+from coldframe.gnn.config import RecommenderConfig
+from coldframe.gnn.hybrid import HybridConfig
+from coldframe.gnn.recommender import Recommender
+from coldframe.gnn.runs import Run
+from coldframe.gnn.text import TextConfig
+from coldframe.kg.catalog import Catalog
 from coldframe.report import html, plots
+from coldframe.report.gather import card
 from coldframe.report.sections import Example, Facts, render
 
 NASTY = "</title><script>alert(1)</script><img src=x onerror=alert(2)> $\\frac{1}{ & \"'"
@@ -154,3 +163,16 @@ def test_missing_numbers_are_dashes():
 def test_an_element_name_is_no_place_for_text():
     with pytest.raises(ValueError, match="no name"):
         html.tag("p onclick=x")
+
+
+def test_the_model_card_counts_the_users_that_were_trained_on(tmp_path):
+    made = generate_catalog(tmp_path / "data", size="tiny")
+    catalog, _ = Catalog.ingest(list(made.inputs), made.schema, tmp_path / "catalog")
+    split = make_split(catalog.graph, "user-cold")
+    hybrid = HybridConfig(parts=("popularity",), tune=False)
+    config = RecommenderConfig(hybrid=hybrid, text=TextConfig(model="none"))
+    model = Recommender(config, device="cpu").fit(catalog, split)
+    told = card(Run.create(tmp_path / "run", catalog, split, model))["trained on"]
+    assert len(split.cold_users)
+    users = catalog.graph.n_users - len(split.cold_users)
+    assert told == f"{len(split.train):,} interactions of {users:,} users"

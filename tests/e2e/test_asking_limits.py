@@ -72,6 +72,9 @@ def test_a_panel_is_fixed_for_all_rounds(folder, base, tmp_path):
     few, others = tmp_path / "panel.txt", tmp_path / "others.txt"
     few.write_text("\n".join(panel))
     others.write_text("\n".join(base[1].panel.read_text().split()[3:9]))
+    # A call that fails binds the run to nothing.
+    run("acquire", folder, "--budget", "12", "--panel", others, "--gold", "5000", code=2)
+    run("acquire", folder, "--budget", "0.5", "--panel", others, code=4)
     first = run("acquire", folder, "--budget", "12", "--panel", few)["questions"]
     assert {one["user"] for one in first} <= set(panel)
     close(folder, first)
@@ -114,20 +117,24 @@ def test_tables_of_costs_are_checked_by_line(tmp_path):
     found = read_costs(path)
     assert (found.user, found.item) == ({"007": 2.0}, {"A": 0.5})
     for text, where in (
-        ("user,price\na,1\n", ""),
-        ("cost\n1\n", ""),
+        ("user,price\na,1\n", ":1"),
+        ("cost\n1\n", ":2"),
+        ('user,cost\n\n,\n"a\nb",1\na,0\n', ":6"),
+        ("user,cost\na,1,2\n", ":2"),
         ("user,item,cost\na,b,1\n", ":2"),
         ("user,cost\na,1\na,2\n", ":3"),
         ("user,cost\na,0\n", ":2"),
         ("user,cost\na,much\n", ":2"),
         ("user,cost\na,5\nb,much\n", ":3"),
         ("user,cost\na,5\nb,\n", ":3"),
+        ("user;cost\na;2,5\n", ":2"),
     ):
         path.write_text(text)
         with pytest.raises(DataError) as caught:
             read_costs(path)
         assert caught.value.where == f"{path}{where}"
         assert "much" not in text or "'much'" in caught.value.message
+        assert ("2,5" in text) == ("with a point" in caught.value.hint)
     lines = tmp_path / "costs.jsonl"
     lines.write_text('{"user": "a", "cost": 5}\n{"user": "b", "cost": -5}\n')
     with pytest.raises(DataError) as caught:

@@ -261,6 +261,9 @@ def test_a_csv_may_be_parted_by_semicolons_or_tabs(tmp_path: Path) -> None:
 def test_unknown_formats_and_columns_without_a_place(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="xlsx"):
         write_table(tmp_path / "a.xlsx", pa.table({}))
+    with pytest.raises(UsageError) as caught:
+        read_table(tmp_path / "a.xlsx")
+    assert "as .csv" in caught.value.hint
     with pytest.raises(DataError, match="'lists'"):
         write_table(tmp_path / "a.csv", pa.table({"lists": [[1]]}))
     with pytest.raises(ResourceError):
