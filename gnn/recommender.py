@@ -247,7 +247,7 @@ class Recommender:
     def _scores(self, users: IntArray) -> FloatArray:
         if not self._scorer.parts:
             raise StateError(
-                "the catalog has no interactions, so there is nothing to rank by",
+                "the catalog has no likes, so there is nothing to rank by",
                 hint="ask for similar items, or take in answers first",
             )
         return self._scorer.score(users)
