@@ -35,7 +35,8 @@ from .ranking import BLOCK_ENTRIES, RECOMMENDATIONS, Reserve, best_items, scores
 from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
-from .text import embed_nodes
+from .text import embed_nodes, space_of
+from .tfidf import TfidfSpace
 from .trainer import EncoderScorer
 from .uncertainty import Method, posterior_of, save_members
 
@@ -162,11 +163,12 @@ class Recommender:
         else:
             train = split.train
         folder = catalog.text_folder if isinstance(catalog, Catalog) else None
+        space = space_of(graph, self.config.text)
         text = embed_nodes(
-            graph, self.config.text, cache=folder, device=self.device,
+            graph, self.config.text, cache=folder, device=self.device, space=space,
             progress=lambda done, of: self._say("embed texts", done, of),
         )  # fmt: skip
-        return TrainingData(graph, train, text)
+        return TrainingData(graph, train, text, space)
 
     def _new_scorer(self, settings: Mapping[str, Any]) -> Hybrid:
         hybrid = ablated_hybrid(self.config.hybrid, self.config.ablation)
@@ -412,7 +414,9 @@ class Recommender:
         graph = ablated(graph, state.config.ablation, model.seed)
         state.check(graph)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
-        model._data, model._valid = TrainingData(graph, train, text, state.corpus), valid
+        words = checkpoint.groups.get("words")
+        space = None if words is None else TfidfSpace.restore(words)
+        model._data, model._valid = TrainingData(graph, train, text, space), valid
         model.scorer = model._new_scorer(state.settings)
         if "gate" in checkpoint.groups:
             restore(model.scorer, state, checkpoint, model.data)

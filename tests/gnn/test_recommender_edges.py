@@ -120,7 +120,7 @@ def test_without_interactions_there_is_similarity_and_nothing_else(
     assert [local_name(item) for item in near["item"].to_pylist()] == ["i2", "i4"]
     assert near["title"].to_pylist() == ["blue flower"] * 2
     for ask in (lambda: model.recommend(["u0"]), lambda: model.scores([("u0", "i0")])):
-        with pytest.raises(StateError, match="no interactions") as caught:
+        with pytest.raises(StateError, match="no likes") as caught:
             ask()
         assert caught.value.hint
     assert np.isnan(model.explain("u0", "i0").score)
@@ -174,7 +174,7 @@ def test_repeated_rows_of_a_catalog_count_once(quick_config: RecommenderConfig) 
 def test_only_dislikes_are_not_enough_to_start(quick_config: RecommenderConfig) -> None:
     model = Recommender(quick_config, device="cpu").fit(small_graph(3, 6, []))
     model.tell(answers("u0", "i0", 0)).retrain()
-    with pytest.raises(StateError, match="no interactions"):
+    with pytest.raises(StateError, match="no likes"):
         model.recommend(["u0"])
 
 
