@@ -211,10 +211,10 @@ def set_up_logging(verbose: bool) -> None:
 def _stdout() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout)
+    return Console(file=sys.stdout, emoji=False)  # or :book: in an IRI becomes a picture
 
 
 def _stderr() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stderr)
+    return Console(file=sys.stderr, emoji=False)

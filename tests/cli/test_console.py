@@ -208,6 +208,16 @@ def test_text_from_data_cannot_steer_the_terminal(capsys):
     assert "-" in shown
 
 
+def test_an_iri_is_written_as_it_is(capsys):
+    """`:book:` and the like are names of pictures to the library that prints."""
+    out, iri = console.Output(), "urn:book:7"
+    out.say(iri)
+    out.table([{iri: iri}], title=iri)
+    out.note(iri)
+    shown = capsys.readouterr()
+    assert (shown.out.count(iri), shown.err.count(iri)) == (4, 1)
+
+
 def test_titles_names_of_columns_and_the_log_cannot_either(capsys):
     console.Output().table([{"a\x1b[2J[b]": "x"}], title="of [red]\x1b[2J[/nothing]")
     shown = capsys.readouterr().out
