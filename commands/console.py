@@ -106,7 +106,7 @@ def command(*words: object) -> str:
 
 
 def cell(value: Any) -> str:
-    """One table cell: four digits for floats, thousands apart for integers."""
+    """One table cell, on one line: four digits for floats, thousands apart for integers."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool):
@@ -115,7 +115,7 @@ def cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-    return printable(str(value))
+    return printable(" ".join(str(value).splitlines()))
 
 
 def printable(text: str) -> str:

@@ -249,6 +249,11 @@ def test_pipes_get_whole_rows(capsys):
     assert "x" * 300 in capsys.readouterr().out
 
 
+def test_a_title_of_several_lines_stays_in_its_row(capsys):
+    console.Output().table([{"title": "Rose\r\nred\n", "n": 1}])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["Rose", "red", "1"]
+
+
 def test_version_matches_the_package():
     import coldframe
 
