@@ -35,7 +35,7 @@ from .ranking import BLOCK_ENTRIES, RECOMMENDATIONS, Reserve, best_items, scores
 from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
-from .text import embed_nodes, space_of
+from .text import embed_nodes, kept_space
 from .tfidf import TfidfSpace
 from .trainer import EncoderScorer
 from .uncertainty import Method, posterior_of, save_members
@@ -139,7 +139,7 @@ class Recommender:
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
         self._source = catalog.path if isinstance(catalog, Catalog) else None
-        self._data = self._training_data(catalog, graph, split)
+        self._data = self._training_data(catalog, graph, split, work)
         self._valid = Interactions.empty() if split is None else split.valid
         self.scorer = self._new_scorer({})
         if self._data.positives.nnz == 0:
@@ -155,7 +155,7 @@ class Recommender:
         return self
 
     def _training_data(
-        self, catalog: Catalog | Graph, graph: Graph, split: Split | None
+        self, catalog: Catalog | Graph, graph: Graph, split: Split | None, work: Path | None
     ) -> TrainingData:
         graph = ablated(graph, self.config.ablation, self.seed)
         if split is None:
@@ -163,7 +163,7 @@ class Recommender:
         else:
             train = split.train
         folder = catalog.text_folder if isinstance(catalog, Catalog) else None
-        space = space_of(graph, self.config.text)
+        space = kept_space(graph, self.config.text, work)
         text = embed_nodes(
             graph, self.config.text, cache=folder, device=self.device, space=space,
             progress=lambda done, of: self._say("embed texts", done, of),

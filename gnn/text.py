@@ -16,6 +16,8 @@ import numpy as np
 from ..kg.errors import IntegrityError, ResourceError, UsageError
 from ..kg.graph import FloatArray, Graph
 from ..kg.typed_fields import check_fields
+from .checkpoint import latest, load_checkpoint, save_checkpoint
+from .distributed import is_first
 from .textcache import TextCache
 from .tfidf import TfidfSpace, unit_rows
 
@@ -89,6 +91,20 @@ def space_of(graph: Graph, config: TextConfig) -> TfidfSpace | None:
     if resolve(config.model) != "tfidf":
         return None
     return TfidfSpace.fit(_documents(graph)[1], config.dimensions)
+
+
+def kept_space(graph: Graph, config: TextConfig, work: Path | None) -> TfidfSpace | None:
+    """`space_of`, kept in the folder `work`: a fit that was interrupted goes on in the one it had.
+
+    Fitted again by another number of threads it would be rotated, and the encoder half trained.
+    """
+    folder = None if work is None else work / "words"
+    if folder is not None and (path := latest(folder)) is not None:
+        return TfidfSpace.restore(load_checkpoint(path).groups["words"])
+    space = space_of(graph, config)
+    if folder is not None and space is not None and is_first():
+        save_checkpoint(folder, 0, {"words": space.tensors()}, {})
+    return space
 
 
 def _documents(graph: Graph) -> tuple[list[str], list[str]]:
