@@ -21,7 +21,8 @@ def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
     """k-means++ seeding in the space of expected gradients (Ash et al. 2020).
 
     The gradient of a pair's loss under its likelier label is |p - y| x in the block of its item, so
-    pairs of different items are at right angles.
+    pairs of different items are at right angles. Users of whom nothing is known are all alike: where every
+    gradient has been taken once, the seeding begins again with the pairs that are left.
     """
     candidates, cells = _sample(state, budget, rng)
     users, items = candidates.users.ravel()[cells], candidates.item_grid.ravel()[cells]
@@ -32,8 +33,13 @@ def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
         cells
     ]
     basket = Basket(state.pool, budget)
-    distance = square.copy()
-    while not basket.full and (weight := np.where(distance > 0, distance * value, 0.0)).sum() > 0:
+    distance, left = square.copy(), value > 0
+    while not basket.full and left.any():
+        weight = np.where(left, distance * value, 0.0)
+        if not weight.any():
+            distance, weight = square.copy(), np.where(left, square * value, 0.0)
+            if not weight.any():
+                break
         pick = int(np.searchsorted(np.cumsum(weight), rng.random() * weight.sum()))
         pick = min(pick, len(weight) - 1)
         if basket.take(int(users[pick]), int(items[pick]), float(weight[pick])):
@@ -41,7 +47,7 @@ def badge(state: AskState, budget: float, rng: np.random.Generator) -> Basket:
             away = square + square[pick]
             away[same] = ((gradient[same] - gradient[pick]) ** 2).sum(axis=1)
             distance = np.minimum(distance, away)
-        distance[pick] = 0.0
+        left[pick] = False
     return basket
 
 

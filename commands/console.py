@@ -106,7 +106,7 @@ def command(*words: object) -> str:
 
 
 def cell(value: Any) -> str:
-    """One table cell: four digits for floats, thousands apart for integers."""
+    """One table cell, on one line: four digits for floats, thousands apart for integers."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, bool):
@@ -115,7 +115,7 @@ def cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-    return printable(str(value))
+    return printable(" ".join(str(value).splitlines()))
 
 
 def printable(text: str) -> str:
@@ -211,10 +211,10 @@ def set_up_logging(verbose: bool) -> None:
 def _stdout() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout)
+    return Console(file=sys.stdout, emoji=False)  # or :book: in an IRI becomes a picture
 
 
 def _stderr() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stderr)
+    return Console(file=sys.stderr, emoji=False)

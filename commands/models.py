@@ -339,7 +339,7 @@ def _show_run(out: Output, told: dict[str, Any]) -> None:
         f"run in {told['run']}: {told['split']} split, {told['train']:,} training rows, "
         f"{told['cold_items']:,} cold items"
     )
-    parts = ", ".join(told["parts"]) or "none: there are no interactions yet"
+    parts = ", ".join(told["parts"]) or "none: there are no likes yet"
     out.say(f"parts of the score: {parts}")
     out.say(f"similar items: by the {told['similar_by']}")
     out.say(f"next: {_following(told)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,6 +15,7 @@ from ..kg.ids import sorted_distinct
 from ..kg.split import pair_codes
 from ..kg.vocabulary import IntArray
 from .profiles import item_profile
+from .tfidf import TfidfSpace
 
 _TELLING = 20  # likes told of an item from which on it is known as well as others
 
@@ -29,14 +29,13 @@ class TrainingData:
             be given for its graph.
         train: the interactions a scorer may learn from.
         text: node type -> float32 (n, d) text embeddings, rows of unit length, zero = no text.
-        corpus: node type -> how many of its first nodes there were when the texts' space was fitted;
-            all of them where it is not named.
+        space: in which later texts are embedded like these; None where a language model does it.
     """
 
     graph: Graph
     train: Interactions
     text: dict[str, FloatArray] = field(default_factory=dict)
-    corpus: Mapping[str, int] = field(default_factory=dict)
+    space: TfidfSpace | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "graph", graph_of(self.graph))

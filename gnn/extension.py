@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +14,6 @@ from ..kg.graph import AUXILIARY, FloatArray, Graph, Interactions
 from ..kg.split import pair_codes
 from .data import TrainingData
 from .text import TextConfig, embed_texts, resolve
-
-_SAME = 0.99  # median cosine of vectors that should be equal; less where the space is another
 
 
 def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) -> TrainingData:
@@ -32,8 +30,7 @@ def extended(data: TrainingData, later: Graph, text: TextConfig, device: str) ->
     new = _new_pairs(grown, len(data.graph.interactions), data.train)
     told = np.isin(pair_codes(data.train, grown.n_items), pair_codes(new, grown.n_items))
     train = data.train.select(~told).concat(new)
-    corpus = {kind: data.corpus.get(kind, len(rows)) for kind, rows in data.text.items()}
-    return TrainingData(grown, train, _text_of(grown, data, corpus, text, device), corpus)
+    return TrainingData(grown, train, _text_of(grown, data, text, device), data.space)
 
 
 def _new_pairs(grown: Graph, start: int, train: Interactions) -> Interactions:
@@ -47,7 +44,7 @@ def _new_pairs(grown: Graph, start: int, train: Interactions) -> Interactions:
 
 
 def _text_of(
-    grown: Graph, data: TrainingData, corpus: Mapping[str, int], config: TextConfig, device: str
+    grown: Graph, data: TrainingData, config: TextConfig, device: str
 ) -> dict[str, FloatArray]:
     """Text vectors: those that there are, and of the nodes behind them, in the same space.
 
@@ -57,33 +54,30 @@ def _text_of(
     texts = [text for some in new.values() for text in some]
     if not texts:
         return data.text
-    known = []
-    if resolve(config.model) == "tfidf":  # the space is fitted again, on what it was fitted on
-        known = [
-            text for kind, n in corpus.items() for text in data.graph.nodes[kind].documents[:n]
-        ]
-    found = embed_texts([*known, *texts], config, corpus=known, device=device)
-    before = np.concatenate([rows[: corpus[kind]] for kind, rows in data.text.items()])
-    _check_space(found[: len(known)], before)
-    parts = np.split(found[len(known) :], np.cumsum([len(some) for some in new.values()])[:-1])
+    found = _embedded(texts, data, config, device)
+    parts = np.split(found, np.cumsum([len(some) for some in new.values()])[:-1])
     return {
         kind: np.concatenate([rows, part])
         for (kind, rows), part in zip(data.text.items(), parts, strict=True)
     }
 
 
-def _check_space(again: FloatArray, before: FloatArray) -> None:
-    """IntegrityError unless the vectors `again`, those of the first texts of all or none, fit `before`."""
-    if again.shape[1] != before.shape[1]:
-        raise IntegrityError(
-            f"texts now have {again.shape[1]} dimensions, the model's {before.shape[1]}",
-            where="texts",
-            hint="install the text model that it was trained with, or train again",
-        )
-    cosines = (again * before[: len(again)]).sum(1)[again.any(1)]
-    if len(cosines) and np.median(cosines) < _SAME:
-        raise IntegrityError(
-            "the texts of the training have changed since, and with them the space of TF-IDF",
-            where="texts",
-            hint="extend the model as it was trained, or train again",
-        )
+def _embedded(
+    texts: Sequence[str], data: TrainingData, config: TextConfig, device: str
+) -> FloatArray:
+    """Vectors beside those of `data`; IntegrityError where they are of another model."""
+    if data.space is not None:
+        return data.space.embed(texts)
+    width = next(iter(data.text.values())).shape[1]
+    if resolve(config.model) == "tfidf":
+        got = "there is TF-IDF alone"
+    else:
+        found = embed_texts(texts, config, device=device)
+        if found.shape[1] == width:
+            return found
+        got = f"texts have {found.shape[1]} dimensions"
+    raise IntegrityError(
+        f"{got}, where the model's were embedded in {width} dimensions by another text model",
+        where="texts",
+        hint="install the text model that it was trained with, or train again",
+    )

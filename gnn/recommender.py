@@ -35,7 +35,8 @@ from .ranking import BLOCK_ENTRIES, RECOMMENDATIONS, Reserve, best_items, scores
 from .recommender_state import RecommenderState, groups_of, restore
 from .scorer_base import fitted
 from .self_supervised import fit_without_interactions, untouched
-from .text import embed_nodes
+from .text import embed_nodes, kept_space
+from .tfidf import TfidfSpace
 from .trainer import EncoderScorer
 from .uncertainty import Method, posterior_of, save_members
 
@@ -138,7 +139,7 @@ class Recommender:
         if not graph.n_items:
             raise DataError(f"catalog {graph.name!r} has no items")
         self._source = catalog.path if isinstance(catalog, Catalog) else None
-        self._data = self._training_data(catalog, graph, split)
+        self._data = self._training_data(catalog, graph, split, work)
         self._valid = Interactions.empty() if split is None else split.valid
         self.scorer = self._new_scorer({})
         if self._data.positives.nnz == 0:
@@ -154,7 +155,7 @@ class Recommender:
         return self
 
     def _training_data(
-        self, catalog: Catalog | Graph, graph: Graph, split: Split | None
+        self, catalog: Catalog | Graph, graph: Graph, split: Split | None, work: Path | None
     ) -> TrainingData:
         graph = ablated(graph, self.config.ablation, self.seed)
         if split is None:
@@ -162,11 +163,12 @@ class Recommender:
         else:
             train = split.train
         folder = catalog.text_folder if isinstance(catalog, Catalog) else None
+        space = kept_space(graph, self.config.text, work)
         text = embed_nodes(
-            graph, self.config.text, cache=folder, device=self.device,
+            graph, self.config.text, cache=folder, device=self.device, space=space,
             progress=lambda done, of: self._say("embed texts", done, of),
         )  # fmt: skip
-        return TrainingData(graph, train, text)
+        return TrainingData(graph, train, text, space)
 
     def _new_scorer(self, settings: Mapping[str, Any]) -> Hybrid:
         hybrid = ablated_hybrid(self.config.hybrid, self.config.ablation)
@@ -410,7 +412,9 @@ class Recommender:
         graph = ablated(graph, state.config.ablation, model.seed)
         state.check(graph)
         text = {kind: rows.numpy() for kind, rows in checkpoint.groups.get("text", {}).items()}
-        model._data, model._valid = TrainingData(graph, train, text, state.corpus), valid
+        words = checkpoint.groups.get("words")
+        space = None if words is None else TfidfSpace.restore(words)
+        model._data, model._valid = TrainingData(graph, train, text, space), valid
         model.scorer = model._new_scorer(state.settings)
         if "gate" in checkpoint.groups:
             restore(model.scorer, state, checkpoint, model.data)

@@ -42,7 +42,6 @@ class RecommenderState:
         parts: names, in the order of the gate's weights. members: encoders of the ensemble.
         settings: configurations of the parts.
         vocabularies: node type -> (count, content hash). graph: part of the graph -> its hash.
-        corpus: as `TrainingData` has it.
     """
 
     config: RecommenderConfig
@@ -53,7 +52,6 @@ class RecommenderState:
     settings: Mapping[str, Any]
     vocabularies: Mapping[str, Any]
     graph: Mapping[str, str]
-    corpus: Mapping[str, int]
 
     @classmethod
     def of(
@@ -69,7 +67,6 @@ class RecommenderState:
             scorer.settings,
             vocabularies_of(data.graph),
             part_hashes(data.graph),
-            data.corpus,
         )
 
     @classmethod
@@ -86,7 +83,6 @@ class RecommenderState:
                 settings_in(meta["settings"]),
                 meta["vocabularies"],
                 dict(meta["graph"]),
-                {kind: int(n) for kind, n in meta.get("corpus", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             what = (
@@ -109,7 +105,6 @@ class RecommenderState:
             "settings": settings_out(self.settings),
             "vocabularies": self.vocabularies,
             "graph": self.graph,
-            "corpus": self.corpus,
         }
 
     def check(self, graph: Graph) -> None:
@@ -126,6 +121,8 @@ def groups_of(scorer: Hybrid, data: TrainingData, valid: Interactions) -> dict[s
     if scorer.calibration is not None:
         groups["calibration"] = scorer.calibration.tensors()
     groups["text"] = {kind: torch.from_numpy(rows) for kind, rows in data.text.items()}
+    if data.space is not None:
+        groups["words"] = data.space.tensors()
     groups["train"] = interactions_out(data.train)
     groups["valid"] = interactions_out(valid)
     if scorer.parts and scorer.trained is not data.train:  # more was told since

@@ -16,7 +16,10 @@ import numpy as np
 from ..kg.errors import IntegrityError, ResourceError, UsageError
 from ..kg.graph import FloatArray, Graph
 from ..kg.typed_fields import check_fields
+from .checkpoint import latest, load_checkpoint, save_checkpoint
+from .distributed import is_first
 from .textcache import TextCache
+from .tfidf import TfidfSpace, unit_rows
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +72,45 @@ def embed_nodes(
     *,
     cache: Path | None,
     device: str,
+    space: TfidfSpace | None = None,
     progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
     """Text vectors (n, d) of every node type that has texts, all in one space; see `embed_texts`."""
-    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
-    documents = [text for kind in kinds for text in graph.nodes[kind].documents]
+    kinds, documents = _documents(graph)
     if config.model == "none" or not any(documents):
         return {}
-    rows = embed_texts(documents, config, cache=cache, device=device, progress=progress)
+    rows = embed_texts(
+        documents, config, cache=cache, space=space, device=device, progress=progress
+    )
     ends = np.cumsum([len(graph.nodes[kind]) for kind in kinds])[:-1]
     return dict(zip(kinds, np.split(rows, ends), strict=True))
+
+
+def space_of(graph: Graph, config: TextConfig) -> TfidfSpace | None:
+    """The space of TF-IDF of the graph's texts; None where another model embeds them."""
+    if resolve(config.model) != "tfidf":
+        return None
+    return TfidfSpace.fit(_documents(graph)[1], config.dimensions)
+
+
+def kept_space(graph: Graph, config: TextConfig, work: Path | None) -> TfidfSpace | None:
+    """`space_of`, kept in the folder `work`: a fit that was interrupted goes on in the one it had.
+
+    Fitted again by another number of threads it would be rotated, and the encoder half trained.
+    """
+    folder = None if work is None else work / "words"
+    if folder is not None and (path := latest(folder)) is not None:
+        return TfidfSpace.restore(load_checkpoint(path).groups["words"])
+    space = space_of(graph, config)
+    if folder is not None and space is not None and is_first():
+        save_checkpoint(folder, 0, {"words": space.tensors()}, {})
+    return space
+
+
+def _documents(graph: Graph) -> tuple[list[str], list[str]]:
+    """The node types that have texts to be embedded, and the texts of their nodes, type by type."""
+    kinds = [kind for kind, one in graph.nodes.items() if one.texts and one.texts_are_input]
+    return kinds, [text for kind in kinds for text in graph.nodes[kind].documents]
 
 
 def embed_texts(
@@ -86,7 +118,7 @@ def embed_texts(
     config: TextConfig | None = None,
     *,
     cache: Path | None = None,
-    corpus: Sequence[str] | None = None,
+    space: TfidfSpace | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> FloatArray:
@@ -96,8 +128,8 @@ def embed_texts(
         texts: n strings. Equal strings are embedded once.
         config: the model and its settings.
         cache: folder of vectors already known; only a language model uses it.
-        corpus: what TF-IDF is fitted on, `texts` unless given. Give the texts seen in training to
-            embed later ones in the same space.
+        space: of TF-IDF; fitted on `texts` unless given. Give that of the training to embed later
+            texts in it.
         device: where a language model runs.
         progress: called with (texts done, texts to do).
 
@@ -113,7 +145,7 @@ def embed_texts(
     if kind == "none":
         return np.zeros((len(texts), 0), np.float32)
     if kind == "tfidf":
-        return _tfidf(texts, corpus if corpus is not None else texts, config.dimensions)
+        return (space or TfidfSpace.fit(texts, config.dimensions)).embed(texts)
     encoder = LanguageModel(model_folder(kind, config), config, device)
     return _through_cache(texts, encoder, cache, progress)
 
@@ -234,36 +266,7 @@ def _through_cache(
     for row, text in enumerate(texts):
         if text.strip():
             out[row] = known[text]
-    return _unit(out)
-
-
-def _tfidf(texts: Sequence[str], corpus: Sequence[str], dimensions: int) -> FloatArray:
-    """TF-IDF and a truncated SVD (latent semantic analysis), unit rows, float32 (n, d)."""
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    known = [text for text in corpus if text.strip()]
-    if not known:
-        return np.zeros((len(texts), 0), np.float32)
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", max_df=0.5 if len(known) > 10 else 1.0
-    )
-    try:
-        counts = vectorizer.fit_transform(known)
-    except ValueError:  # no word is left: punctuation only, or the same words everywhere
-        return np.zeros((len(texts), 0), np.float32)
-    width = min(dimensions, min(counts.shape) - 1)
-    if width < 1:
-        return _unit(np.asarray(vectorizer.transform(texts).todense(), np.float32))
-    if not texts:
-        return np.zeros((0, width), np.float32)
-    reduction = TruncatedSVD(width, random_state=0).fit(counts)
-    return _unit(reduction.transform(vectorizer.transform(texts)).astype(np.float32))
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)
+    return unit_rows(out)
 
 
 def model_folder(kind: str, config: TextConfig) -> Path:

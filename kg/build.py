@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,19 @@ class GraphBuilder:
                 f"is none, say unrated = [{value:g}] in [events.{event.name}]"
             )
             self.findings.add(kind, name, 1, [Problem(kind, "", name, "", message)])
+
+    def _report_threshold(self, event: Event, parts: Sequence[Events]) -> None:
+        """A threshold that nothing reaches leaves a catalog without a like to learn from."""
+        rated = [part.rating for part in parts if part.rating is not None and len(part.user)]
+        if event.positive is None or not rated or any(part.label.any() for part in parts):
+            return
+        kind, name = "no-likes", event.roles["rating"].text if self.rdf else event.name
+        low, high = min(map(np.min, rated)), max(map(np.max, rated))
+        message = (
+            f"none of the {sum(map(len, rated)):,} ratings, {low:g} to {high:g}, reaches positive = "
+            f"{event.positive:g} in [events.{event.name}]: all are dislikes"
+        )
+        self.findings.add(kind, name, 1, [Problem(kind, "", name, "", message)])
 
     def add_values(
         self, node_type: str, feature: Feature, values: Values, where: Callable[[int], str]
@@ -237,6 +250,8 @@ class GraphBuilder:
 
     def _interactions(self) -> Interactions:
         kinds = {name: self._events.get(name, []) for name in self.schema.events}
+        for name, parts in kinds.items():
+            self._report_threshold(self.schema.events[name], parts)
         return interactions(kinds, self.schema.splits, self.terms)
 
 

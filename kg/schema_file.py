@@ -143,7 +143,11 @@ class _Parser(Values):
                 "items", "the schema does not say which nodes are items", "add items = …"
             )
         if users == items:
-            raise self.fail("users", f"users and items are the same node type {users!r}")
+            raise self.fail(
+                "users",
+                f"users and items are the same node type {users!r}",
+                "give the items a node type of their own",
+            )
         return users, items
 
     def node(self, name: str, table: dict[str, Any]) -> NodeType:

@@ -208,6 +208,16 @@ def test_text_from_data_cannot_steer_the_terminal(capsys):
     assert "-" in shown
 
 
+def test_an_iri_is_written_as_it_is(capsys):
+    """`:book:` and the like are names of pictures to the library that prints."""
+    out, iri = console.Output(), "urn:book:7"
+    out.say(iri)
+    out.table([{iri: iri}], title=iri)
+    out.note(iri)
+    shown = capsys.readouterr()
+    assert (shown.out.count(iri), shown.err.count(iri)) == (4, 1)
+
+
 def test_titles_names_of_columns_and_the_log_cannot_either(capsys):
     console.Output().table([{"a\x1b[2J[b]": "x"}], title="of [red]\x1b[2J[/nothing]")
     shown = capsys.readouterr().out
@@ -237,6 +247,11 @@ def test_a_bar_shows_no_control_characters(monkeypatch):
 def test_pipes_get_whole_rows(capsys):
     console.Output().table([{"iri": "http://example.org/" + "x" * 300, "n": 1}])
     assert "x" * 300 in capsys.readouterr().out
+
+
+def test_a_title_of_several_lines_stays_in_its_row(capsys):
+    console.Output().table([{"title": "Rose\r\nred\n", "n": 1}])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["Rose", "red", "1"]
 
 
 def test_version_matches_the_package():

@@ -117,6 +117,14 @@ class TestStrategy:
         state = make_state(asked_user=np.full(USERS, 5), user_cap=5)
         assert len(picks_of(name, state)) == 0
 
+    def test_spends_the_budget_where_users_are_alike(self, name):
+        """As those are of whom nothing is known."""
+        state = make_state()
+        alike = np.ones_like(state.posterior.user_vectors)
+        beliefs = Posterior.from_prior(alike, state.posterior.mean, state.posterior.covariance)
+        picks = picks_of(name, replace(state, posterior=beliefs), 40)
+        assert len(picks) == 40
+
     def test_finds_the_open_pairs_of_a_pool_that_is_mostly_closed(self, name):
         open_pairs = np.random.default_rng(5).permutation(USERS * ITEMS)[:60]
         known = np.ones(USERS * ITEMS, np.float32)

@@ -16,7 +16,7 @@ from coldframe.gnn.data import TrainingData
 from coldframe.gnn.extension import extended
 from coldframe.gnn.kg_prior import KGPrior
 from coldframe.gnn.recommender import Recommender
-from coldframe.gnn.text import TextConfig, embed_nodes
+from coldframe.gnn.text import TextConfig, embed_nodes, space_of
 from coldframe.kg.errors import DataError, IntegrityError
 from coldframe.kg.graph import EdgeSet, Graph, Interactions, NodeSet
 from coldframe.kg.vocabulary import Vocabulary
@@ -134,15 +134,17 @@ def test_other_types_are_refused(model: Recommender) -> None:
         model.extend(replace(LATER, item_type="tag"))
 
 
-def test_texts_of_another_width_are_refused(
-    model: Recommender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_of_another_model_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(texts: Sequence[str], *_: object, **__: object) -> np.ndarray:
         return np.zeros((len(texts), 5), np.float32)
 
     monkeypatch.setattr("coldframe.gnn.extension.embed_texts", embed)
-    with pytest.raises(IntegrityError, match="have 5 dimensions"):
-        model.extend(LATER)
+    data = TrainingData(
+        _described(10), Interactions.empty(), {"item": np.zeros((10, 3), np.float32)}
+    )
+    for model, got in (("minilm", "have 5 dimensions"), ("tfidf", "TF-IDF alone")):
+        with pytest.raises(IntegrityError, match=f"{got}, where the model's .* in 3"):
+            extended(data, _described(12), TextConfig(model), "cpu")
 
 
 def test_what_the_model_was_trained_without_is_left_out(model: Recommender) -> None:
@@ -169,17 +171,41 @@ def _described(n: int) -> Graph:
 def test_texts_stay_in_the_space_of_the_training() -> None:
     config = TextConfig("tfidf", dimensions=16)
     first = _described(200)
-    text = embed_nodes(first, config, cache=None, device="cpu")
-    data = TrainingData(first, Interactions.empty(), text)
+    space = space_of(first, config)
+    text = embed_nodes(first, config, cache=None, device="cpu", space=space)
+    data = TrainingData(first, Interactions.empty(), text, space)
     once = extended(data, _described(400), config, "cpu")
     stepwise = extended(
         extended(data, _described(300), config, "cpu"), _described(400), config, "cpu"
     )
-    np.testing.assert_allclose(stepwise.text["item"], once.text["item"], atol=1e-6)
-    assert stepwise.with_train(data.train).corpus == {"item": 200}
-    forgetful = replace(once, corpus={})
-    with pytest.raises(IntegrityError, match="space of TF-IDF"):
-        extended(forgetful, _described(500), config, "cpu")
+    np.testing.assert_array_equal(stepwise.text["item"], once.text["item"])
+    alone = extended(data, _described(201), config, "cpu")
+    np.testing.assert_allclose(alone.text["item"][200], once.text["item"][200], atol=1e-6)
+
+
+@pytest.mark.R(18)
+def test_texts_of_a_loaded_model_stay_in_their_space(
+    quick_config: RecommenderConfig, tmp_path: Path
+) -> None:
+    """Names stand in one text each, so that their singular values are equal, and types of nodes are
+    saved in another order than the graph's."""
+    graph = _named(40)
+    config = replace(quick_config, text=TextConfig("tfidf"))
+    model = Recommender(config, device="cpu").fit(graph)
+    loaded = Recommender.load(model.save(tmp_path), graph, device="cpu").extend(_named(42))
+    np.testing.assert_array_equal(loaded.data.text["item"][:40], model.data.text["item"])
+    again = loaded.data.space.embed(_named(42).items.documents)
+    np.testing.assert_allclose(loaded.data.text["item"], again, atol=1e-6)
+    kept = Recommender.load(loaded.save(tmp_path / "later"), loaded.graph, device="cpu")
+    assert kept.data.space.words == model.data.space.words
+
+
+def _named(n: int) -> Graph:
+    """`graph_of` n items, each with a word of its own, as its brand has."""
+    graph = graph_of(range(n), range(30), LIKES)
+    items = replace(graph.items, texts={"title": tuple(f"plant {k}" for k in range(n))})
+    brand = NodeSet(Vocabulary([f"{BASE}b"]), texts={"label": ("brand",)})
+    return replace(graph, nodes={**graph.nodes, "item": items, "brand": brand})
 
 
 def test_a_language_model_embeds_new_texts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,12 +222,6 @@ def test_a_language_model_embeds_new_texts_alone(monkeypatch: pytest.MonkeyPatch
     later = extended(data, _described(12), TextConfig("minilm"), "cpu")
     assert tuple(seen) == _described(12).items.documents[10:]
     assert later.text["item"].sum(1).tolist() == [0] * 10 + [3] * 2
-
-
-def test_how_far_the_corpus_goes_is_saved(model: Recommender, tmp_path: Path) -> None:
-    model.extend(LATER)
-    again = Recommender.load(model.save(tmp_path / "later"), model.graph, device="cpu")
-    assert again.data.corpus == model.data.corpus == {"item": 40}
 
 
 def test_a_state_with_nothing_new_is_taken_in(model: Recommender) -> None:

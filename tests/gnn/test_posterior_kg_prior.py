@@ -69,6 +69,16 @@ def test_the_process_predicts_as_the_textbook_says():
         np.testing.assert_allclose(got.kappa[item], variance, atol=1e-5)
 
 
+def test_where_all_anchors_are_alike_the_graph_explains_nothing():
+    """As with a single user: every item has the same likes."""
+    profile = normalize(sp.random(30, 8, 0.4, "csr", random_state=4))
+    kernel = ItemKernel(profile, sp.csr_matrix((30, 0)), 0.0)
+    got = fit_process(kernel, np.arange(10), np.full((10, 3), 0.1), 30, np.eye(3))
+    assert got.signal == 0
+    np.testing.assert_allclose(got.mean, 0.1)
+    np.testing.assert_array_equal(got.kappa, 1.0)
+
+
 def test_a_shuffled_graph_is_given_little_trust():
     true = KGPrior(CONFIG).fit(planted(1)[0])
     data, _, cold = planted(1, shuffle_graph=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.gnn import tune
+from coldframe.gnn import text, tune
 from coldframe.gnn.config import RecommenderConfig
 from coldframe.gnn.recommender import Recommender
 from coldframe.gnn.runs import Run
@@ -53,6 +53,8 @@ def test_an_interrupted_fit_goes_on_and_ends_the_same(
     assert [done for what, done in seen if what == "train encoder"] == [1, 2, 2, 3]
     with monkeypatch.context() as patch:
         patch.setattr(tune, "tune", lambda *_args, **_more: pytest.fail("tuned again"))
+        # With another number of threads its axes would be others than the encoder was trained on.
+        patch.setattr(text, "space_of", lambda *_args: pytest.fail("fitted the texts again"))
         resumed = Recommender(config, device="cpu").fit(
             planted_catalog, planted_split, work=tmp_path
         )

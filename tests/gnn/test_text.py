@@ -16,6 +16,7 @@ import pytest
 from coldframe.gnn import text
 from coldframe.gnn.text import LanguageModel, TextConfig, embed_texts
 from coldframe.gnn.textcache import TextCache
+from coldframe.gnn.tfidf import TfidfSpace
 from coldframe.kg.errors import IntegrityError, ResourceError, UsageError
 
 TEXTS = ("a red rose in the garden", "", "a blue lily in the pond", "roses are red", "  ")
@@ -69,10 +70,28 @@ def test_a_text_longer_than_the_model_takes_is_cut(tiny_model: Path) -> None:
 
 def test_tfidf_puts_like_texts_near_and_keeps_the_space_of_its_corpus() -> None:
     corpus = [f"{colour} {plant}" for colour in ("red", "blue", "white") for plant in WORDS]
-    rows = embed_texts(("red rose", "red roses", "blue lily"), TextConfig("tfidf"), corpus=corpus)
+    space = TfidfSpace.fit(corpus, 256)
+    rows = embed_texts(("red rose", "red roses", "blue lily"), TextConfig("tfidf"), space=space)
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
-    later = embed_texts(("blue lily",), TextConfig("tfidf"), corpus=corpus)
+    later = embed_texts(("blue lily",), TextConfig("tfidf"), space=space)
     np.testing.assert_allclose(later[0], rows[2], atol=1e-6)
+
+
+def test_a_space_of_tfidf_is_saved_whole_and_refused_in_part() -> None:
+    space = TfidfSpace.fit(["rote Blüte", "weiße Blüte", "Rinde"], 8)
+    tensors = space.tensors()
+    again = TfidfSpace.restore(tensors)
+    assert again.words == space.words == ("blüte", "rinde", "rote", "weiße")
+    np.testing.assert_array_equal(again.embed(["Blüte rot"]), space.embed(["Blüte rot"]))
+    for damaged in ({}, tensors | {"idf": tensors["idf"][1:]}, tensors | {"axes": tensors["idf"]}):
+        with pytest.raises(IntegrityError):
+            TfidfSpace.restore(damaged)
+    assert TfidfSpace.restore(TfidfSpace.fit(["!"], 8).tensors()).embed(["a"]).shape == (1, 0)
+
+
+def test_one_text_alone_is_like_itself() -> None:
+    space = TfidfSpace.fit(["a red rose"], 8)
+    np.testing.assert_allclose(np.abs(space.embed(["a red rose", "oak"])), [[1], [0]], atol=1e-6)
 
 
 def test_no_text_at_all_gives_no_columns() -> None:

@@ -154,6 +154,14 @@ def test_a_heap_apart_from_the_scale_is_a_finding(
         assert not said.problems
 
 
+@pytest.mark.parametrize("highest, kinds", [(4, ["no-likes"]), (5, [])])
+def test_a_threshold_that_no_rating_reaches_is_a_finding(highest: int, kinds: list[str]) -> None:
+    _, report = read_ratings(pa.array([1, 3, highest]))
+    assert [problem.kind for problem in report.problems] == kinds
+    if kinds:
+        assert "none of the 3 ratings, 1 to 4, reaches positive = 5" in report.problems[0].message
+
+
 @pytest.mark.parametrize("unit, many", [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
 def test_a_time_in_another_unit_is_found_and_can_be_said(unit: str, many: int) -> None:
     seconds = np.array([1_600_000_000, 1_650_000_000])
