@@ -30,8 +30,8 @@ class GateConfig:
             about 10 on only the NDCG@10 of all items together counts. Where validation pairs hold
             enough items with few interactions, it is the NDCG@10 of these as well, and each costs as
             much as it is sought, against an item with many.
-        hidden_share, thinned_share: of the trained items, hidden entirely, and cut to 1-4
-            interactions, for the rehearsal.
+        hidden_share, thinned_share: of the items with at least five interactions, hidden entirely, and
+            cut to 1-4, for the rehearsal.
         hidden_users: share of the users hidden for the rehearsal.
         max_users: most users the weights are learned from.
         penalty: on the squared distance of the weights from equal ones, against the mean loss of a

@@ -23,7 +23,7 @@ _BURIED = -20.0  # a bias below everything
 _BIASES = (_BURIED, *map(float, range(-6, 7)))
 _SCALES = (0.7, 1.0, 1.4)  # of the cold items' scores, against those of common ones
 _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
-_JUDGES = 2000  # users by whom the kinds are set against each other
+_JUDGES = 2000  # users by whom the kinds are set against each other, up to twice as many
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
 _PLENTY = 100  # users with rare items to be found; with fewer, thinned items stand in for those
 _PLAYED = 0.3  # of the common items, those that play items known by answers alone
@@ -41,6 +41,9 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
     """
     n_parts = len(lesson.common.z)
     weights = np.repeat(_equal(n_parts)[:, None], len(KINDS), axis=1)
+    if lesson.popular is not None:
+        # All but popularity guess at who has done nothing, and have yet to show that they know better.
+        weights[0, KINDS.index("new-user")] = np.arange(n_parts) == lesson.popular
     # Items made rare are unlike those that few came to: what finds the ones misses the others.
     natural = bool(lesson.own_rare.truth.any(axis=1).sum() >= _PLENTY)
     rare = lesson.own_rare if natural else lesson.rare

@@ -112,6 +112,7 @@ class Lesson:
         cold_share, rare_share: of the catalog's items, those without interactions (or those hidden
             if more), and those with few.
         answering: position of the part that takes single answers in; None = there is none.
+        popular: position of the part that knows new users as well as anybody; None = there is none.
     """
 
     hidden: Shortlist
@@ -124,6 +125,7 @@ class Lesson:
     cold_share: float
     rare_share: float
     answering: int | None = None
+    popular: int | None = None
 
     @classmethod
     def build(
@@ -132,6 +134,7 @@ class Lesson:
         item_degree: IntArray,
         wanted: BoolArray,
         answering: int | None = None,
+        popular: int | None = None,
         thinned: BoolArray | None = None,
     ) -> Self:
         """Cut the blocks down as they come.
@@ -167,6 +170,7 @@ class Lesson:
             cold_share=float(max(groups["hidden"].sum(), groups["cold"].sum())) / n_items,
             rare_share=float(groups["rare"].sum()) / n_items,
             answering=answering,
+            popular=popular,
         )
 
 

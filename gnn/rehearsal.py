@@ -17,6 +17,7 @@ from .gate import RARE, Gate, GateConfig
 from .given import part_scores
 from .kg_prior import KGPrior
 from .lesson import Block, Lesson
+from .popularity import Popularity
 from .scorer_base import BoolArray, Scorer, standardise
 
 # Entries of (parts, users, items) looked at at a time while the gate's lesson is made: 100 MB.
@@ -100,7 +101,8 @@ class Rehearsal:
             blocks(),
             data.catalog_degree,
             wanted=np.bincount(truth[users].indices, minlength=data.n_items) > 0,
-            answering=list(parts).index(KGPrior.name) if KGPrior.name in parts else None,
+            answering=_place(KGPrior, parts),
+            popular=_place(Popularity, parts),
             thinned=self._made_rare,
         )
 
@@ -141,6 +143,11 @@ def _random_rank(owner: IntArray, rng: np.random.Generator) -> IntArray:
     rank = np.empty(len(owner), np.int64)
     rank[order] = np.arange(len(owner)) - start
     return rank
+
+
+def _place(part: type[KGPrior | Popularity], parts: Mapping[str, Scorer]) -> int | None:
+    """Where a part stands among the others."""
+    return list(parts).index(part.name) if part.name in parts else None
 
 
 def _sample(wanted: IntArray, hidden: IntArray, most: int, rng: np.random.Generator) -> IntArray:

@@ -41,7 +41,7 @@ class Planted:
         wanted = self.truth.any(axis=0)
         made_rare = np.isin(np.arange(N_ITEMS), thinned)
         return Lesson.build(
-            blocks or [self.block()], self.item_degree, wanted, answering, made_rare
+            blocks or [self.block()], self.item_degree, wanted, answering, thinned=made_rare
         )
 
 
@@ -230,6 +230,15 @@ def test_cold_items_weights_are_the_likeliest_under_the_penalty(penalty: float) 
     best = minimize(loss, equal, method="BFGS")
     assert loss(found[[0, 3]].ravel()) == pytest.approx(best.fun, abs=1e-5)
     np.testing.assert_allclose(found[[0, 3]].ravel(), best.x, atol=2e-2 if penalty < 0.01 else 5e-3)
+
+
+def test_new_users_get_what_is_popular_until_more_is_known() -> None:
+    lesson = planted()
+    few = replace(lesson.lesson(), popular=1)
+    few = replace(few, new=few.new.rows(np.arange(10)))
+    np.testing.assert_array_equal(learn_gate(few, GateConfig()).weights[0, 3], [0.0, 1.0, 0.0])
+    many = replace(lesson.lesson(), popular=1)
+    assert learn_gate(many, GateConfig()).weights[0, 3].argmax() == 2  # what does find it
 
 
 def test_too_little_to_learn_from_leaves_equal_weights() -> None:
