@@ -103,6 +103,10 @@ def recommend(
         wanted, lost_users = kept(users, wanted, model.graph.users, "user")
         among, lost_items = kept(items, among, model.graph.items, "item")
         skipped = lost_users + lost_items
+        if later is not None:  # what is gone there is for nobody, unless it is named
+            wanted = list(later.graph.users.vocabulary) if wanted is None else wanted
+            if among is None and chosen is None:
+                chosen = list(later.graph.items.vocabulary)
         among = _both(model.graph.items, among, chosen)
         found = model.recommend_batches(
             wanted, top, exclude_known=not include_known, items=among, new=new, uncertainty=method

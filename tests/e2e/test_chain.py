@@ -165,6 +165,27 @@ def test_an_item_of_a_later_catalog_is_served_beside_its_twin(base, made, tmp_pa
     assert run("explain", base / "run", "--catalog", later, "--user", user, "--item", new)["parts"]
 
 
+def test_what_a_later_catalog_lacks_is_not_recommended(base, made, tmp_path):
+    cold = made.cold_items.read_text().split()
+    gone = set(cold[: len(cold) // 2])
+    statements = rdflib.Graph()
+    for path in made.inputs:
+        statements.parse(path)
+    for item in gone:
+        statements.remove((rdflib.URIRef(item), None, None))
+        statements.remove((None, None, rdflib.URIRef(item)))
+    statements.serialize(tmp_path / "left.nt", "nt", encoding="utf-8")
+    later = tmp_path / "later"
+    run("ingest", tmp_path / "left.nt", "--schema", made.schema, "--out", later)
+    words = ("recommend", base / "run", "--catalog", later, "-k", "1000")
+    rows = run(*words)["recommendations"]
+    assert rows
+    assert not gone & {row["item"] for row in rows}
+    (tmp_path / "items.txt").write_text("\n".join(gone))
+    named = run(*words, "--items", tmp_path / "items.txt")["recommendations"]
+    assert {row["item"] for row in named} == gone
+
+
 def test_ids_that_the_catalog_lacks_can_be_left_out(base, made, tmp_path):
     users = tmp_path / "users.txt"
     users.write_text("nobody\n" + made.panel.read_text().split()[0])
