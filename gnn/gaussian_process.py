@@ -1,10 +1,11 @@
 """A Gaussian process over the knowledge graph that predicts items' coefficient vectors.
 
-Cov(q_i, q_j) = (s K_ij + (1 - s) [i = j]) S0, where K compares KG profiles and texts and the signal
-share s says how much of the items' differences they explain. Because the covariance is a Kronecker
-product, means and variances of all coefficients follow from one n x n decomposition, and
-leave-one-out predictions are closed form (Rasmussen and Williams, Gaussian Processes for Machine
-Learning, 5.4.2); s is the share under which they are most likely.
+Cov(q_i, q_j) = (s K_ij + (1 - s) [i = j]) S0, where K compares KG profiles and texts, K_ii = 1, and the
+signal share s says how much of the items' differences they explain: an item of which nothing is known
+has all of its variance before it. Because the covariance is a Kronecker product, means and variances of
+all coefficients follow from one n x n decomposition, and leave-one-out predictions are closed form
+(Rasmussen and Williams, Gaussian Processes for Machine Learning, 5.4.2); s is the share under which they
+are most likely.
 """
 
 from __future__ import annotations
@@ -53,23 +54,12 @@ class ItemKernel:
         return bool(self.profile.nnz == 0 and self.text.nnz == 0)
 
     def between(self, first: IntArray, second: IntArray) -> Array:
-        """Similarities, float64 (len(first), len(second))."""
+        """Similarities of different items, float64 (len(first), len(second))."""
         parts = ((self.profile, 1.0 - self.text_weight), (self.text, self.text_weight))
         out = np.zeros((len(first), len(second)))
         for features, weight in parts:
             if weight > 0 and features.nnz:
                 out += weight * (features[first] @ features[second].T).toarray()
-        return out
-
-    def diagonal(self, items: IntArray) -> Array:
-        """Similarity of each item to itself: below 1 where a source says nothing of it."""
-        out = np.zeros(len(items))
-        for features, weight in (
-            (self.profile, 1.0 - self.text_weight),
-            (self.text, self.text_weight),
-        ):
-            if weight > 0 and features.nnz:
-                out += weight * np.asarray(features[items].power(2).sum(axis=1)).ravel()
         return out
 
 
@@ -116,7 +106,7 @@ def fit_process(
     if kernel.empty or len(anchors) < 3 or alike:
         return ItemProcess(np.tile(centre, (n_items, 1)), np.ones(n_items), 0.0)
     gram = kernel.between(anchors, anchors)
-    gram[np.diag_indices_from(gram)] += 1e-6
+    np.fill_diagonal(gram, 1.0 + 1e-6)  # also of items of which a source says nothing
     spectrum, basis = np.linalg.eigh(gram)
     spectrum = np.maximum(spectrum, 0.0)
     residual = values - centre
@@ -135,11 +125,10 @@ def fit_process(
         part = everyone[low : low + _BLOCK]
         cross = signal * kernel.between(part, anchors)
         mean[part] = centre + cross @ solved
-        own = signal * kernel.diagonal(part) + 1.0 - signal
         halves = scipy.linalg.solve_triangular(
             single, cross.T.astype(np.float32), lower=True, overwrite_b=True, check_finite=False
         )
-        kappa[part] = own - (halves**2).sum(axis=0)
+        kappa[part] = 1.0 - (halves**2).sum(axis=0)
     mean[anchors] = values - solved * alone[:, None]
     kappa[anchors] = alone
     return ItemProcess(mean, np.clip(kappa, 1e-3, None), float(signal))

@@ -49,16 +49,21 @@ def test_cold_items_are_ranked_by_what_the_graph_says():
 
 
 def test_the_process_predicts_as_the_textbook_says():
-    """Rasmussen and Williams, equations 2.25 and 2.26; an anchor is predicted from the others."""
+    """Rasmussen and Williams, equations 2.25 and 2.26; an anchor is predicted from the others.
+
+    An item of which nothing is known, 8 among the anchors and 9 not, has the whole variance before it.
+    """
     rng = np.random.default_rng(3)
     profile = normalize(sp.random(60, 15, 0.3, "csr", random_state=3))
+    profile = sp.csr_matrix(sp.diags(~np.isin(np.arange(60), (8, 9)) * 1.0) @ profile)
     kernel = ItemKernel(profile, sp.csr_matrix((60, 0)), 0.0)
     anchors = np.arange(0, 60, 2)
     values = profile[anchors] @ rng.normal(size=(15, 4)) + rng.normal(size=(30, 4)) * 0.1
     got = fit_process(kernel, anchors, values, 60, np.eye(4))
     assert 0 < got.signal < 1
     similar = got.signal * (profile @ profile.T).toarray()
-    prior = similar + (1 - got.signal) * np.eye(60)
+    prior = similar.copy()
+    np.fill_diagonal(prior, 1.0)
     for item in range(60):
         rows = np.flatnonzero(anchors != item)
         known = anchors[rows]
@@ -67,6 +72,7 @@ def test_the_process_predicts_as_the_textbook_says():
         np.testing.assert_allclose(got.mean[item], mean, atol=1e-4)
         variance = prior[item, item] - weights @ similar[known, item]
         np.testing.assert_allclose(got.kappa[item], variance, atol=1e-5)
+    np.testing.assert_allclose(got.kappa[[8, 9]], 1.0, atol=1e-5)
 
 
 def test_where_all_anchors_are_alike_the_graph_explains_nothing():
