@@ -34,8 +34,8 @@ class Pairs:
         user, item: int64 (n,).
         rating: float32 (n,), NaN = none.
         liked: int64 (n,), position among the liked pairs of the view, -1 = not liked.
-        disliked: int64 (n,), the same among the disliked ones.
-        liker, disliker: int64, the user of every liked, and of every disliked pair of the view.
+        unliked: int64 (n,), the same among the unliked ones.
+        liker, knower: int64, the user of every liked, and of every unliked pair of the view.
     """
 
     start: Tensor
@@ -43,9 +43,9 @@ class Pairs:
     item: Tensor
     rating: Tensor
     liked: Tensor
-    disliked: Tensor
+    unliked: Tensor
     liker: Tensor
-    disliker: Tensor
+    knower: Tensor
 
     @classmethod
     def build(cls, data: TrainingData, *, rated: bool) -> Pairs:
@@ -188,14 +188,14 @@ class Sampler:
         hidden_users = torch.rand(len(pairs.start) - 1, generator=generator) < self.user_dropout
         held_out |= hidden_users[pairs.user]
         liked = self._keep(held_out, pairs.liked, hidden_users[pairs.liker])
-        disliked = self._keep(held_out, pairs.disliked, hidden_users[pairs.disliker])
+        unliked = self._keep(held_out, pairs.unliked, hidden_users[pairs.knower])
         items = pairs.item[rows]
         aim = held_out[rows] | hidden_items[items]
         drawn = (rows, owner, items), aim, self.candidates(generator)
         if not self.users_apart or not len(users):
-            return self.step(Hidden(hidden_items, liked, disliked), users, *drawn)
-        part, of_liked, of_disliked = self.view.of_users(users)
-        hidden = Hidden(hidden_items, liked[of_liked], disliked[of_disliked])
+            return self.step(Hidden(hidden_items, liked, unliked), users, *drawn)
+        part, of_liked, of_unliked = self.view.of_users(users)
+        hidden = Hidden(hidden_items, liked[of_liked], unliked[of_unliked])
         return self.step(hidden, torch.arange(len(users)), *drawn, part)
 
     def step(

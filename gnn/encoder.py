@@ -2,7 +2,7 @@
 
     x = graph + gate * text             inputs, fused per node type
     z = sum over layers of a_l z_l      attribute propagation from z_0 = x + id
-    h_u = W mean of liked z + ...       a user is what they liked, disliked, and their own features
+    h_u = W mean of liked z + ...       a user is what they liked, did not like, and their own features
     score(u, i) = <h_u, z_i W> + b_i
 
 An id vector stands only for nodes that were trained. In training the ids and interactions of a random
@@ -77,13 +77,13 @@ class Hidden:
 
     Attributes:
         items: bool (n_items,), items whose id and interactions are hidden: simulated cold items.
-        liked, disliked: float32 (nnz,), 1 = this pair passes messages.
+        liked, unliked: float32 (nnz,), 1 = this pair passes messages.
         relations: node type -> relation key -> float32 (nnz,), attribute edges that pass messages.
     """
 
     items: Tensor | None = None
     liked: Tensor | None = None
-    disliked: Tensor | None = None
+    unliked: Tensor | None = None
     relations: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
@@ -167,7 +167,7 @@ class GraphEncoder(nn.Module):
             {slot(kind): torch.ones(depth + 1) for kind in (view.user_type, view.item_type)}
         )
         self.to_users = nn.ModuleList([Aggregate(d) for _ in range(config.hops)])
-        self.from_disliked = Aggregate(d, start=0.0)
+        self.from_unliked = Aggregate(d, start=0.0)
         self.to_items = nn.ModuleList([Aggregate(d) for _ in range(config.hops - 1)])
         self.out = _linear(d, d)
         self.bias = nn.Parameter(torch.zeros(view.counts[view.item_type]))
@@ -263,8 +263,8 @@ class GraphEncoder(nn.Module):
         mask = shown.unsqueeze(1)
         items = mask * nodes[view.item_type]
         base = nodes[view.user_type]
-        if view.disliked.order.numel():
-            base = base + self.from_disliked(_masked(view.disliked, hidden.disliked), items)
+        if view.unliked.order.numel():
+            base = base + self.from_unliked(_masked(view.unliked, hidden.unliked), items)
         users = base + self.to_users[0](liked, items)
         if not len(self.to_items):
             return users, nodes[view.item_type]

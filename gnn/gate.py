@@ -35,8 +35,7 @@ class GateConfig:
         hidden_users: share of the users hidden for the rehearsal.
         max_users: most users the weights are learned from.
         penalty: on the squared distance of the weights from equal ones, against the mean loss of a
-            target pair. For common items it is less, down to a tenth, where more than 200 users show how
-            they are found.
+            target pair; the same for all kinds, whose scores would differ in scale without it.
     """
 
     cold_cost: float = 0.05

@@ -26,7 +26,6 @@ _SLOPES = (-0.5, 0.0, 0.5)  # of the cold items' bias, by the user's degree
 _JUDGES = 2000  # users by whom the kinds are set against each other, up to twice as many
 _ENOUGH = 20  # users with something hidden; fewer teach nothing but accidents
 _PLENTY = 100  # users with rare items to be found; with fewer, thinned items stand in for those
-_HELD_BACK = 200  # users; where more show how common items are found, the penalty weighs less
 _PLAYED = 0.3  # of the common items, those that play items known by answers alone
 _COLD, _RARE, _COMMON, _TOLD = map(KINDS.index, ("cold", "rare", "common", "told"))
 
@@ -53,8 +52,7 @@ def learn_gate(lesson: Lesson, config: GateConfig) -> Gate:
         useful = found.rows(np.flatnonzero(found.truth.any(axis=1)))
         if len(useful) >= _ENOUGH and useful.item.shape[1] > 1:
             task = _Task.build(useful, lesson.item_degree, user_degrees=name != "new-user")
-            lighter = np.clip(_HELD_BACK / len(useful), 0.1, 1.0) if name == "common" else 1.0
-            weights[:, kind] = _fit(task, config.penalty * float(lighter))
+            weights[:, kind] = _fit(task, config.penalty)
         if len(found):
             # A part that was silent has not shown what it is worth, should it ever speak.
             weights[:, kind, ~found.z.any(axis=(1, 2))] = 0.0

@@ -75,7 +75,7 @@ class MappedGraph:
         moved = replace(
             self.outline,
             liked=self.outline.liked.to(device),
-            disliked=self.outline.disliked.to(device),
+            unliked=self.outline.unliked.to(device),
         )
         return replace(self, outline=moved)
 
@@ -90,9 +90,9 @@ class MappedGraph:
         return CSC.of(self.outline.liked.backward.cpu())
 
     @cached_property
-    def disliked(self) -> CSC:
-        """Items by the user who dislikes them."""
-        return CSC.of(self.outline.disliked.forward.cpu())
+    def unliked(self) -> CSC:
+        """Items by the user who knows them without liking them."""
+        return CSC.of(self.outline.unliked.forward.cpu())
 
 
 def _kept(rows: FloatArray, folder: Path | None, name: str) -> Tensor:

@@ -63,21 +63,21 @@ class NeighbourSampler:
         graph = self.graph
         users = users.sort().values
         liked = [self._edges(graph.liked, users, generator)]
-        disliked = [self._edges(graph.disliked, users, generator)]
-        items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *disliked))]))
+        unliked = [self._edges(graph.unliked, users, generator)]
+        items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *unliked))]))
         if self.hops > 1:
             item, user, weight = self._edges(graph.likers, items, generator)
             more = _beyond(torch.unique(user), users)
             liked += [(user, item, weight), self._edges(graph.liked, more, generator)]
-            disliked.append(self._edges(graph.disliked, more, generator))
+            unliked.append(self._edges(graph.unliked, more, generator))
             users = torch.cat([users, more]).sort().values
-            items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *disliked))]))
+            items = torch.unique(torch.cat([items, *(one[1] for one in (*liked, *unliked))]))
         outline = graph.outline
         part = self.describing({outline.user_type: users, outline.item_type: items}, generator)
         return replace(
             part,
             liked=self._between(part, liked, without),
-            disliked=self._between(part, disliked, without),
+            unliked=self._between(part, unliked, without),
         )
 
     def describing(self, seeds: Nodes, generator: torch.Generator) -> GraphView:
@@ -165,7 +165,7 @@ class NeighbourSampler:
         """int64 (e,): user * n_items + item of all pairs that these users like or rated low."""
         width = self.graph.outline.counts[self.graph.outline.item_type]
         found = []
-        for stored in (self.graph.liked, self.graph.disliked):
+        for stored in (self.graph.liked, self.graph.unliked):
             item, owner, _ = stored.sample(users, -1, torch.Generator())
             found.append(users[owner] * width + item)
         return torch.cat(found)

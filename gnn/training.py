@@ -356,5 +356,5 @@ def _moved(hidden: Hidden, device: torch.device) -> Hidden:
         return None if mask is None else mask.to(device)
 
     return replace(
-        hidden, items=move(hidden.items), liked=move(hidden.liked), disliked=move(hidden.disliked)
+        hidden, items=move(hidden.items), liked=move(hidden.liked), unliked=move(hidden.unliked)
     )

@@ -187,7 +187,7 @@ def _thinned(view: GraphView, rate: float, generator: torch.Generator) -> Hidden
 
     return Hidden(
         liked=kept(len(view.liked.order)),
-        disliked=kept(len(view.disliked.order)),
+        unliked=kept(len(view.unliked.order)),
         relations={
             kind: {one.key: kept(len(one.matrix.order)) for one in relations}
             for kind, relations in view.relations.items()

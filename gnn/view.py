@@ -53,7 +53,7 @@ class GraphView:
         counts: node type -> number of nodes.
         features: node type -> "text" | "profile" | "numbers" -> float32 (n, width).
         relations: node type that receives -> its attribute relations.
-        liked, disliked: binary (n_users, n_items) training interactions, positive and other ones.
+        liked, unliked: binary (n_users, n_items) training interactions, positive and other ones.
         rows: where this is a part of a larger graph, node type -> int64 (n,), the numbers that its nodes
             have there, ascending; empty = the whole graph.
     """
@@ -64,7 +64,7 @@ class GraphView:
     features: Mapping[str, Mapping[str, Tensor]]
     relations: Mapping[str, tuple[Relation, ...]]
     liked: Propagation
-    disliked: Propagation
+    unliked: Propagation
     rows: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -104,7 +104,7 @@ class GraphView:
                 for kind, relations in self.relations.items()
             },
             liked=self.liked.to(device),
-            disliked=self.disliked.to(device),
+            unliked=self.unliked.to(device),
             rows={kind: rows.to(device) for kind, rows in self.rows.items()},
         )
 
@@ -112,11 +112,11 @@ class GraphView:
         """All but the other users, for an encoder in which nothing hears a user.
 
         Returns:
-            The part, in which user k is users[k], and the places of its entries in `liked` and `disliked`.
+            The part, in which user k is users[k], and the places of its entries in `liked` and `unliked`.
         """
         kind = self.user_type
         liked, liked_places = self.liked.of_rows(users)
-        disliked, disliked_places = self.disliked.of_rows(users)
+        unliked, unliked_places = self.unliked.of_rows(users)
         own = (
             replace(one, matrix=one.matrix.of_rows(users)[0])
             for one in self.relations.get(kind, ())
@@ -130,10 +130,10 @@ class GraphView:
             },
             relations={**self.relations, kind: tuple(own)},
             liked=liked,
-            disliked=disliked,
+            unliked=unliked,
             rows={kind: users},
         )
-        return part, liked_places, disliked_places
+        return part, liked_places, unliked_places
 
     def of_nodes(self, kind: str, values: Tensor) -> Tensor:
         """Those of `values`, one per node of the whole graph, that belong to this part's nodes."""

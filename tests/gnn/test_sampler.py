@@ -265,12 +265,12 @@ def test_a_user_without_history_shows_neither_likes_nor_dislikes(*, rated: bool)
     steps = steps_of(data, graph, -1, user_dropout=1.0, rated=rated)
     for step in steps.steps(generator()):
         assert step.view is not None
-        for matrix in (step.view.liked, step.view.disliked):
+        for matrix in (step.view.liked, step.view.unliked):
             assert not matrix.row_sums()[step.users].any()
     for step in replace(steps.drawn, view=view).steps(generator()):
         assert not step.hidden.liked.any()
-        assert not step.hidden.disliked.any()
-        assert len(step.hidden.disliked) == data.negatives.nnz > 0
+        assert not step.hidden.unliked.any()
+        assert len(step.hidden.unliked) == data.negatives.nnz > 0
 
 
 def test_log_q_is_how_often_a_candidate_is_drawn() -> None:
