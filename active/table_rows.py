@@ -17,6 +17,7 @@ import pyarrow as pa
 from ..kg.delimited import likely_delimiter
 from ..kg.errors import DataError, ParseError
 from ..kg.files import StrPath, read_table
+from ..kg.table_files import ESCAPED
 from ..kg.writing import naming
 
 Source: TypeAlias = StrPath | pa.Table | Iterable[Mapping[str, Any]]
@@ -99,7 +100,7 @@ def _cells(path: Path, usual: str, needed: Sequence[str]) -> Iterator[NumberedRo
                     yield line, f"{len(cells)} cells, expected {len(header)}"
                     continue
                 # A quote that keeps spreadsheets from running the cell is taken away again.
-                plain = [re.sub(r"^'('*[=+\-@\t\r])", r"\1", cell) for cell in cells]
+                plain = [re.sub(ESCAPED, r"\1", cell) for cell in cells]
                 yield line, dict(zip(header, plain, strict=True))
         except csv.Error as error:
             raise ParseError(str(error), where=f"{path}:{reader.line_num}") from None

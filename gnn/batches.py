@@ -13,7 +13,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from ..kg.graph import AUXILIARY
 from ..kg.ids import places_among
 from ..kg.vocabulary import IntArray
 from .csc import entries_of
@@ -53,7 +52,7 @@ class Pairs:
         n_items = data.n_items
         codes = [_codes(matrix) for matrix in (data.positives, data.unliked)]
         if rated:
-            rows = np.isfinite(data.train.rating) & (data.train.label != AUXILIARY)
+            rows = data.train.rated
             pairs = data.train.user[rows] * n_items + data.train.item[rows]
             code, inverse, count = np.unique(pairs, return_inverse=True, return_counts=True)
             rating = np.bincount(inverse, data.train.rating[rows], len(code)) / count

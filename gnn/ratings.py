@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kg.graph import AUXILIARY, Interactions
+from ..kg.graph import Interactions
 from .data import TrainingData
 from .metrics import mae, rmse
 from .ranking import scores_of_pairs
@@ -23,8 +23,8 @@ def rating_errors(
         the encoder knows nothing, take no part. None where the encoder's loss is not "mse", or no
         rating was held out.
     """
-    rated = held_out.select(np.isfinite(held_out.rating))
-    known = data.train.rating[np.isfinite(data.train.rating) & (data.train.label != AUXILIARY)]
+    rated = held_out.select(held_out.rated)
+    known = data.train.rating[data.train.rated]
     if encoder is None or encoder.training.loss != "mse" or not len(rated) or not len(known):
         return None
     predicted = scores_of_pairs(encoder.score, rated.user, rated.item)

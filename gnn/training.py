@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -121,7 +120,7 @@ class TrainingConfig:
 
     def check(self, train: Interactions) -> None:
         """DataError where the loss asks for ratings and the interactions have none: nothing would be learned."""
-        if self.loss == "mse" and len(train) and not np.isfinite(train.rating).any():
+        if self.loss == "mse" and len(train) and not train.rated.any():
             raise DataError(
                 "no interaction has a rating to train on",
                 where="loss",

@@ -61,11 +61,16 @@ def make_events(
     if event.positive is not None and rating is not None:
         label = np.isnan(rating) | (rating.astype(np.float32) >= np.float32(event.positive))
     else:
-        label = np.full(len(user), AUXILIARY if event.auxiliary else 1 - event.negative)
+        label = np.full(len(user), label_of(event))
     if split is not None:
         split = pc.utf8_trim_whitespace(split.cast(TEXT))
         split = pc.if_else(pc.equal(split, ""), pa.scalar(None, TEXT), split)
     return Events(user, item, label.astype(np.int8), rating, time, split, node)
+
+
+def label_of(event: Event) -> int:
+    """The label of every event of a kind that has no threshold."""
+    return AUXILIARY if event.auxiliary else 1 - event.negative
 
 
 def split_unrated(

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from .cache import part_hashes
 from .errors import DataError
+from .events import label_of
 from .files import atomic_write, sha256_bytes
-from .graph import AUXILIARY, Graph, Interactions, NodeSet
+from .graph import Graph, Interactions, NodeSet
 from .literals import TIME_UNITS
 from .minting import is_iri, mint
 from .nquads import ROWS, concat, iri_tokens, joined_bytes, repeat, string_tokens
@@ -198,7 +199,7 @@ def _kinds(rows: Interactions, events: list[Event]) -> IntArray:
     best = np.full(len(rows), 99.0)
     out = np.full(len(rows), -1, np.int64)
     for code, event in enumerate(events):
-        fits = rows.label == (AUXILIARY if event.auxiliary else 1 - event.negative)
+        fits = rows.label == label_of(event)
         if event.positive is not None:
             said = rows.rating >= np.float32(event.positive)
             fits = fields["rating"] & (rows.label == said)

@@ -252,6 +252,11 @@ class Interactions:
         codes = np.array([*(names.index(name) for name in self.event_names), -1], np.int16)
         return np.asarray(codes[self.event])
 
+    @property
+    def rated(self) -> npt.NDArray[np.bool_]:
+        """Mask of the rows with a rating of what is to be recommended; auxiliary ones say nothing of it."""
+        return np.asarray(np.isfinite(self.rating) & (self.label != AUXILIARY))
+
     def in_split(self, *names: str) -> npt.NDArray[np.bool_]:
         """Mask of the rows whose named split is one of `names`."""
         codes = [code for code, name in enumerate(self.split_names) if name in names]

@@ -23,17 +23,8 @@ from .literals import likely_unit, parse_numbers
 
 KINDS = ("type", "event", "action", "behavior", "behaviour", "activity", "kind")
 MOST_KINDS = 20
-_TAKING = {
-    "buy",
-    "bought",
-    "purchase",
-    "purchased",
-    "order",
-    "ordered",
-    "transaction",
-    "sale",
-    "checkout",
-}
+_TAKING = {"buy", "bought", "purchase", "purchased", "order", "ordered"}
+_TAKING |= {"transaction", "sale", "checkout"}
 _LOOKING = {"view", "viewed", "click", "clicked", "impression", "visit", "browse", "detail", "pv"}
 _LOOKING |= {"cart", "basket", "wishlist", "favourite", "favorite", "fav", "bookmark"}
 

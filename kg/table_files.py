@@ -28,7 +28,7 @@ _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 # already start with quotes and such a sign get one more, so that reading takes exactly one away.
 _RUNNABLE = r"^('*[=+\-@\t\r])"
 _SEAL = b"coldframe.sha256"
-_ESCAPED = r"^'('*[=+\-@\t\r])"
+ESCAPED = r"^'('*[=+\-@\t\r])"
 
 
 def write_table(path: StrPath, table: pa.Table) -> None:
@@ -213,9 +213,9 @@ def _unescape(table: pa.Table) -> pa.Table:
     columns = []
     for column in table.columns:
         if pa.types.is_string(column.type):
-            column = pc.replace_substring_regex(column, _ESCAPED, r"\1")
+            column = pc.replace_substring_regex(column, ESCAPED, r"\1")
         columns.append(column)
-    return pa.table(columns, [re.sub(_ESCAPED, r"\1", name) for name in table.column_names])
+    return pa.table(columns, [re.sub(ESCAPED, r"\1", name) for name in table.column_names])
 
 
 def _read_cells(
